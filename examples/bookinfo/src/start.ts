@@ -1,0 +1,1 @@
+process.stdout.write("bookinfo: the launcher is not written yet\n");
