@@ -1,0 +1,5 @@
+export type { Clock, Timer } from "./clock.ts";
+export { MAX_TIMER_MS } from "./max-timer.ts";
+export type { Random } from "./random.ts";
+export { systemClock } from "./system-clock.ts";
+export { constant, Watchable, type Watched } from "./watched.ts";
