@@ -1,0 +1,57 @@
+import type { RefusalCode } from "@tulle/protocol";
+import type { X509Certificate } from "node:crypto";
+
+/** Who a member proved to be. */
+export interface MemberIdentity {
+  readonly spiffeId: string;
+  readonly trustDomain: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly by: "token" | "certificate";
+  /** The token's id, to be claimed when a certificate is issued for it. */
+  readonly tokenId?: string;
+}
+
+/** A typed no, told to the member as `refused`. */
+export class EnrollmentRefused extends Error {
+  override readonly name: string = "EnrollmentRefused";
+  readonly code: RefusalCode;
+
+  constructor(code: RefusalCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What a connection shows for itself when it asks for the upgrade. */
+export interface Evidence {
+  /** The `authorization` header. */
+  readonly authorization: string | undefined;
+  /** The client certificate of the TLS session, whether or not Node could verify it. */
+  readonly certificate: X509Certificate | undefined;
+}
+
+/** How a workload proves who it is, and gets a certificate that says so. */
+export interface Enrollment {
+  /**
+   * A valid certificate of our own trust domain wins over a token; a token is only checked here, and claimed by `issue`.
+   *
+   * @throws EnrollmentRefused
+   */
+  authenticate(evidence: Evidence): Promise<MemberIdentity>;
+  /**
+   * Issues a certificate for exactly that identity. A single-use token is claimed by compare-and-set of its id to the hash of
+   * the CSR's key, so the same key may ask again after a crash, another may not.
+   *
+   * @throws EnrollmentRefused
+   */
+  issue(identity: MemberIdentity, csr: string): Promise<IssuedCertificate>;
+}
+
+/** A chain and the end of its life. */
+export interface IssuedCertificate {
+  /** Leaf first, PEM. */
+  readonly chain: string;
+  /** Milliseconds since 1970. */
+  readonly notAfterMs: number;
+}
