@@ -121,7 +121,11 @@ function install() {
     child.on("close", (code, signal) => {
       clearInterval(ticker);
       if (code === 0) return resolve();
-      const tail = output.trim().split("\n").slice(-TAIL_LINES).join("\n");
+      const lines = output
+        .trim()
+        .split("\n")
+        .filter((line) => !/^npm error\s+at /.test(line)); // without npm's own stack
+      const tail = lines.slice(-TAIL_LINES).join("\n");
       reject(new Error(`npm ci failed (${signal ?? `exit code ${code}`}). It said:\n\n${tail}\n`));
     });
   });
