@@ -1,16 +1,17 @@
-import type { AttemptSummary, ServiceKey } from "@tulle/policy";
+import type { Context } from "@opentelemetry/api";
+import type { AttemptSummary, Endpoint, ServiceKey } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import type { Reply } from "./reply.ts";
 
 /** What a caller may say for one call; each field wins over the policy. */
 export interface CallOptions {
-	/** The whole call, `"2s"` or milliseconds; `0` turns it off. */
-	readonly timeout?: string | number;
-	readonly attemptTimeout?: string | number;
-	/** `false` turns retries off; a number sets how many. */
-	readonly retry?: boolean | number;
-	/** Whether the mesh's own failures reject (`"error"`) or answer as a proxy would (`"response"`). */
-	readonly localReplies?: "error" | "response";
+  /** The whole call, `"2s"` or milliseconds; `0` turns it off. */
+  readonly timeout?: string | number;
+  readonly attemptTimeout?: string | number;
+  /** `false` turns retries off; a number sets how many. */
+  readonly retry?: boolean | number;
+  /** Whether the mesh's own failures reject (`"error"`) or answer as a proxy would (`"response"`). */
+  readonly localReplies?: "error" | "response";
 }
 
 /**
@@ -18,63 +19,103 @@ export interface CallOptions {
  * layers write the fields that are theirs and never copy it.
  */
 export interface Call {
-	readonly method: string;
-	/** Host as the caller wrote it, with the port if there was one. */
-	readonly authority: string;
-	/** Path and query, beginning with "/". */
-	readonly path: string;
-	readonly service: ServiceKey;
-	/** Flat list of names and values: `["accept", "text/html", ...]`. Control headers are added by the layers that own them. */
-	headers: string[];
-	readonly body: Dispatcher.DispatchOptions["body"];
-	/** Whether `body` can be sent again: absent, a string, or bytes up to the replay bound. */
-	readonly replayable: boolean;
-	readonly options: CallOptions;
-	readonly startedAtMs: number;
-	/** Clock milliseconds by which the call must be over, `Infinity` without a limit. Set by the deadline layer. */
-	deadlineMs: number;
-	/** Set once by the split layer. */
-	subset: string | undefined;
-	/** Set by the routing: `route/rule`, for telemetry and explanations. */
-	rule: string | undefined;
-	/** Every attempt, in the order of their starts. */
-	readonly attempts: Attempt[];
-	/** Aborts the whole call: the caller's signal, the deadline. Listeners are removed when the call is over. */
-	readonly cancel: Cancellation;
+  readonly method: string;
+  /** Host as the caller wrote it, with the port if there was one. */
+  readonly authority: string;
+  /** Path and query, beginning with "/". */
+  readonly path: string;
+  readonly service: ServiceKey;
+  /** Flat list of names and values: `["accept", "text/html", ...]`. Control headers are added by the layers that own them. */
+  headers: string[];
+  readonly body: Dispatcher.DispatchOptions["body"];
+  /** Whether `body` can be sent again: absent, a string, or bytes up to the replay bound. */
+  readonly replayable: boolean;
+  readonly options: CallOptions;
+  readonly startedAtMs: number;
+  /** Deadline and trace of the visit in whose context the call was made; read once, when the call begins. */
+  readonly inherited: Inherited | undefined;
+  /** Clock milliseconds by which the call must be over, `Infinity` without a limit. Set by the deadline layer. */
+  deadlineMs: number;
+  /** Set once by the split layer. */
+  subset: string | undefined;
+  /** Set by the routing: `route/rule`, for telemetry and explanations. */
+  rule: string | undefined;
+  /** What the call was decided by, for explanations; set by the split layer. */
+  plan: CallPlan | undefined;
+  /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */
+  context: Context | undefined;
+  /** Every attempt, in the order of their starts. */
+  readonly attempts: Attempt[];
+  /** Aborts the whole call: the caller's signal, the deadline. Listeners are removed when the call is over. */
+  readonly cancel: Cancellation;
 }
 
-/** One try of a call on one endpoint. */
+/** What the visit in whose context a call is made hands down to it. */
+export interface Inherited {
+  /** Clock milliseconds. */
+  readonly deadlineMs: number | undefined;
+  readonly context: Context | undefined;
+}
+
+/** The compiled decision that a call runs under. Explanations read it; no layer does. */
+export interface CallPlan {
+  readonly revision: string;
+  /** The service that answers; a split may name another than was called. */
+  readonly destination: ServiceKey;
+  readonly subset: string | undefined;
+}
+
+/** One try of a call on one endpoint. Handed down beside the call, so that two attempts can run at once. */
 export interface Attempt extends AttemptSummary {
-	number: number;
-	endpoint: string | undefined;
-	progress: AttemptSummary["progress"];
-	status?: number;
-	code?: string;
-	durationMs: number;
-	readonly startedAtMs: number;
+  readonly number: number;
+  /** Set by the pick layer: the id of {@link chosen}. */
+  endpoint: string | undefined;
+  /** Set by the pick layer. */
+  chosen: Endpoint | undefined;
+  /** Written by the dispatch. */
+  progress: AttemptSummary["progress"];
+  status?: number;
+  code?: string;
+  durationMs: number;
+  readonly startedAtMs: number;
+  /** Headers of this attempt alone (attempt count, trace context); the dispatch sends them after the call's. */
+  headers: string[];
+  /** Set by the dispatch while it is under way: gives up this attempt and leaves the call alone. */
+  abort: ((reason: Error) => void) | undefined;
+  /** How long the retry layer waited before it, milliseconds. */
+  readonly waitedMs: number;
 }
 
-/** Why a call or an attempt was given up, and who wants to know. Cheaper than an AbortController per layer. */
+/** Why a call was given up, and who wants to know. Cheaper than an AbortController per call. */
 export interface Cancellation {
-	/** The reason, once cancelled: what the caller is rejected with. */
-	readonly reason: unknown;
-	readonly cancelled: boolean;
-	cancel(reason: unknown): void;
-	/** Calls `listener` once, at once when already cancelled. Returns the way to stop listening. */
-	onCancel(listener: (reason: unknown) => void): () => void;
+  /** The reason, once cancelled: what the caller is rejected with. */
+  readonly reason: unknown;
+  readonly cancelled: boolean;
+  cancel(reason: unknown): void;
+  /** Calls `listener` once, at once when already cancelled. Returns the way to stop listening. */
+  onCancel(listener: (reason: unknown) => void): () => void;
 }
 
 /**
  * Sends a call and settles when the reply's headers are there. Until then a layer may retry, hedge or refuse; after that
  * the reply is committed to its caller.
  *
- * @throws MeshError for the mesh's own failures, the abort reason for aborts, transport errors as they are.
+ * @throws MeshError for the mesh's own failures, the abort reason for aborts.
  */
 export type Send = (call: Call) => Promise<Reply>;
 
-/** A step around sending. Layers that have nothing to do after the reply return `next(call)` untouched. */
+/** Sends one attempt of a call: what the layers below the retry are made of. */
+export type AttemptSend = (call: Call, attempt: Attempt) => Promise<Reply>;
+
+/** A step around sending a call. A layer that has nothing to do after the reply returns `next(call)` untouched. */
 export type Layer = (next: Send) => Send;
 
+/** A step around sending one attempt. */
+export type AttemptLayer = (next: AttemptSend) => AttemptSend;
+
+/** The step from calls to attempts: the retry today, a hedge beside it later. */
+export type AttemptsLayer = (next: AttemptSend) => Send;
+
 /** Puts layers around `send`, first layer outermost: the list reads in the order in which a call meets them. */
-export const chain = (layers: readonly Layer[], send: Send): Send =>
-	layers.reduceRight((next, layer) => layer(next), send);
+export const chain = <S>(layers: readonly ((next: S) => S)[], send: S): S =>
+  layers.reduceRight((next, layer) => layer(next), send);
