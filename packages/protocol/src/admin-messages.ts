@@ -1,11 +1,4 @@
-import type {
-	Endpoint,
-	Policy,
-	PolicyKey,
-	PolicyKind,
-	PolicyOrigin,
-	ServiceKey,
-} from "@tulle/policy";
+import type { Endpoint, Policy, PolicyKey, PolicyKind, PolicyOrigin, ServiceKey } from "@tulle/policy";
 import type { Revision, Stream } from "./stream.ts";
 
 /**
@@ -30,171 +23,167 @@ import type { Revision, Stream } from "./stream.ts";
  * Errors answer {@link AdminError} with a fitting status.
  */
 export interface ApplyRequest {
-	readonly policies: readonly Policy[];
-	/** Check and tell what would change, change nothing. @default false */
-	readonly dryRun?: boolean;
-	/** Delete what is not in `policies`, within the namespaces that it names. @default false */
-	readonly prune?: boolean;
-	/** For the history. */
-	readonly message?: string;
+  readonly policies: readonly Policy[];
+  /** Check and tell what would change, change nothing. @default false */
+  readonly dryRun?: boolean;
+  /** Delete what is not in `policies`, within the namespaces that it names. @default false */
+  readonly prune?: boolean;
+  /** For the history. */
+  readonly message?: string;
 }
 
 export interface PolicyChange {
-	readonly key: PolicyKey;
-	readonly change: "created" | "updated" | "deleted" | "unchanged";
+  readonly key: PolicyKey;
+  readonly change: "created" | "updated" | "deleted" | "unchanged";
 }
 
 export interface ApplyResult {
-	/** The revision that holds the result; the present one when nothing changed. */
-	readonly revision: Revision;
-	readonly changes: readonly PolicyChange[];
-	readonly warnings: readonly string[];
+  /** The revision that holds the result; the present one when nothing changed. */
+  readonly revision: Revision;
+  readonly changes: readonly PolicyChange[];
+  readonly warnings: readonly string[];
 }
 
 /** One thing wrong with a policy. */
 export interface PolicyProblem {
-	/** Such as `Route/default/reviews`, when it is known. */
-	readonly policy?: string;
-	/** Way to the field: `rules[0].split[1].subset`. */
-	readonly path: string;
-	readonly message: string;
-	/** What to write instead, where that can be guessed. */
-	readonly suggestion?: string;
-	readonly origin?: PolicyOrigin;
-	readonly column?: number;
+  /** Such as `Route/default/reviews`, when it is known. */
+  readonly policy?: string;
+  /** Way to the field: `rules[0].split[1].subset`. */
+  readonly path: string;
+  readonly message: string;
+  /** What to write instead, where that can be guessed. */
+  readonly suggestion?: string;
+  readonly origin?: PolicyOrigin;
+  readonly column?: number;
 }
 
 export interface AdminProblems {
-	readonly error: "invalid-policies";
-	readonly problems: readonly PolicyProblem[];
+  readonly error: "invalid-policies";
+  readonly problems: readonly PolicyProblem[];
 }
 
 export interface AdminError {
-	readonly error: string;
-	readonly message: string;
+  readonly error: string;
+  readonly message: string;
 }
 
 export interface PolicyList {
-	readonly revision: Revision;
-	readonly policies: readonly Policy[];
+  readonly revision: Revision;
+  readonly policies: readonly Policy[];
 }
 
 export interface DeleteRequest {
-	readonly keys: readonly {
-		readonly kind: PolicyKind;
-		readonly namespace?: string;
-		readonly name: string;
-	}[];
+  readonly keys: readonly {
+    readonly kind: PolicyKind;
+    readonly namespace?: string;
+    readonly name: string;
+  }[];
 }
 
 export interface HistoryEntry {
-	readonly revision: Revision;
-	/** Milliseconds since 1970. */
-	readonly atMs: number;
-	readonly author: string;
-	readonly message: string;
-	readonly changes: readonly PolicyChange[];
+  readonly revision: Revision;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly author: string;
+  readonly message: string;
+  readonly changes: readonly PolicyChange[];
 }
 
 export interface History {
-	/** Newest first. */
-	readonly entries: readonly HistoryEntry[];
+  /** Newest first. */
+  readonly entries: readonly HistoryEntry[];
 }
 
 export interface RollbackRequest {
-	/** A revision of the history, or its number. The content of that revision becomes a new revision. */
-	readonly revision: string;
+  /** A revision of the history, or its number. The content of that revision becomes a new revision. */
+  readonly revision: string;
 }
 
 export interface Acknowledgement {
-	readonly revision: Revision;
-	readonly complete: boolean;
-	readonly acknowledged: readonly string[];
-	readonly refused: readonly {
-		readonly member: string;
-		readonly reason: string;
-	}[];
-	readonly pending: readonly string[];
+  readonly revision: Revision;
+  readonly complete: boolean;
+  readonly acknowledged: readonly string[];
+  readonly refused: readonly {
+    readonly member: string;
+    readonly reason: string;
+  }[];
+  readonly pending: readonly string[];
 }
 
 export interface MemberStatus {
-	readonly id: string;
-	readonly service: ServiceKey;
-	readonly spiffeId: string;
-	readonly labels: Readonly<Record<string, string>>;
-	readonly software: string;
-	readonly protocol: number;
-	readonly connected: boolean;
-	/** Milliseconds since 1970. */
-	readonly sinceMs: number;
-	/** What it last acknowledged, by stream. */
-	readonly revisions: Readonly<Partial<Record<Stream, Revision>>>;
-	/** What it last refused and has not since made good, by stream. */
-	readonly refusals: Readonly<
-		Partial<
-			Record<Stream, { readonly revision: Revision; readonly reason: string }>
-		>
-	>;
-	readonly subscriptions: readonly ServiceKey[];
-	/** Expiry of the certificate it last got from this server. */
-	readonly certificateNotAfterMs?: number;
+  readonly id: string;
+  readonly service: ServiceKey;
+  readonly spiffeId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly software: string;
+  readonly protocol: number;
+  readonly connected: boolean;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** What it last acknowledged, by stream. */
+  readonly revisions: Readonly<Partial<Record<Stream, Revision>>>;
+  /** What it last refused and has not since made good, by stream. */
+  readonly refusals: Readonly<Partial<Record<Stream, { readonly revision: Revision; readonly reason: string }>>>;
+  readonly subscriptions: readonly ServiceKey[];
+  /** Expiry of the certificate it last got from this server. */
+  readonly certificateNotAfterMs?: number;
 }
 
 export interface MemberList {
-	readonly revision: Revision;
-	readonly members: readonly MemberStatus[];
+  readonly revision: Revision;
+  readonly members: readonly MemberStatus[];
 }
 
 export interface EndpointList {
-	readonly services: readonly {
-		readonly service: ServiceKey;
-		readonly endpoints: readonly (Endpoint & { readonly owner: string })[];
-	}[];
+  readonly services: readonly {
+    readonly service: ServiceKey;
+    readonly endpoints: readonly (Endpoint & { readonly owner: string })[];
+  }[];
 }
 
 export interface TokenRequest {
-	readonly namespace?: string;
-	/** The identity that whoever presents the token may get. */
-	readonly serviceAccount: string;
-	/** @default "1h"; range 1s to 30d (720h) */
-	readonly ttl?: string;
-	/** @default "single" */
-	readonly uses?: "single" | "multi";
+  readonly namespace?: string;
+  /** The identity that whoever presents the token may get. */
+  readonly serviceAccount: string;
+  /** @default "1h"; range 1s to 30d (720h) */
+  readonly ttl?: string;
+  /** @default "single" */
+  readonly uses?: "single" | "multi";
 }
 
 export interface TokenIssued {
-	readonly id: string;
-	readonly token: string;
-	/** Milliseconds since 1970. */
-	readonly expiresAtMs: number;
+  readonly id: string;
+  readonly token: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAtMs: number;
 }
 
 export interface TokenList {
-	readonly tokens: readonly {
-		readonly id: string;
-		readonly namespace: string;
-		readonly serviceAccount: string;
-		readonly uses: "single" | "multi";
-		readonly expiresAtMs: number;
-		readonly state: "valid" | "used" | "revoked" | "expired";
-	}[];
+  readonly tokens: readonly {
+    readonly id: string;
+    readonly namespace: string;
+    readonly serviceAccount: string;
+    readonly uses: "single" | "multi";
+    readonly expiresAtMs: number;
+    readonly state: "valid" | "used" | "revoked" | "expired";
+  }[];
 }
 
 export interface RenewRequest {
-	/** Member id; all connected members when absent. */
-	readonly member?: string;
+  /** Member id; all connected members when absent. */
+  readonly member?: string;
 }
 
 export interface RenewResult {
-	readonly asked: readonly string[];
+  readonly asked: readonly string[];
 }
 
 export interface ServerStatus {
-	readonly software: string;
-	readonly revision: Revision;
-	readonly trustDomain: string;
-	readonly members: number;
-	/** True while removals are held back after the server's own start. */
-	readonly inStartGrace: boolean;
-	readonly counters: Readonly<Record<string, number>>;
+  readonly software: string;
+  readonly revision: Revision;
+  readonly trustDomain: string;
+  readonly members: number;
+  /** True while removals are held back after the server's own start. */
+  readonly inStartGrace: boolean;
+  readonly counters: Readonly<Record<string, number>>;
 }

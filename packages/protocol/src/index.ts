@@ -1,22 +1,29 @@
 export type * from "./admin-messages.ts";
+export { decodeMemberMessage, decodeServerMessage, encodeMessage } from "./codec.ts";
+export { canonicalJson, contentVersion } from "./content-version.ts";
+export { type Delta, delta } from "./delta.ts";
 export type { JoinTokenClaims } from "./join-token.ts";
 export {
-	COMPRESS_ABOVE_BYTES,
-	HELLO_TIMEOUT_MS,
-	MAX_MEMBER_MESSAGE_BYTES,
-	MAX_PART_BYTES,
-	MAX_RESOURCE_BYTES,
-	MAX_SLICE_ENTRIES,
-	MESH_PATH,
-	OLDEST_PROTOCOL_VERSION,
-	PROTOCOL_VERSION,
+  COMPRESS_ABOVE_BYTES,
+  HELLO_TIMEOUT_MS,
+  MAX_MEMBER_MESSAGE_BYTES,
+  MAX_PART_BYTES,
+  MAX_RESOURCE_BYTES,
+  MAX_SLICE_ENTRIES,
+  MESH_PATH,
+  OLDEST_PROTOCOL_VERSION,
+  PROTOCOL_VERSION,
 } from "./limits.ts";
 export type * from "./member-messages.ts";
 export { refusalCodes } from "./member-messages.ts";
+export { type PreparedResource, packTransaction, prepareResource, type TransactionContent } from "./parts.ts";
+export { ProtocolError } from "./protocol-error.ts";
 export type * from "./resource.ts";
+export { type Leaf, sliceEntries } from "./slices.ts";
 export {
-	parseRevision,
-	type Revision,
-	type Stream,
-	streams,
+  parseRevision,
+  type Revision,
+  type Stream,
+  streams,
 } from "./stream.ts";
+export { negotiate, supportedVersions, type VersionRange } from "./version.ts";

@@ -2,10 +2,7 @@
 export const PROTOCOL_VERSION = 1;
 
 /** The oldest version that is still served: two before the present one, so that members two minor releases old work. */
-export const OLDEST_PROTOCOL_VERSION: number = Math.max(
-	1,
-	PROTOCOL_VERSION - 2,
-);
+export const OLDEST_PROTOCOL_VERSION: number = Math.max(1, PROTOCOL_VERSION - 2);
 
 /** Largest message of a member, in bytes. */
 export const MAX_MEMBER_MESSAGE_BYTES = 1_048_576;

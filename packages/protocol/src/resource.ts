@@ -1,12 +1,12 @@
 import type {
-	AccessPolicy,
-	AuthenticationPolicy,
-	Endpoint,
-	MeshPolicy,
-	RoutePolicy,
-	ServiceKey,
-	ServiceNames,
-	ServicePolicy,
+  AccessPolicy,
+  AuthenticationPolicy,
+  Endpoint,
+  MeshPolicy,
+  RoutePolicy,
+  ServiceKey,
+  ServiceNames,
+  ServicePolicy,
 } from "@tulle/policy";
 
 /**
@@ -27,41 +27,41 @@ export type ResourceName = string;
 
 /** What a stream's resource holds at one version. */
 export type ResourceValue =
-	| MeshPolicy
-	| NamesSlice
-	| ServiceResource
-	| InboundResource
-	| EndpointsSlice
-	| BundleResource;
+  | MeshPolicy
+  | NamesSlice
+  | ServiceResource
+  | InboundResource
+  | EndpointsSlice
+  | BundleResource;
 
 /** A slice of the index of all services. */
 export interface NamesSlice {
-	readonly names: readonly ServiceNames[];
+  readonly names: readonly ServiceNames[];
 }
 
 /** A service and the routes for it, one resource so that they change together. */
 export interface ServiceResource {
-	readonly key: ServiceKey;
-	readonly policy: ServicePolicy;
-	readonly routes: readonly RoutePolicy[];
+  readonly key: ServiceKey;
+  readonly policy: ServicePolicy;
+  readonly routes: readonly RoutePolicy[];
 }
 
 /** What a service demands of its callers. */
 export interface InboundResource {
-	readonly service: ServicePolicy;
-	readonly access: readonly AccessPolicy[];
-	readonly authentication: readonly AuthenticationPolicy[];
+  readonly service: ServicePolicy;
+  readonly access: readonly AccessPolicy[];
+  readonly authentication: readonly AuthenticationPolicy[];
 }
 
 /** At most 100 endpoints of a service. */
 export interface EndpointsSlice {
-	readonly endpoints: readonly Endpoint[];
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** The roots of one trust domain, PEM. */
 export interface BundleResource {
-	readonly trustDomain: string;
-	readonly roots: readonly string[];
+  readonly trustDomain: string;
+  readonly roots: readonly string[];
 }
 
 /**
@@ -69,9 +69,9 @@ export interface BundleResource {
  * once per version, to members that said the feature `gzip`.
  */
 export interface ResourceUpsert {
-	readonly name: ResourceName;
-	/** Hash of the content: the first 16 bytes of SHA-256 over the canonical JSON, base64url. */
-	readonly version: string;
-	readonly value?: ResourceValue;
-	readonly gzip?: string;
+  readonly name: ResourceName;
+  /** Hash of the content: the first 16 bytes of SHA-256 over the canonical JSON, base64url. */
+  readonly version: string;
+  readonly value?: ResourceValue;
+  readonly gzip?: string;
 }

@@ -14,15 +14,10 @@ export type Stream = (typeof streams)[number];
 export type Revision = `${string}.${number}`;
 
 /** Splits a revision, or `undefined` when the text is none. */
-export const parseRevision = (
-	text: string,
-): { readonly epoch: string; readonly number: number } | undefined => {
-	const dot = text.lastIndexOf(".");
-	const number = Number(text.slice(dot + 1));
-	return dot > 0 &&
-		dot < text.length - 1 &&
-		Number.isSafeInteger(number) &&
-		number >= 0
-		? { epoch: text.slice(0, dot), number }
-		: undefined;
+export const parseRevision = (text: string): { readonly epoch: string; readonly number: number } | undefined => {
+  const dot = text.lastIndexOf(".");
+  const number = Number(text.slice(dot + 1));
+  return dot > 0 && dot < text.length - 1 && Number.isSafeInteger(number) && number >= 0
+    ? { epoch: text.slice(0, dot), number }
+    : undefined;
 };
