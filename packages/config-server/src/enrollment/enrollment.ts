@@ -29,6 +29,8 @@ export interface Evidence {
   readonly authorization: string | undefined;
   /** The client certificate of the TLS session, whether or not Node could verify it. */
   readonly certificate: X509Certificate | undefined;
+  /** The remote address; failed joins are limited by it. */
+  readonly address?: string | undefined;
 }
 
 /** How a workload proves who it is, and gets a certificate that says so. */
