@@ -1,2 +1,3 @@
 export { FakeClock } from "./fake-clock.ts";
 export { seededRandom } from "./seeded-random.ts";
+export { createTestAuthority, type TestAuthority, type TestSvidOptions } from "./test-authority.ts";
