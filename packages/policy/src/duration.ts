@@ -21,21 +21,21 @@ const order: readonly Unit[] = ["h", "m", "s", "ms"];
  * @returns the length in milliseconds, from 0 to {@link MAX_DURATION_MS}, or `undefined` when the text is no duration.
  */
 export const tryParseDuration = (text: string): number | undefined => {
-	let at = 0;
-	let totalMs = 0;
-	let lastUnit = -1;
-	while (at < text.length) {
-		part.lastIndex = at;
-		const found = part.exec(text);
-		if (found === null) return undefined;
-		const [whole, count = "", unit = ""] = found;
-		const rank = order.findIndex((known) => known === unit);
-		if (rank <= lastUnit) return undefined;
-		lastUnit = rank;
-		totalMs += Number(count) * unitMs[order[rank] ?? "ms"];
-		at += whole.length;
-	}
-	return at > 0 && totalMs <= MAX_DURATION_MS ? totalMs : undefined;
+  let at = 0;
+  let totalMs = 0;
+  let lastUnit = -1;
+  while (at < text.length) {
+    part.lastIndex = at;
+    const found = part.exec(text);
+    if (found === null) return undefined;
+    const [whole, count = "", unit = ""] = found;
+    const rank = order.findIndex((known) => known === unit);
+    if (rank <= lastUnit) return undefined;
+    lastUnit = rank;
+    totalMs += Number(count) * unitMs[order[rank] ?? "ms"];
+    at += whole.length;
+  }
+  return at > 0 && totalMs <= MAX_DURATION_MS ? totalMs : undefined;
 };
 
 /**
@@ -44,18 +44,21 @@ export const tryParseDuration = (text: string): number | undefined => {
  * @throws RangeError when the text is no duration; the message says what one looks like.
  */
 export const parseDuration = (text: string): number => {
-	const ms = tryParseDuration(text);
-	if (ms === undefined) {
-		throw new RangeError(
-			`"${text}" is not a duration: write a number and a unit (ms, s, m, h), such as "250ms" or "1m30s"`,
-		);
-	}
-	return ms;
+  const ms = tryParseDuration(text);
+  if (ms === undefined) {
+    throw new RangeError(
+      `"${text}" is not a duration: write a number and a unit (ms, s, m, h), such as "250ms" or "1m30s"`,
+    );
+  }
+  return ms;
 };
+
+/** A validated duration in milliseconds, or a default where none was written. */
+export const durationOr = (text: Duration | undefined, defaultMs: number): number =>
+  text === undefined ? defaultMs : parseDuration(text);
 
 /** Prints milliseconds as the shortest duration that reads back as the same number. */
 export const formatDuration = (ms: number): Duration => {
-	const unit =
-		order.find((each) => ms >= unitMs[each] && ms % unitMs[each] === 0) ?? "ms";
-	return `${ms / unitMs[unit]}${unit}`;
+  const unit = order.find((each) => ms >= unitMs[each] && ms % unitMs[each] === 0) ?? "ms";
+  return `${ms / unitMs[unit]}${unit}`;
 };

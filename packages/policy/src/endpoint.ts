@@ -9,23 +9,23 @@ export type EndpointHealth = "healthy" | "draining" | "unhealthy" | "stale";
 
 /** One address where one instance of a service answers, as the registry tells it. */
 export interface Endpoint {
-	/** The instance's id; stable across a restart where the platform gives one (pod name), else drawn at start. */
-	readonly id: string;
-	/** An IP address or a host name. */
-	readonly address: string;
-	/** The port that the instance listens on (1 to 65535); the service port of URLs is the service's matter. */
-	readonly port: number;
-	readonly transport: Transport;
-	/** Labels of the workload, such as `{ version: "v1" }`; subsets select by them. */
-	readonly labels: Readonly<Record<string, string>>;
-	readonly health: EndpointHealth;
-	/** The service account that registered it; with `mtls` the peer must prove an identity that the service names. */
-	readonly serviceAccount: string;
-	/** Share of traffic relative to its siblings. Default 1; range 1 to 1000. */
-	readonly weight?: number;
-	readonly locality?: {
-		readonly region?: string;
-		readonly zone?: string;
-		readonly subzone?: string;
-	};
+  /** The instance's id; stable across a restart where the platform gives one (pod name), else drawn at start. */
+  readonly id: string;
+  /** An IP address or a host name. */
+  readonly address: string;
+  /** The port that the instance listens on (1 to 65535); the service port of URLs is the service's matter. */
+  readonly port: number;
+  readonly transport: Transport;
+  /** Labels of the workload, such as `{ version: "v1" }`; subsets select by them. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly health: EndpointHealth;
+  /** The service account that registered it; with `mtls` the peer must prove an identity that the service names. */
+  readonly serviceAccount: string;
+  /** Share of traffic relative to its siblings. Default 1; range 1 to 1000. */
+  readonly weight?: number;
+  readonly locality?: {
+    readonly region?: string;
+    readonly zone?: string;
+    readonly subzone?: string;
+  };
 }

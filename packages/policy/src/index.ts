@@ -1,74 +1,99 @@
-export type {
-	AccessOperation,
-	AccessPolicy,
-	AccessRule,
-	AccessSource,
-} from "./access-policy.ts";
+// For everybody who writes policies: the kinds and their parts.
+export type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
 export type { AuthenticationPolicy } from "./authentication-policy.ts";
+// For the sides of the mesh: what policies mean.
+export {
+  type AccessDecision,
+  type AccessQuestion,
+  type AccessVerdict,
+  ALLOWED_BY_DEFAULT,
+  compileAccess,
+} from "./authorization.ts";
+export type { Balancer } from "./balancer-policy.ts";
+export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, type EffectiveBalancer, effectiveBalancer } from "./balancer-policy.ts";
+export type { CircuitBreaker } from "./circuit-breaker-policy.ts";
+export {
+  DEFAULT_CIRCUIT_WINDOW_MS,
+  DEFAULT_ERROR_PERCENT,
+  DEFAULT_MINIMUM_VOLUME,
+  DEFAULT_OPEN_FOR_MS,
+  type EffectiveCircuitBreaker,
+  effectiveCircuitBreaker,
+} from "./circuit-breaker-policy.ts";
+export type { ConnectionPool } from "./connection-pool-policy.ts";
+export {
+  DEFAULT_CONNECTIONS,
+  DEFAULT_KEEP_ALIVE_MS,
+  DEFAULT_MAX_AGE_MS,
+  DEFAULT_PENDING_REQUESTS,
+  type EffectiveConnectionPool,
+  effectiveConnectionPool,
+} from "./connection-pool-policy.ts";
 export type { Credentials, TrustBundle } from "./credentials.ts";
 export {
-	type Duration,
-	formatDuration,
-	MAX_DURATION_MS,
-	parseDuration,
-	tryParseDuration,
+  type Duration,
+  durationOr,
+  formatDuration,
+  MAX_DURATION_MS,
+  parseDuration,
+  tryParseDuration,
 } from "./duration.ts";
 export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
-export {
-	type AttemptSummary,
-	isMeshError,
-	MeshError,
-	type MeshErrorDetail,
-} from "./mesh-error.ts";
+export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";
+export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
+export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
+export { normalizePath } from "./path-normalization.ts";
+export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
+export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
+export type { RetryBudget, RetryCondition, RetryPolicy } from "./retry-policy.ts";
 export {
-	buildNameIndex,
-	type NameIndex,
-	nearest,
-	type ServiceNames,
-} from "./name-index.ts";
-export {
-	type Policy,
-	type PolicyKey,
-	type PolicyKind,
-	policyKey,
-} from "./policy.ts";
-export {
-	DEFAULT_NAMESPACE,
-	namespaceOf,
-	type PolicyMeta,
-	type PolicyOrigin,
-} from "./policy-meta.ts";
-export type {
-	RetryBudget,
-	RetryCondition,
-	RetryPolicy,
+  DEFAULT_BACKOFF_BASE_MS,
+  DEFAULT_BACKOFF_MAX_MS,
+  DEFAULT_MIN_RETRIES_PER_SECOND,
+  DEFAULT_RETRIES,
+  DEFAULT_RETRY_BUDGET_TTL_MS,
+  DEFAULT_RETRY_CONDITIONS,
+  DEFAULT_RETRY_RATIO,
+  type EffectiveRetry,
+  type EffectiveRetryBudget,
+  effectiveRetry,
+  effectiveRetryBudget,
 } from "./retry-policy.ts";
-export type {
-	RouteMatch,
-	RoutePolicy,
-	RouteRule,
-	WeightedDestination,
-} from "./route-policy.ts";
+export { compileRoutes, type RouteFound, type RouteMatcher, type RouteQuestion } from "./route-matcher.ts";
+export type { RouteMatch, RoutePolicy, RouteRule, WeightedDestination } from "./route-policy.ts";
+export {
+  DEFAULT_MESH,
+  type InboundPolicies,
+  inboundFor,
+  meshPolicyOf,
+  type ServicePolicies,
+  selects,
+  serviceNamesOf,
+  servicesOf,
+} from "./select.ts";
 export type { WorkloadSelector } from "./selector.ts";
+export { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
+export { type ServicePolicy, serviceAccountsOf } from "./service-policy.ts";
+export type { InboundSnapshot, OutboundSnapshot, ServiceSnapshot } from "./snapshot.ts";
 export {
-	CLUSTER_DOMAIN,
-	referencedService,
-	type ServiceKey,
-	serviceKey,
-	splitServiceKey,
-} from "./service-name.ts";
+  formatSpiffeId,
+  isOfTrustDomain,
+  isTrustDomain,
+  parseSpiffeId,
+  parseWorkloadIdentity,
+  principalOf,
+  type SpiffeId,
+  type WorkloadIdentity,
+  workloadIdentity,
+} from "./spiffe-id.ts";
+export type { PathMatch, RegexEngine, RegexProof, StringMatch } from "./string-match.ts";
 export {
-	type Balancer,
-	type CircuitBreaker,
-	type ConnectionPool,
-	type ServicePolicy,
-	serviceAccountsOf,
-} from "./service-policy.ts";
-export type {
-	InboundSnapshot,
-	OutboundSnapshot,
-	ServiceSnapshot,
-} from "./snapshot.ts";
-export type { PathMatch, StringMatch } from "./string-match.ts";
+  DEFAULT_CONNECT_TIMEOUT_MS,
+  DEFAULT_IDLE_TIMEOUT_MS,
+  DEFAULT_TIMEOUT_MS,
+  type EffectiveTimeouts,
+  effectiveTimeouts,
+} from "./timeouts.ts";
+export { compileSplit, type TrafficSplit, WHOLE_SERVICE } from "./traffic-split.ts";

@@ -10,29 +10,29 @@ export type MtlsMode = "strict" | "permissive" | "disable";
 
 /** What holds for the whole mesh; there is at most one, named `mesh`. Known elsewhere as MeshConfig. */
 export interface MeshPolicy extends PolicyMeta {
-	readonly kind: "Mesh";
-	/** @default "cluster.local" */
-	readonly trustDomain?: string;
-	/** Not supported yet. */
-	readonly trustDomainAliases?: readonly string[];
-	/** @default "allow-any" (Istio) */
-	readonly outbound?: OutboundMode;
-	/** @default "strict" */
-	readonly mtls?: MtlsMode;
-	readonly defaults?: {
-		/** Until the reply's headers. `"0s"` turns it off. @default "15s" (Envoy, App Mesh) */
-		readonly timeout?: Duration;
-		/** Limit of one attempt. @default none */
-		readonly attemptTimeout?: Duration;
-		/** Longest silence in a reply's body. `"0s"` turns it off. @default "5m" (Envoy's stream idle timeout) */
-		readonly idleTimeout?: Duration;
-		/** Including the TLS handshake. @default "1s" (Linkerd) */
-		readonly connectTimeout?: Duration;
-		readonly retry?: RetryPolicy;
-		readonly retryBudget?: RetryBudget;
-	};
-	/** Not supported yet: kind `Telemetry` comes later; sampling is the OpenTelemetry SDK's. */
-	readonly sampling?: number;
-	/** Not supported yet. */
-	readonly accessLog?: boolean;
+  readonly kind: "Mesh";
+  /** @default "cluster.local" */
+  readonly trustDomain?: string;
+  /** Not supported yet. */
+  readonly trustDomainAliases?: readonly string[];
+  /** @default "allow-any" (Istio) */
+  readonly outbound?: OutboundMode;
+  /** @default "strict" */
+  readonly mtls?: MtlsMode;
+  readonly defaults?: {
+    /** Until the reply's headers. `"0s"` turns it off. @default "15s" (Envoy, App Mesh) */
+    readonly timeout?: Duration;
+    /** Limit of one attempt. @default none */
+    readonly attemptTimeout?: Duration;
+    /** Longest silence in a reply's body. `"0s"` turns it off. @default "5m" (Envoy's stream idle timeout) */
+    readonly idleTimeout?: Duration;
+    /** Including the TLS handshake. @default "1s" (Linkerd) */
+    readonly connectTimeout?: Duration;
+    readonly retry?: RetryPolicy;
+    readonly retryBudget?: RetryBudget;
+  };
+  /** Not supported yet: kind `Telemetry` comes later; sampling is the OpenTelemetry SDK's. */
+  readonly sampling?: number;
+  /** Not supported yet. */
+  readonly accessLog?: boolean;
 }

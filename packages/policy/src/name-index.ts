@@ -1,25 +1,21 @@
-import {
-	CLUSTER_DOMAIN,
-	type ServiceKey,
-	splitServiceKey,
-} from "./service-name.ts";
+import { CLUSTER_DOMAIN, type ServiceKey, splitServiceKey } from "./service-name.ts";
 
 /** One service as every member knows it, called or not. */
 export interface ServiceNames {
-	readonly key: ServiceKey;
-	/** Further hosts that the `Service` policy claims. */
-	readonly hosts?: readonly string[];
+  readonly key: ServiceKey;
+  /** Further hosts that the `Service` policy claims. */
+  readonly hosts?: readonly string[];
 }
 
 /** Answers which hosts belong to the mesh. Small, whole and local, so that an outside host is never delayed by discovery. */
 export interface NameIndex {
-	/** False until the first list of names has arrived: then short names are refused rather than looked up in DNS. */
-	readonly known: boolean;
-	/** The service that a host means, or `undefined` for a host outside the mesh. Host without port, any case. */
-	lookup(host: string): ServiceKey | undefined;
-	/** Names that resemble a host, at most three, for error messages. */
-	near(host: string): readonly string[];
-	readonly size: number;
+  /** False until the first list of names has arrived: then short names are refused rather than looked up in DNS. */
+  readonly known: boolean;
+  /** The service that a host means, or `undefined` for a host outside the mesh. Host without port, any case. */
+  lookup(host: string): ServiceKey | undefined;
+  /** Names that resemble a host, at most three, for error messages. */
+  near(host: string): readonly string[];
+  readonly size: number;
 }
 
 /**
@@ -27,70 +23,52 @@ export interface NameIndex {
  *
  * @param names all services of the mesh, or `undefined` while they are not known.
  */
-export const buildNameIndex = (
-	names: readonly ServiceNames[] | undefined,
-	ownNamespace: string,
-): NameIndex => {
-	const byHost = new Map<string, ServiceKey>();
-	for (const { key, hosts } of names ?? []) {
-		const { namespace, name } = splitServiceKey(key);
-		if (namespace === ownNamespace) byHost.set(name, key);
-		byHost.set(`${name}.${namespace}`, key);
-		byHost.set(`${name}.${namespace}.svc`, key);
-		byHost.set(`${name}.${namespace}.svc.${CLUSTER_DOMAIN}`, key);
-		for (const host of hosts ?? []) byHost.set(host.toLowerCase(), key);
-	}
-	return {
-		known: names !== undefined,
-		size: names?.length ?? 0,
-		lookup: (host) =>
-			byHost.get(host) ?? byHost.get(withoutRootDot(host.toLowerCase())),
-		near: (host) =>
-			nearest(withoutRootDot(host.toLowerCase()), [...byHost.keys()]),
-	};
+export const buildNameIndex = (names: readonly ServiceNames[] | undefined, ownNamespace: string): NameIndex => {
+  const byHost = new Map<string, ServiceKey>();
+  for (const { key, hosts } of names ?? []) {
+    const { namespace, name } = splitServiceKey(key);
+    if (namespace === ownNamespace) byHost.set(name, key);
+    byHost.set(`${name}.${namespace}`, key);
+    byHost.set(`${name}.${namespace}.svc`, key);
+    byHost.set(`${name}.${namespace}.svc.${CLUSTER_DOMAIN}`, key);
+    for (const host of hosts ?? []) byHost.set(host.toLowerCase(), key);
+  }
+  return {
+    known: names !== undefined,
+    size: names?.length ?? 0,
+    lookup: (host) => byHost.get(host) ?? byHost.get(withoutRootDot(host.toLowerCase())),
+    near: (host) => nearest(withoutRootDot(host.toLowerCase()), [...byHost.keys()]),
+  };
 };
 
-const withoutRootDot = (host: string): string =>
-	host.endsWith(".") ? host.slice(0, -1) : host;
+const withoutRootDot = (host: string): string => (host.endsWith(".") ? host.slice(0, -1) : host);
 
 const MOST_SUGGESTIONS = 3;
 
 /** The candidates within an edit distance of a third of the word, nearest first. */
-export const nearest = (
-	word: string,
-	candidates: readonly string[],
-): readonly string[] => {
-	const limit = Math.max(1, Math.floor(word.length / 3));
-	return candidates
-		.map((candidate) => ({
-			candidate,
-			distance: editDistance(word, candidate, limit),
-		}))
-		.filter(({ distance }) => distance <= limit)
-		.sort(
-			(a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1),
-		)
-		.slice(0, MOST_SUGGESTIONS)
-		.map(({ candidate }) => candidate);
+export const nearest = (word: string, candidates: readonly string[]): readonly string[] => {
+  const limit = Math.max(1, Math.floor(word.length / 3));
+  return candidates
+    .map((candidate) => ({
+      candidate,
+      distance: editDistance(word, candidate, limit),
+    }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance || (a.candidate < b.candidate ? -1 : 1))
+    .slice(0, MOST_SUGGESTIONS)
+    .map(({ candidate }) => candidate);
 };
 
 const editDistance = (a: string, b: string, limit: number): number => {
-	if (Math.abs(a.length - b.length) > limit) return limit + 1;
-	let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
-	for (let row = 1; row <= a.length; row++) {
-		const current = [row];
-		for (let column = 1; column <= b.length; column++) {
-			const substitution =
-				(previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
-			current.push(
-				Math.min(
-					(previous[column] ?? 0) + 1,
-					(current[column - 1] ?? 0) + 1,
-					substitution,
-				),
-			);
-		}
-		previous = current;
-	}
-	return previous[b.length] ?? limit + 1;
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const substitution = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      current.push(Math.min((previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, substitution));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? limit + 1;
 };

@@ -6,12 +6,7 @@ import type { RoutePolicy } from "./route-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
 /** Any policy, told apart by `kind`. */
-export type Policy =
-	| MeshPolicy
-	| ServicePolicy
-	| RoutePolicy
-	| AccessPolicy
-	| AuthenticationPolicy;
+export type Policy = MeshPolicy | ServicePolicy | RoutePolicy | AccessPolicy | AuthenticationPolicy;
 
 /** The kinds that exist today. */
 export type PolicyKind = Policy["kind"];
@@ -20,5 +15,4 @@ export type PolicyKind = Policy["kind"];
 export type PolicyKey = `${PolicyKind}/${string}/${string}`;
 
 /** The key of a policy. */
-export const policyKey = (policy: Policy): PolicyKey =>
-	`${policy.kind}/${namespaceOf(policy)}/${policy.name}`;
+export const policyKey = (policy: Policy): PolicyKey => `${policy.kind}/${namespaceOf(policy)}/${policy.name}`;

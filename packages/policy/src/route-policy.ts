@@ -5,67 +5,67 @@ import type { PathMatch, StringMatch } from "./string-match.ts";
 
 /** Which calls a rule is for. All fields that are set must match. */
 export interface RouteMatch {
-	readonly path?: PathMatch;
-	/** Upper-case method names, any of them. */
-	readonly methods?: readonly string[];
-	/** By header name, compared without case. A header that is sent several times is joined with ",". */
-	readonly headers?: Readonly<Record<string, StringMatch>>;
-	/** By parameter name; the first value counts. */
-	readonly query?: Readonly<Record<string, StringMatch>>;
-	/** Not supported yet. */
-	readonly source?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly ignoreCase?: boolean;
+  readonly path?: PathMatch;
+  /** Upper-case method names, any of them. */
+  readonly methods?: readonly string[];
+  /** By header name, compared without case. A header that is sent several times is joined with ",". */
+  readonly headers?: Readonly<Record<string, StringMatch>>;
+  /** By parameter name; the first value counts. */
+  readonly query?: Readonly<Record<string, StringMatch>>;
+  /** Not supported yet. */
+  readonly source?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly ignoreCase?: boolean;
 }
 
 /** One part of a weighted split. */
 export interface WeightedDestination {
-	/** @default the service that was called */
-	readonly service?: string;
-	/** @default all endpoints of the service */
-	readonly subset?: string;
-	/** Relative to its siblings; they need not add up to 100; 0 is never chosen. Range 0 to 1,000,000. @default 1 */
-	readonly weight?: number;
+  /** @default the service that was called */
+  readonly service?: string;
+  /** @default all endpoints of the service */
+  readonly subset?: string;
+  /** Relative to its siblings; they need not add up to 100; 0 is never chosen. Range 0 to 1,000,000. @default 1 */
+  readonly weight?: number;
 }
 
 /** One rule of a route; the first whose match fits a call decides it. */
 export interface RouteRule {
-	/** For explanations and telemetry. @default the rule's place, from 0 */
-	readonly name?: string;
-	/** Alternatives: any of them. @default every call */
-	readonly match?: readonly RouteMatch[];
-	/** Where the call goes. @default the service that was called, all endpoints */
-	readonly split?: readonly WeightedDestination[];
-	/** The whole call with all attempts, from the first byte to the end of the body. `"0s"` turns it off. @default the mesh's, until the headers */
-	readonly timeout?: Duration;
-	/** @default the mesh's */
-	readonly attemptTimeout?: Duration;
-	/** @default the mesh's */
-	readonly idleTimeout?: Duration;
-	/** `false` turns retries off. @default the mesh's */
-	readonly retry?: RetryPolicy | false;
-	/** Not supported yet. */
-	readonly redirect?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly directResponse?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly rewrite?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly requestHeaders?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly responseHeaders?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly hedge?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly mirror?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly fault?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly sessionAffinity?: Readonly<Record<string, unknown>>;
-	/** Not supported yet. */
-	readonly cors?: Readonly<Record<string, unknown>>;
-	/** Draw the split by a hash key instead of by chance. Not supported yet. */
-	readonly sticky?: Readonly<Record<string, unknown>>;
+  /** For explanations and telemetry. @default the rule's place, from 0 */
+  readonly name?: string;
+  /** Alternatives: any of them. @default every call */
+  readonly match?: readonly RouteMatch[];
+  /** Where the call goes. @default the service that was called, all endpoints */
+  readonly split?: readonly WeightedDestination[];
+  /** The whole call with all attempts, from the first byte to the end of the body. `"0s"` turns it off. @default the mesh's, until the headers */
+  readonly timeout?: Duration;
+  /** @default the mesh's */
+  readonly attemptTimeout?: Duration;
+  /** @default the mesh's */
+  readonly idleTimeout?: Duration;
+  /** `false` turns retries off. @default the mesh's */
+  readonly retry?: RetryPolicy | false;
+  /** Not supported yet. */
+  readonly redirect?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly directResponse?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly rewrite?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly requestHeaders?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly responseHeaders?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly hedge?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly mirror?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly fault?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly sessionAffinity?: Readonly<Record<string, unknown>>;
+  /** Not supported yet. */
+  readonly cors?: Readonly<Record<string, unknown>>;
+  /** Draw the split by a hash key instead of by chance. Not supported yet. */
+  readonly sticky?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -74,11 +74,11 @@ export interface RouteRule {
  * endpoints of the service, unless `unmatched` says otherwise.
  */
 export interface RoutePolicy extends PolicyMeta {
-	readonly kind: "Route";
-	/** The services it is for: `reviews`, `reviews.ns` or the long name. At least one. */
-	readonly services: readonly string[];
-	/** In order; at least one. */
-	readonly rules: readonly RouteRule[];
-	/** What becomes of a call that no rule of any route matches; `refuse` fails it with NO_ROUTE, as Istio does. @default "pass" */
-	readonly unmatched?: "pass" | "refuse";
+  readonly kind: "Route";
+  /** The services it is for: `reviews`, `reviews.ns` or the long name. At least one. */
+  readonly services: readonly string[];
+  /** In order; at least one. */
+  readonly rules: readonly RouteRule[];
+  /** What becomes of a call that no rule of any route matches; `refuse` fails it with NO_ROUTE, as Istio does. @default "pass" */
+  readonly unmatched?: "pass" | "refuse";
 }

@@ -12,32 +12,32 @@ import type { ServicePolicy } from "./service-policy.ts";
  * snapshot to the next, so whoever compiles them can tell by `===` what to build anew.
  */
 export interface ServiceSnapshot {
-	readonly key: ServiceKey;
-	readonly policy: ServicePolicy;
-	/** The routes for this service, in the order in which they are tried. */
-	readonly routes: readonly RoutePolicy[];
-	/** All registered endpoints, replaced whole when one changes. */
-	readonly endpoints: readonly Endpoint[];
+  readonly key: ServiceKey;
+  readonly policy: ServicePolicy;
+  /** The routes for this service, in the order in which they are tried. */
+  readonly routes: readonly RoutePolicy[];
+  /** All registered endpoints, replaced whole when one changes. */
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** All that a member needs to make calls, at one policy revision. Immutable; replaced whole. */
 export interface OutboundSnapshot {
-	/** `epoch.number` of the policy stream; `static.1` where policies are fixed values. */
-	readonly revision: string;
-	readonly mesh: MeshPolicy;
-	/** Every host name that the mesh owns, also of services this member has not subscribed to. */
-	readonly names: NameIndex;
-	readonly services: ReadonlyMap<ServiceKey, ServiceSnapshot>;
+  /** `epoch.number` of the policy stream; `static.1` where policies are fixed values. */
+  readonly revision: string;
+  readonly mesh: MeshPolicy;
+  /** Every host name that the mesh owns, also of services this member has not subscribed to. */
+  readonly names: NameIndex;
+  readonly services: ReadonlyMap<ServiceKey, ServiceSnapshot>;
 }
 
 /** All that a member needs to admit calls, at one policy revision. Immutable; replaced whole. */
 export interface InboundSnapshot {
-	readonly revision: string;
-	readonly mesh: MeshPolicy;
-	/** The member's own service. */
-	readonly service: ServicePolicy;
-	/** Access policies that select this service, in the order of their names. */
-	readonly access: readonly AccessPolicy[];
-	/** Authentication policies that select this service or the whole mesh. */
-	readonly authentication: readonly AuthenticationPolicy[];
+  readonly revision: string;
+  readonly mesh: MeshPolicy;
+  /** The member's own service. */
+  readonly service: ServicePolicy;
+  /** Access policies that select this service, in the order of their names. */
+  readonly access: readonly AccessPolicy[];
+  /** Authentication policies that select this service or the whole mesh. */
+  readonly authentication: readonly AuthenticationPolicy[];
 }

@@ -1,0 +1,98 @@
+import type { AccessPolicy } from "./access-policy.ts";
+import type { AuthenticationPolicy } from "./authentication-policy.ts";
+import type { MeshPolicy } from "./mesh-policy.ts";
+import type { ServiceNames } from "./name-index.ts";
+import type { Policy } from "./policy.ts";
+import { namespaceOf, type PolicyMeta } from "./policy-meta.ts";
+import type { RoutePolicy } from "./route-policy.ts";
+import type { WorkloadSelector } from "./selector.ts";
+import { referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
+import type { ServicePolicy } from "./service-policy.ts";
+
+/** A service and the routes for it, in the order in which they are tried: by namespace, then by name. */
+export interface ServicePolicies {
+  readonly policy: ServicePolicy;
+  readonly routes: readonly RoutePolicy[];
+}
+
+/** What a service needs to admit calls. */
+export interface InboundPolicies {
+  readonly service: ServicePolicy;
+  /** By namespace and name. */
+  readonly access: readonly AccessPolicy[];
+  /** By namespace and name. */
+  readonly authentication: readonly AuthenticationPolicy[];
+}
+
+/** What holds where no `Mesh` policy was applied: the documented default of every field. */
+export const DEFAULT_MESH: MeshPolicy = Object.freeze({ kind: "Mesh", name: "mesh" });
+
+/** The `Mesh` policy, or {@link DEFAULT_MESH}. */
+export const meshPolicyOf = (policies: readonly Policy[]): MeshPolicy =>
+  policies.find((policy) => policy.kind === "Mesh") ?? DEFAULT_MESH;
+
+/**
+ * All services with their routes, sorted by key. A route to a service that does not exist is left out;
+ * `checkPolicies` is what refuses it.
+ *
+ * @param previous an earlier answer: entries whose policy and routes are the same objects keep their identity.
+ */
+export const servicesOf = (
+  policies: readonly Policy[],
+  previous?: ReadonlyMap<ServiceKey, ServicePolicies>,
+): ReadonlyMap<ServiceKey, ServicePolicies> => {
+  const routesByService = new Map<ServiceKey, RoutePolicy[]>();
+  for (const route of inOrder(policies.filter((policy) => policy.kind === "Route"))) {
+    for (const key of new Set(route.services.map((name) => referencedService(name, namespaceOf(route))))) {
+      const routes = routesByService.get(key);
+      if (routes === undefined) routesByService.set(key, [route]);
+      else routes.push(route);
+    }
+  }
+  const services = new Map<ServiceKey, ServicePolicies>();
+  for (const policy of inOrder(policies.filter((policy) => policy.kind === "Service"))) {
+    const key = keyOf(policy);
+    const routes = routesByService.get(key) ?? [];
+    const before = previous?.get(key);
+    const unchanged = before !== undefined && before.policy === policy && sameItems(before.routes, routes);
+    services.set(key, unchanged ? before : { policy, routes });
+  }
+  return services;
+};
+
+/** The policies that decide who may call a service, or `undefined` when there is no such service. */
+export const inboundFor = (policies: readonly Policy[], key: ServiceKey): InboundPolicies | undefined => {
+  const service = policies.find((policy) => policy.kind === "Service" && keyOf(policy) === key);
+  if (service?.kind !== "Service") return undefined;
+  return {
+    service,
+    access: inOrder(policies.filter((policy) => policy.kind === "Access").filter((each) => selects(each, key))),
+    authentication: inOrder(
+      policies.filter((policy) => policy.kind === "Authentication").filter((each) => selects(each, key)),
+    ),
+  };
+};
+
+/** The names of all services, sorted by key: what every member knows. */
+export const serviceNamesOf = (policies: readonly Policy[]): readonly ServiceNames[] =>
+  inOrder(policies.filter((policy) => policy.kind === "Service")).map((policy) => ({
+    key: keyOf(policy),
+    ...(policy.hosts === undefined ? {} : { hosts: policy.hosts }),
+  }));
+
+/** Whether a policy with a selector is for a service: of the same namespace, and the one selected if one is named. */
+export const selects = (policy: PolicyMeta & { readonly selector?: WorkloadSelector }, key: ServiceKey): boolean => {
+  const { namespace, name } = splitServiceKey(key);
+  return namespaceOf(policy) === namespace && (policy.selector?.service ?? name) === name;
+};
+
+const keyOf = (policy: ServicePolicy): ServiceKey => serviceKey(namespaceOf(policy), policy.name);
+
+/** By code units and not by locale, so that every process orders alike. */
+const inOrder = <P extends PolicyMeta>(policies: readonly P[]): readonly P[] =>
+  policies.toSorted((a, b) => compare(namespaceOf(a), namespaceOf(b)) || compare(a.name, b.name));
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const sameItems = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((item, at) => item === b[at]);
