@@ -145,7 +145,7 @@ export interface TokenRequest {
   readonly namespace?: string;
   /** The identity that whoever presents the token may get. */
   readonly serviceAccount: string;
-  /** @default "1h"; range 1s to 30d (720h) */
+  /** @default "1h"; range 1s to 576h (24 days) */
   readonly ttl?: string;
   /** @default "single" */
   readonly uses?: "single" | "multi";

@@ -1,5 +1,5 @@
-import type { TrustBundle } from "@tulle/policy";
 import type { X509Certificate } from "node:crypto";
+import type { TrustBundle } from "@tulle/policy";
 import type { IssuedCertificate } from "../enrollment/enrollment.ts";
 
 /** What a certificate is to say. */

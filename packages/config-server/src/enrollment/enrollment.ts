@@ -1,5 +1,5 @@
-import type { RefusalCode } from "@tulle/protocol";
 import type { X509Certificate } from "node:crypto";
+import type { RefusalCode } from "@tulle/protocol";
 
 /** Who a member proved to be. */
 export interface MemberIdentity {
