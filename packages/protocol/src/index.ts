@@ -19,6 +19,8 @@ export { refusalCodes } from "./member-messages.ts";
 export { type PreparedResource, packTransaction, prepareResource, type TransactionContent } from "./parts.ts";
 export { ProtocolError } from "./protocol-error.ts";
 export type * from "./resource.ts";
+export { formatResourceName, parseResourceName, type ResourceReference } from "./resource-name.ts";
+export { decodeResource } from "./resource-shape.ts";
 export { type Leaf, sliceEntries } from "./slices.ts";
 export {
   parseRevision,
@@ -26,4 +28,17 @@ export {
   type Stream,
   streams,
 } from "./stream.ts";
+export {
+  addPart,
+  beginTransaction,
+  type Committed,
+  commitTransaction,
+  defaultTransactionLimits,
+  emptyStream,
+  type HeldResource,
+  type OpenTransaction,
+  refused,
+  type StreamState,
+  type TransactionLimits,
+} from "./transaction.ts";
 export { negotiate, supportedVersions, type VersionRange } from "./version.ts";
