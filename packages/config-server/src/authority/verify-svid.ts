@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import { isOfTrustDomain } from "@tulle/policy";
 import type { SvidVerdict } from "./authority.ts";
 
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
@@ -26,7 +27,7 @@ export const verifySvid = (
   if (uri === undefined) return invalid("it carries no SPIFFE ID");
   if (second !== undefined) return invalid("it carries more than one URI");
   const spiffeId = uri.slice("URI:".length);
-  if (!spiffeId.startsWith(`spiffe://${trustDomain}/`)) {
+  if (!isOfTrustDomain(spiffeId, trustDomain)) {
     return invalid(`its identity ${spiffeId} is not of the trust domain ${trustDomain}`);
   }
   return { valid: true, spiffeId };

@@ -1,0 +1,74 @@
+import type { RoutePolicy } from "@tulle/policy";
+import { describe, expect, test } from "vitest";
+import { classifyPattern, MAX_PATTERN_LENGTH, proveRegexes, withoutProofs } from "./policy-regex.ts";
+
+describe("a pattern", () => {
+  test.each([
+    ["/reviews/[0-9]+", { syntax: "re2", linear: true }],
+    ["jason|alice", { syntax: "re2", linear: true }],
+    // Istio's own sample, quadratic on a backtracking engine.
+    ["^(.*?;)?(user=jason)(;.*)?$", { syntax: "re2", linear: false }],
+    ["(a+)+", { syntax: "re2", linear: false }],
+    // Read otherwise by V8, so never run on it.
+    ["[[:alpha:]]+", { syntax: "re2", linear: false }],
+    ["\\Aabc\\z", { syntax: "re2", linear: false }],
+    ["(?i)jason", { syntax: "re2", linear: false }],
+    // Two halves that only together make a whole.
+    ["a)(b", { syntax: "invalid", reason: expect.stringContaining("unexpected )") }],
+    ["a(?=b)", { syntax: "invalid", reason: expect.stringContaining("(?=") }],
+    ["(a)\\1", { syntax: "invalid", reason: expect.stringContaining("\\1") }],
+    ["x".repeat(MAX_PATTERN_LENGTH + 1), { syntax: "invalid", reason: expect.stringContaining("1025 characters") }],
+  ])("%s", async (pattern, found) => {
+    expect(await classifyPattern(pattern)).toEqual(found);
+  });
+});
+
+const route: RoutePolicy = {
+  kind: "Route",
+  name: "reviews",
+  services: ["reviews"],
+  origin: { file: "reviews.yaml", line: 3 },
+  rules: [
+    { match: [{ path: { regex: "/a/[0-9]+" }, headers: { cookie: { regex: "(x+)+" }, regex: { exact: "no" } } }] },
+    { match: [{ query: { q: { regex: "a(?=b)", invert: true } } }] },
+  ],
+};
+
+test("linear patterns of a route get the proof, others stay, impossible ones are told with their place", async () => {
+  const { policy, problems } = await proveRegexes(route);
+  expect(policy).toEqual({
+    ...route,
+    rules: [
+      {
+        match: [
+          {
+            path: { regex: "/a/[0-9]+", linear: true },
+            headers: { cookie: { regex: "(x+)+" }, regex: { exact: "no" } },
+          },
+        ],
+      },
+      route.rules[1],
+    ],
+  });
+  expect(problems).toEqual([
+    {
+      policy: "Route/default/reviews",
+      path: "rules[1].match[0].query.q.regex",
+      message: expect.stringContaining('the pattern "a(?=b)" is not RE2'),
+      suggestion: expect.stringContaining("RE2 syntax"),
+      origin: { file: "reviews.yaml", line: 3 },
+    },
+  ]);
+});
+
+test("a proof that somebody brings along counts for nothing", async () => {
+  const forged: RoutePolicy = { ...route, rules: [{ match: [{ path: { regex: "(x+)+", linear: true } }] }] };
+  const { policy } = await proveRegexes(forged);
+  expect(policy).toMatchObject({ rules: [{ match: [{ path: { regex: "(x+)+" } }] }] });
+  expect(JSON.stringify(policy)).not.toContain("linear");
+});
+
+test("what is read back carries no proofs", async () => {
+  const { policy } = await proveRegexes(route);
+  expect(withoutProofs(policy)).toEqual(route);
+});

@@ -1,0 +1,133 @@
+import {
+  type Policy,
+  policyKey,
+  type RegexProof,
+  type RouteMatch,
+  type RoutePolicy,
+  type RouteRule,
+  type StringMatch,
+} from "@tulle/policy";
+import type { PolicyProblem } from "@tulle/protocol";
+import { LRUCache } from "lru-cache";
+import { RE2JS, RE2JSSyntaxException } from "re2js";
+import { check } from "recheck";
+
+/** What is known of a pattern: RE2 or not, and whether it is also safe on V8, which is 40 times faster. */
+export type PatternClass =
+  | { readonly syntax: "re2"; readonly linear: boolean }
+  | { readonly syntax: "invalid"; readonly reason: string };
+
+/** A longer pattern is refused before it is analysed. */
+export const MAX_PATTERN_LENGTH = 1024;
+
+/** A pattern whose analysis takes longer is taken for one that is not linear. */
+const ANALYSIS_TIMEOUT_MS = 1000;
+
+const classes = new LRUCache<string, PatternClass>({ max: 1000 });
+
+/** Classes a pattern, which is matched in full. Pure but for its memory of the last thousand. */
+export const classifyPattern = async (pattern: string): Promise<PatternClass> => {
+  const known = classes.get(pattern) ?? (await analyse(pattern));
+  classes.set(pattern, known);
+  return known;
+};
+
+const analyse = async (pattern: string): Promise<PatternClass> => {
+  if (pattern.length > MAX_PATTERN_LENGTH) {
+    return { syntax: "invalid", reason: `it has ${pattern.length} characters, more than ${MAX_PATTERN_LENGTH}` };
+  }
+  try {
+    RE2JS.compile(pattern);
+  } catch (error) {
+    return { syntax: "invalid", reason: error instanceof RE2JSSyntaxException ? error.message : String(error) };
+  }
+  return { syntax: "re2", linear: meansTheSameOnV8(pattern) && (await isLinear(pattern)) };
+};
+
+// In Unicode mode V8 refuses what it would read otherwise than RE2 does, such as `[[:alpha:]]` or `\A`.
+const meansTheSameOnV8 = (pattern: string): boolean => {
+  try {
+    new RegExp(pattern, "u");
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+// Only the automaton proves; the other checker looks for attacks and may overlook one.
+const isLinear = async (pattern: string): Promise<boolean> => {
+  const { status } = await check(`^(?:${pattern})$`, "", { checker: "automaton", timeout: ANALYSIS_TIMEOUT_MS });
+  return status === "safe";
+};
+
+/** A policy with the proofs of its patterns, or what is wrong with them. */
+export interface ProvenPolicy {
+  readonly policy: Policy;
+  readonly problems: readonly PolicyProblem[];
+}
+
+/** Sets `linear` on each pattern of a policy that may run on V8, and tells of those that RE2 cannot express. */
+export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
+  if (policy.kind !== "Route") return { policy, problems: [] };
+  const patterns = new Map<string, PatternClass>();
+  const problems: PolicyProblem[] = [];
+  for (const { regex, path } of patternsOf(policy)) {
+    const found = await classifyPattern(regex);
+    patterns.set(regex, found);
+    if (found.syntax === "re2") continue;
+    problems.push({
+      policy: policyKey(policy),
+      path,
+      message: `the pattern "${regex.slice(0, 200)}" is not RE2: ${found.reason}`,
+      suggestion: "write it in RE2 syntax: no lookaround, no back-references",
+      ...(policy.origin === undefined ? {} : { origin: policy.origin }),
+    });
+  }
+  const proven = mapPatterns(policy, (match) => {
+    const found = patterns.get(match.regex);
+    return found?.syntax === "re2" && found.linear ? { ...unproven(match), linear: true } : unproven(match);
+  });
+  return { policy: proven, problems };
+};
+
+/** The policy as its author wrote it, without proofs. */
+export const withoutProofs = (policy: Policy): Policy =>
+  policy.kind === "Route" ? mapPatterns(policy, unproven) : policy;
+
+const patternsOf = (route: RoutePolicy): readonly { readonly regex: string; readonly path: string }[] => {
+  const found: { regex: string; path: string }[] = [];
+  mapPatterns(route, (match, path) => {
+    found.push({ regex: match.regex, path: `${path}.regex` });
+    return match;
+  });
+  return found;
+};
+
+/** A copy of the route in which every comparison by pattern is what `change` makes of it. */
+const mapPatterns = (route: RoutePolicy, change: <T extends RegexMatch>(match: T, path: string) => T): RoutePolicy => {
+  const changed = <T extends object>(match: T, path: string): T => (isRegexMatch(match) ? change(match, path) : match);
+  const mapRecord = (record: Readonly<Record<string, StringMatch>>, path: string) =>
+    Object.fromEntries(Object.entries(record).map(([name, match]) => [name, changed(match, `${path}.${name}`)]));
+  const mapMatch = (match: RouteMatch, path: string): RouteMatch => ({
+    ...match,
+    ...(match.path === undefined ? {} : { path: changed(match.path, `${path}.path`) }),
+    ...(match.headers === undefined ? {} : { headers: mapRecord(match.headers, `${path}.headers`) }),
+    ...(match.query === undefined ? {} : { query: mapRecord(match.query, `${path}.query`) }),
+  });
+  const mapRule = (rule: RouteRule, path: string): RouteRule =>
+    rule.match === undefined
+      ? rule
+      : { ...rule, match: rule.match.map((match, index) => mapMatch(match, `${path}.match[${index}]`)) };
+  return { ...route, rules: route.rules.map((rule, index) => mapRule(rule, `rules[${index}]`)) };
+};
+
+type RegexMatch = { readonly regex: string } & RegexProof;
+
+const isRegexMatch = <T extends object>(match: T): match is T & RegexMatch =>
+  "regex" in match && typeof match.regex === "string";
+
+const unproven = <T extends RegexMatch>(match: T): T => {
+  const { linear: _, ...bare } = match;
+  // What is left out is optional, which a spread of a generic type cannot say.
+  return bare as unknown as T;
+};
