@@ -1,0 +1,51 @@
+import { type Edge, edgesOf, edgesSince } from "./edges.ts";
+import type { HistogramSeries, MetricsExport } from "./otlp-metrics.ts";
+
+const MAX_INSTANCES = 256;
+const MAX_SERIES_PER_INSTANCE = 1_000;
+
+/**
+ * What all members have measured, the latest export of each process. A process that ended keeps its last figures: its
+ * calls were made. A restarted one starts from zero under another instance id.
+ */
+export class CallLedger {
+  readonly #instances = new Map<string, readonly HistogramSeries[]>();
+  readonly #collectedAtMs = new Map<string, number>();
+  /** Edges as they were, oldest first. */
+  readonly #past: { readonly atMs: number; readonly edges: readonly Edge[] }[] = [];
+  #dropped = 0;
+
+  /** Takes a process's latest figures in place of its earlier ones. */
+  enter({ instance, series }: MetricsExport): void {
+    if (!this.#instances.has(instance) && this.#instances.size >= MAX_INSTANCES) {
+      this.#dropped += 1;
+      return;
+    }
+    if (series.length > MAX_SERIES_PER_INSTANCE) this.#dropped += series.length - MAX_SERIES_PER_INSTANCE;
+    this.#instances.set(instance, series.slice(0, MAX_SERIES_PER_INSTANCE));
+    this.#collectedAtMs.set(instance, Math.max(0, ...series.map(({ atMs }) => atMs)));
+  }
+
+  /** Processes and series beyond the bounds, whose figures are missing. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** When the figures of a process were collected, milliseconds since 1970; 0 for one that has not exported. */
+  collectedAtMs(instance: string): number {
+    return this.#collectedAtMs.get(instance) ?? 0;
+  }
+
+  /** All calls since the start. */
+  total(): readonly Edge[] {
+    return edgesOf([...this.#instances.values()].flat());
+  }
+
+  /** The calls of about the last `windowMs`, by the moments at which this was asked before. */
+  recent(nowMs: number, windowMs: number): readonly Edge[] {
+    const edges = this.total();
+    this.#past.push({ atMs: nowMs, edges });
+    while ((this.#past[1]?.atMs ?? Number.POSITIVE_INFINITY) <= nowMs - windowMs) this.#past.shift();
+    return edgesSince(edges, this.#past[0]?.edges ?? []);
+  }
+}
