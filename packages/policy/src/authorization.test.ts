@@ -1,0 +1,131 @@
+import { expect, test } from "vitest";
+import type { AccessPolicy } from "./access-policy.ts";
+import { type AccessQuestion, ALLOWED_BY_DEFAULT, compileAccess } from "./authorization.ts";
+
+const page: AccessQuestion = {
+  principal: "cluster.local/ns/default/sa/productpage",
+  namespace: "default",
+  method: "GET",
+  path: "/reviews/7",
+};
+const stranger: AccessQuestion = { method: "GET", path: "/reviews/7" };
+
+const access = (rest: Omit<AccessPolicy, "kind" | "name">, name = "a"): AccessPolicy => ({
+  kind: "Access",
+  name,
+  ...rest,
+});
+const allows = (policies: readonly AccessPolicy[], question: AccessQuestion): boolean =>
+  compileAccess(policies, "cluster.local")(question).allowed;
+
+test("without an allow policy everything is allowed, and the verdict says so", () => {
+  expect(compileAccess([], "cluster.local")(stranger)).toEqual({ allowed: true, by: ALLOWED_BY_DEFAULT });
+  const deny = access({ action: "deny", rules: [{ to: [{ methods: ["DELETE"] }] }] });
+  expect(allows([deny], page)).toBe(true);
+  expect(allows([deny], { ...page, method: "DELETE" })).toBe(false);
+});
+
+test("an allow policy without rules allows nothing, one with an empty rule everything", () => {
+  expect(compileAccess([access({})], "cluster.local")(page)).toEqual({
+    allowed: false,
+    considered: ["Access/default/a"],
+  });
+  expect(allows([access({ rules: [] })], page)).toBe(false);
+  expect(allows([access({ rules: [{}] })], stranger)).toBe(true);
+});
+
+test("deny goes before allow and names its policy and rule", () => {
+  const policies = [
+    access({ rules: [{}] }, "all"),
+    access(
+      { action: "deny", rules: [{ to: [{ methods: ["PUT"] }] }, { name: "no-admin", to: [{ paths: ["/admin*"] }] }] },
+      "b",
+    ),
+  ];
+  const decide = compileAccess(policies, "cluster.local");
+  expect(decide(page)).toEqual({ allowed: true, by: "Access/default/all rule 0" });
+  expect(decide({ ...page, path: "/admin/x" })).toEqual({
+    allowed: false,
+    policy: "Access/default/b",
+    rule: "no-admin",
+    considered: ["Access/default/all", "Access/default/b"],
+  });
+});
+
+test("any allow policy may allow", () => {
+  const policies = [
+    access({ rules: [{ from: [{ namespaces: ["other"] }] }] }, "a"),
+    access({ rules: [{ to: [{ paths: ["/x"] }] }, { to: [{ methods: ["GET"] }] }] }, "b"),
+  ];
+  expect(compileAccess(policies, "cluster.local")(page)).toEqual({ allowed: true, by: "Access/default/b rule 1" });
+});
+
+test.each<[Record<string, readonly string[]>, AccessQuestion, boolean]>([
+  [{ principals: ["cluster.local/ns/default/sa/productpage"] }, page, true],
+  [{ principals: ["cluster.local/ns/default/sa/other"] }, page, false],
+  [{ principals: ["cluster.local/ns/default/sa/productpage"] }, stranger, false],
+  [{ principals: ["*"] }, page, true],
+  [{ principals: ["*"] }, stranger, false],
+  [{ principals: ["*/sa/productpage"] }, page, true],
+  [{ principals: ["cluster.local/ns/default/*"] }, page, true],
+  [{ principals: ["spiffe://cluster.local/ns/default/sa/productpage"] }, page, false],
+  [{ notPrincipals: ["*"] }, page, false],
+  [{ notPrincipals: ["*"] }, stranger, true],
+  [{ notPrincipals: ["cluster.local/ns/default/sa/other"] }, page, true],
+  [{ namespaces: ["default"] }, page, true],
+  [{ namespaces: ["def*"] }, page, true],
+  [{ namespaces: ["other", "default"] }, page, true],
+  [{ notNamespaces: ["default"] }, page, false],
+  [{ notNamespaces: ["default"] }, stranger, true],
+  [{ principals: ["*"], namespaces: ["other"] }, page, false],
+  [{ principals: ["*"], notNamespaces: ["other"] }, page, true],
+])("from %j: %j is %s", (source, question, expected) => {
+  expect(allows([access({ rules: [{ from: [source] }] })], question)).toBe(expected);
+});
+
+test.each<[Record<string, readonly string[]>, boolean]>([
+  [{ methods: ["GET"] }, true],
+  [{ methods: ["POST", "GET"] }, true],
+  [{ methods: ["POST"] }, false],
+  [{ methods: ["*"] }, true],
+  [{ notMethods: ["GET"] }, false],
+  [{ notMethods: ["POST"] }, true],
+  [{ paths: ["/reviews/7"] }, true],
+  [{ paths: ["/reviews/"] }, false],
+  [{ paths: ["/reviews/*"] }, true],
+  [{ paths: ["*/7"] }, true],
+  [{ paths: ["/rev*/7"] }, false],
+  [{ notPaths: ["/reviews/*"] }, false],
+  [{ methods: ["GET"], paths: ["/other"] }, false],
+  [{ methods: ["GET"], notPaths: ["/other"] }, true],
+])("to %j: %s", (operation, expected) => {
+  expect(allows([access({ rules: [{ to: [operation] }] })], page)).toBe(expected);
+});
+
+test("a rule is any from with any to", () => {
+  const policies = [
+    access({
+      rules: [{ from: [{ namespaces: ["x"] }, { principals: ["*"] }], to: [{ paths: ["/x"] }, { methods: ["GET"] }] }],
+    }),
+  ];
+  expect(allows(policies, page)).toBe(true);
+  expect(allows(policies, stranger)).toBe(false);
+  expect(allows(policies, { ...page, method: "POST" })).toBe(false);
+});
+
+test("cluster.local in a principal means the mesh's own trust domain", () => {
+  const policies = [access({ rules: [{ from: [{ principals: ["cluster.local/ns/default/sa/productpage"] }] }] })];
+  const decide = compileAccess(policies, "prod.example");
+  expect(decide({ ...page, principal: "prod.example/ns/default/sa/productpage" }).allowed).toBe(true);
+  expect(decide(page).allowed).toBe(false);
+});
+
+test("what this version does not know makes policies stricter", () => {
+  const future = { requestPrincipals: ["*"] };
+  expect(allows([access({ rules: [{ from: [future] }] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ from: [future] }] })], page)).toBe(false);
+  expect(allows([access({ rules: [{ when: [{ key: "x" }] }] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ to: [{ hosts: ["x"] }] }] })], page)).toBe(false);
+  expect(allows([access({ action: "custom", rules: [{}] })], page)).toBe(false);
+  expect(allows([access({ action: "audit", rules: [{}] })], page)).toBe(true);
+});

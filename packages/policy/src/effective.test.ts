@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { effectiveBalancer } from "./balancer-policy.ts";
+import { effectiveCircuitBreaker } from "./circuit-breaker-policy.ts";
+import { effectiveConnectionPool } from "./connection-pool-policy.ts";
+import type { MeshPolicy } from "./mesh-policy.ts";
+import { effectiveMtlsMode } from "./mtls-mode.ts";
+import { effectiveRetry, effectiveRetryBudget } from "./retry-policy.ts";
+import { DEFAULT_MESH } from "./select.ts";
+import type { ServicePolicy } from "./service-policy.ts";
+import { effectiveTimeouts } from "./timeouts.ts";
+
+const service: ServicePolicy = { kind: "Service", name: "reviews" };
+const mesh: MeshPolicy = {
+  kind: "Mesh",
+  name: "mesh",
+  mtls: "permissive",
+  defaults: {
+    timeout: "3s",
+    attemptTimeout: "1s",
+    idleTimeout: "0s",
+    connectTimeout: "2s",
+    retry: { retries: 5, on: ["reset"], statuses: [500], backoff: { base: "10ms" } },
+    retryBudget: { ratio: 0.5, minPerSecond: 0 },
+  },
+};
+
+test("the defaults of a mesh of which nothing is said", () => {
+  expect(effectiveTimeouts(undefined, DEFAULT_MESH)).toEqual({
+    timeoutMs: 15_000,
+    covers: "headers",
+    attemptTimeoutMs: Number.POSITIVE_INFINITY,
+    idleTimeoutMs: 300_000,
+  });
+  expect(effectiveRetry(undefined, DEFAULT_MESH)).toEqual({
+    retries: 2,
+    on: new Set(["connect-failure", "refused-stream", "reset", "gateway-error", "attempt-timeout"]),
+    statuses: new Set(),
+    nonIdempotent: false,
+    backoffBaseMs: 25,
+    backoffMaxMs: 250,
+  });
+  expect(effectiveRetryBudget(service, DEFAULT_MESH)).toEqual({ ratio: 0.2, minPerSecond: 10, ttlMs: 10_000 });
+  expect(effectiveCircuitBreaker(service)).toEqual({
+    errorPercent: 50,
+    minimumVolume: 20,
+    windowMs: 10_000,
+    openForMs: 5_000,
+  });
+  expect(effectiveConnectionPool(service, DEFAULT_MESH)).toEqual({
+    connections: 64,
+    pendingRequests: 1_024,
+    connectTimeoutMs: 1_000,
+    keepAliveMs: 4_000,
+    maxAgeMs: 3_600_000,
+  });
+  expect(effectiveBalancer(service)).toEqual({ algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 });
+  expect(effectiveMtlsMode({ mesh: DEFAULT_MESH, authentication: [] })).toBe("strict");
+});
+
+test("the mesh's values stand in for a rule's, which win field by field", () => {
+  expect(effectiveTimeouts({}, mesh)).toEqual({
+    timeoutMs: 3_000,
+    covers: "headers",
+    attemptTimeoutMs: 1_000,
+    idleTimeoutMs: Number.POSITIVE_INFINITY,
+  });
+  expect(effectiveTimeouts({ timeout: "7s", attemptTimeout: "0s", idleTimeout: "1m" }, mesh)).toEqual({
+    timeoutMs: 7_000,
+    covers: "whole",
+    attemptTimeoutMs: Number.POSITIVE_INFINITY,
+    idleTimeoutMs: 60_000,
+  });
+  expect(effectiveTimeouts({ timeout: "0s" }, mesh).timeoutMs).toBe(Number.POSITIVE_INFINITY);
+  expect(effectiveRetry({ retries: 1, backoff: { max: "100ms" } }, mesh)).toEqual({
+    retries: 1,
+    on: new Set(["reset"]),
+    statuses: new Set([500]),
+    nonIdempotent: false,
+    backoffBaseMs: 10,
+    backoffMaxMs: 100,
+  });
+  expect(effectiveRetryBudget({ ...service, retryBudget: { ratio: 0.1, ttl: "5s" } }, mesh)).toEqual({
+    ratio: 0.1,
+    minPerSecond: 0,
+    ttlMs: 5_000,
+  });
+  expect(effectiveConnectionPool(service, mesh).connectTimeoutMs).toBe(2_000);
+  expect(effectiveConnectionPool({ ...service, connectionPool: { connectTimeout: "3s" } }, mesh).connectTimeoutMs).toBe(
+    3_000,
+  );
+});
+
+test("what is turned off is undefined", () => {
+  expect(effectiveRetry(false, mesh)).toBeUndefined();
+  expect(effectiveRetry({ retries: 0 }, mesh)).toBeUndefined();
+  expect(effectiveCircuitBreaker({ ...service, circuitBreaker: false })).toBeUndefined();
+});
+
+test("a base above the default maximum lifts the maximum", () => {
+  expect(effectiveRetry({ backoff: { base: "1s" } }, DEFAULT_MESH)?.backoffMaxMs).toBe(1_000);
+});
+
+test("a balancer that is not supported is refused, not replaced", () => {
+  expect(effectiveBalancer({ ...service, balancer: { algorithm: "round-robin" } })).toEqual({
+    algorithm: "round-robin",
+  });
+  expect(() => effectiveBalancer({ ...service, balancer: { algorithm: "maglev" } })).toThrow("not supported yet");
+});
+
+test("the mTLS mode of the service goes before that of the namespace before that of the mesh; the strictest of a level wins", () => {
+  const mode = (name: string, mtls: "strict" | "permissive" | "disable", of?: string) => ({
+    kind: "Authentication" as const,
+    name,
+    mtls: { mode: mtls },
+    ...(of === undefined ? {} : { selector: { service: of } }),
+  });
+  expect(effectiveMtlsMode({ mesh, authentication: [] })).toBe("permissive");
+  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "disable")] })).toBe("disable");
+  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "disable"), mode("b", "strict")] })).toBe("strict");
+  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "strict"), mode("b", "disable", "reviews")] })).toBe(
+    "disable",
+  );
+  expect(effectiveMtlsMode({ mesh, authentication: [{ kind: "Authentication", name: "a" }] })).toBe("permissive");
+});
