@@ -11,6 +11,9 @@ export {
 } from "./authorization.ts";
 export type { Balancer } from "./balancer-policy.ts";
 export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, type EffectiveBalancer, effectiveBalancer } from "./balancer-policy.ts";
+export { checkPolicies } from "./check-policies.ts";
+export { checkPolicy } from "./check-policy.ts";
+export { checkReferences } from "./check-references.ts";
 export type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 export {
   DEFAULT_CIRCUIT_WINDOW_MS,
@@ -44,9 +47,12 @@ export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
 export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
+export { notSupported } from "./not-supported.ts";
 export { normalizePath } from "./path-normalization.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
+export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
+export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";
 export type { RetryBudget, RetryCondition, RetryPolicy } from "./retry-policy.ts";
 export {
   DEFAULT_BACKOFF_BASE_MS,

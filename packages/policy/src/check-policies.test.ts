@@ -1,0 +1,253 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { checkPolicies } from "./check-policies.ts";
+import type { Policy } from "./policy.ts";
+import { formatPath, parsePath } from "./policy-path.ts";
+import { describeProblem, PolicyError } from "./policy-problem.ts";
+import type { RoutePolicy, RouteRule } from "./route-policy.ts";
+import type { ServicePolicy } from "./service-policy.ts";
+
+const reviews: ServicePolicy = {
+  kind: "Service",
+  name: "reviews",
+  subsets: { v1: { version: "v1" }, v2: { version: "v2" } },
+};
+const ratings: ServicePolicy = { kind: "Service", name: "ratings", namespace: "other" };
+const route = (rule: RouteRule, rest: Partial<RoutePolicy> = {}): RoutePolicy => ({
+  kind: "Route",
+  name: "reviews",
+  services: ["reviews"],
+  rules: [rule],
+  ...rest,
+});
+
+/** The problems as lines, for tables. */
+const problemsOf = (...policies: readonly Policy[]): readonly string[] => checkPolicies(policies).map(describeProblem);
+
+test("policies that fit together have no problem", () => {
+  expect(
+    problemsOf(
+      { kind: "Mesh", name: "mesh", trustDomain: "prod", defaults: { timeout: "0s", retry: { retries: 0 } } },
+      reviews,
+      ratings,
+      route({
+        match: [{ path: { prefix: "/reviews" }, methods: ["GET"], headers: { "end-user": { exact: "jason" } } }],
+        split: [{ subset: "v1", weight: 80 }, { subset: "v2", weight: 0 }, { service: "ratings.other" }],
+        timeout: "2s",
+        retry: false,
+      }),
+      { kind: "Access", name: "a", selector: { service: "reviews" }, rules: [{ from: [{ principals: ["*"] }] }] },
+      { kind: "Access", name: "nothing" },
+      { kind: "Authentication", name: "a", mtls: { mode: "permissive" } },
+    ),
+  ).toEqual([]);
+});
+
+test.each<[string, readonly Policy[], readonly string[]]>([
+  [
+    "missing service",
+    [reviews, route({}, { services: ["reviws"] })],
+    ['Route/default/reviews services[0]: there is no service default/reviws; did you mean "reviews"?'],
+  ],
+  [
+    "missing service of another namespace",
+    [reviews, ratings, route({ split: [{ service: "ratings" }] })],
+    ["Route/default/reviews rules[0].split[0].service: there is no service default/ratings"],
+  ],
+  [
+    "missing subset",
+    [reviews, route({ split: [{ subset: "v1" }, { subset: "v3" }] })],
+    [
+      'Route/default/reviews rules[0].split[1].subset: service default/reviews has no subset "v3"; it has v1, v2; did you mean "v1" or "v2"?',
+    ],
+  ],
+  [
+    "subset of a service without any",
+    [reviews, ratings, route({ split: [{ service: "ratings.other", subset: "v1" }] })],
+    ['Route/default/reviews rules[0].split[0].subset: service other/ratings has no subset "v1"; it has none'],
+  ],
+  [
+    "no reference",
+    [reviews, route({}, { services: ["http://reviews"] })],
+    [
+      'Route/default/reviews services[0]: "http://reviews" is not a service: write "reviews", "reviews.namespace" or "reviews.namespace.svc.cluster.local"',
+    ],
+  ],
+  [
+    "selector",
+    [reviews, { kind: "Access", name: "a", selector: { service: "revews" } }],
+    [
+      'Access/default/a selector.service: there is no service default/revews; a policy selects in its own namespace; did you mean "reviews"?',
+    ],
+  ],
+  [
+    "duplicate",
+    [{ ...reviews, origin: { file: "a.yaml", line: 3 } }, reviews],
+    ['Service/default/reviews name: Service "reviews" in namespace "default" is defined twice, first at a.yaml:3'],
+  ],
+  [
+    "two meshes",
+    [
+      { kind: "Mesh", name: "mesh" },
+      { kind: "Mesh", name: "other" },
+    ],
+    [
+      'Mesh/default/other name: the Mesh policy is named "mesh", not "other"; did you mean "mesh"?',
+      "Mesh/default/other name: the Mesh policy is defined twice",
+    ],
+  ],
+  [
+    "hosts",
+    [
+      { ...reviews, hosts: ["r.example.com", "ratings.other.svc"] },
+      { ...ratings, hosts: ["R.example.com", "reviews", "x:80", "*.example.com"] },
+    ],
+    [
+      'Service/default/reviews hosts[1]: "ratings.other.svc" already means service other/ratings',
+      'Service/other/ratings hosts[2]: "x:80" is not a host name: write it without scheme, port, path and wildcard, such as "reviews.example.com"',
+      'Service/other/ratings hosts[3]: "*.example.com" is not a host name: write it without scheme, port, path and wildcard, such as "reviews.example.com"',
+      'Service/other/ratings hosts[0]: "R.example.com" already means service default/reviews',
+      'Service/other/ratings hosts[1]: "reviews" is the short name of another service',
+    ],
+  ],
+  [
+    "weights of 0",
+    [reviews, route({ split: [{ subset: "v1", weight: 0 }] })],
+    ["Route/default/reviews rules[0].split: all weights are 0, so no call could go anywhere"],
+  ],
+  [
+    "values of a route",
+    [
+      reviews,
+      route({
+        match: [{ path: { prefix: "reviews" }, methods: ["get"], headers: { "a b": { exact: "x" } } }],
+        split: [{ weight: 1.5 }],
+        timeout: "2" as "2s",
+        attemptTimeout: "200h",
+        retry: { retries: 11, statuses: [200], backoff: { base: "0s" } },
+      }),
+    ],
+    [
+      'Route/default/reviews rules[0].match[0].path.prefix: "reviews" is not a path: begin it with "/"',
+      'Route/default/reviews rules[0].match[0].methods[0]: "get" is not a method: write it in upper case',
+      'Route/default/reviews rules[0].match[0].headers["a b"]: "a b" is not the name of a header',
+      "Route/default/reviews rules[0].split[0].weight: 1.5 is not a whole number from 0 to 1000000",
+      'Route/default/reviews rules[0].timeout: "2" is not a duration: write a number and a unit (ms, s, m, h), such as "250ms" or "1m30s"',
+      'Route/default/reviews rules[0].attemptTimeout: "200h" is not a duration from "0s" to "168h"',
+      "Route/default/reviews rules[0].retry.retries: 11 is not a whole number from 0 to 10",
+      "Route/default/reviews rules[0].retry.statuses[0]: 200 is not a whole number from 400 to 599",
+      'Route/default/reviews rules[0].retry.backoff.base: "0s" is not a duration from "1ms" to "5m"',
+    ],
+  ],
+  [
+    "empty lists",
+    [reviews, route({ match: [] }, { services: [] }), { kind: "Access", name: "a", rules: [{ from: [], to: [{}] }] }],
+    [
+      "Route/default/reviews services: the list is empty: name something, or leave the field out",
+      "Route/default/reviews rules[0].match: the list is empty: name something, or leave the field out",
+      "Access/default/a rules[0].from: the list is empty: name something, or leave the field out",
+      'Access/default/a rules[0].to[0]: an empty item would mean any call: leave out "to" if that is meant',
+    ],
+  ],
+  [
+    "values of an access",
+    [
+      {
+        kind: "Access",
+        name: "a",
+        action: "deny",
+        rules: [
+          {
+            from: [{ principals: ["spiffe://td/a"], namespaces: ["a*b"] }],
+            to: [{ methods: ["get", "*"], paths: ["reviews", "*/x", ""] }],
+          },
+        ],
+      },
+      { kind: "Access", name: "b", action: "deny" },
+    ],
+    [
+      'Access/default/a rules[0].from[0].principals[0]: "spiffe://td/a" has a scheme: principals are written without "spiffe://"',
+      'Access/default/a rules[0].from[0].namespaces[0]: "a*b" has a star where none may be: one at its beginning, or one at its end, or alone',
+      'Access/default/a rules[0].to[0].methods[0]: "get" is not a method: write it in upper case',
+      'Access/default/a rules[0].to[0].paths[0]: "reviews" is not a path: begin it with "/"',
+      "Access/default/a rules[0].to[0].paths[2]: an empty value fits nothing",
+      "Access/default/b rules: a deny without rules denies nothing: write an empty rule ({}) to deny everything",
+    ],
+  ],
+  [
+    "names",
+    [{ ...reviews, name: "Reviews", namespace: "-", port: 0, serviceAccounts: ["A"], subsets: { "v 1": {} } }],
+    [
+      'Service/-/Reviews name: "Reviews" is not a name: write a-z, 0-9 and "-", at most 63 characters, no "-" at either end',
+      'Service/-/Reviews namespace: "-" is not a name: write a-z, 0-9 and "-", at most 63 characters, no "-" at either end',
+      "Service/-/Reviews port: 0 is not a whole number from 1 to 65535",
+      'Service/-/Reviews serviceAccounts[0]: "A" is not a service account: write a-z, 0-9, "-" and "."',
+      'Service/-/Reviews subsets["v 1"]: "v 1" is not a name of a subset: write letters, digits, "-", "_" and ".", at most 63 characters',
+    ],
+  ],
+  [
+    "an authentication that says nothing",
+    [{ kind: "Authentication", name: "a" }],
+    ["Authentication/default/a: nothing is said about how callers prove who they are: set mtls.mode"],
+  ],
+])("%s", (_, policies, expected) => {
+  expect(problemsOf(...policies)).toEqual(expected);
+});
+
+test("everything that is not supported yet is refused with its place", () => {
+  expect(
+    problemsOf(
+      { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
+      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "maglev" }, fallback: "dns", tls: {} },
+      route({ match: [{ path: { template: "/{id}" }, ignoreCase: false }], fault: {}, sticky: {} }),
+      {
+        kind: "Access",
+        name: "a",
+        action: "audit",
+        selector: { labels: {} },
+        rules: [{ from: [{ addresses: ["10.0.0.0/8"] }], to: [{ ports: [80] }], when: [] }],
+      },
+      { kind: "Authentication", name: "a", mtls: { ports: {} }, jwt: [] },
+    ).map((line) => line.replace(" yet", "").replace(" is not supported", "")),
+  ).toEqual([
+    'Mesh/default/mesh trustDomainAliases: "trustDomainAliases"',
+    'Mesh/default/mesh sampling: "sampling"',
+    'Service/default/reviews mode: mode "dry-run"',
+    'Service/default/reviews protocol: protocol "grpc"',
+    'Service/default/reviews balancer.algorithm: algorithm "maglev"',
+    'Service/default/reviews fallback: fallback "dns"',
+    'Service/default/reviews tls: "tls"',
+    'Route/default/reviews rules[0].match[0].path.template: "template"',
+    'Route/default/reviews rules[0].match[0].ignoreCase: "ignoreCase"',
+    'Route/default/reviews rules[0].fault: "fault"',
+    'Route/default/reviews rules[0].sticky: "sticky"',
+    'Access/default/a selector.labels: "labels"',
+    'Access/default/a action: action "audit"',
+    'Access/default/a rules[0].from[0].addresses: "addresses"',
+    'Access/default/a rules[0].to[0].ports: "ports"',
+    'Access/default/a rules[0].when: "when"',
+    'Authentication/default/a mtls.ports: "ports"',
+    'Authentication/default/a jwt: "jwt"',
+  ]);
+});
+
+test("a PolicyError lists all problems with their places", () => {
+  const error = new PolicyError([
+    { policy: "Route/default/r", path: "rules", message: "wrong" },
+    { path: "", message: "also wrong", origin: { file: "p.yaml", line: 3 }, column: 7, suggestion: '"right"' },
+  ]);
+  expect(error.message).toBe(
+    '2 problems in the policies:\n  Route/default/r rules: wrong\n  p.yaml:3:7: also wrong; did you mean "right"?',
+  );
+  expect(error.problems).toHaveLength(2);
+});
+
+test("a printed path reads back as the same steps", () => {
+  const step = fc.oneof(fc.nat(1_000), fc.string({ minLength: 1 }), fc.constantFrom("rules", "end-user", 'a"b', "a.b"));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 5 }), (path) => {
+      expect(parsePath(formatPath(path))).toEqual(path);
+    }),
+  );
+  expect(formatPath(["rules", 0, "headers", "x.y"])).toBe('rules[0].headers["x.y"]');
+});

@@ -1,0 +1,243 @@
+import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
+import type { AuthenticationPolicy } from "./authentication-policy.ts";
+import {
+  type DurationLimit,
+  durationLimits,
+  type NumberLimit,
+  numberLimits,
+  wrongAccessMethod,
+  wrongAccessPath,
+  wrongDuration,
+  wrongHeaderName,
+  wrongHost,
+  wrongMethod,
+  wrongName,
+  wrongNumber,
+  wrongPath,
+  wrongPrincipal,
+  wrongReference,
+  wrongServiceAccount,
+  wrongSubsetName,
+  wrongWildcard,
+} from "./field-limits.ts";
+import type { MeshPolicy } from "./mesh-policy.ts";
+import { notSupportedIn } from "./not-supported.ts";
+import { type Policy, policyKey } from "./policy.ts";
+import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
+import { formatPath, type PolicyPath } from "./policy-path.ts";
+import type { PolicyProblem } from "./policy-problem.ts";
+import type { RetryBudget, RetryPolicy } from "./retry-policy.ts";
+import type { RouteMatch, RoutePolicy, RouteRule } from "./route-policy.ts";
+import type { ServicePolicy } from "./service-policy.ts";
+import { isTrustDomain } from "./spiffe-id.ts";
+import type { PathMatch, StringMatch } from "./string-match.ts";
+import { DEFAULT_WEIGHT } from "./traffic-split.ts";
+
+/** Whether one policy makes sense by itself: its values, and nothing in it that is not supported yet. All problems. */
+export const checkPolicy = (policy: Policy): readonly PolicyProblem[] => {
+  const check = new Check(policy);
+  check.text(["name"], policy.name, wrongName);
+  check.text(["namespace"], policy.namespace, wrongName);
+  checkKind(policy, check);
+  for (const { path, message } of notSupportedIn(policy.kind, policy)) check.report(path, message);
+  return check.problems;
+};
+
+const checkKind = (policy: Policy, check: Check): void => {
+  if (policy.kind === "Mesh") checkMesh(policy, check);
+  else if (policy.kind === "Service") checkService(policy, check);
+  else if (policy.kind === "Route") checkRoute(policy, check);
+  else if (policy.kind === "Access") checkAccess(policy, check);
+  else checkAuthentication(policy, check);
+};
+
+/** Gathers the problems of one policy. A field that is not set is never wrong. */
+class Check {
+  readonly problems: PolicyProblem[] = [];
+  readonly #policy: Policy;
+
+  constructor(policy: Policy) {
+    this.#policy = policy;
+  }
+
+  report(path: PolicyPath, message: string, suggestion?: string): void {
+    this.problems.push({
+      policy: policyKey(this.#policy),
+      path: formatPath(path),
+      message,
+      ...(suggestion === undefined ? {} : { suggestion }),
+      ...(this.#policy.origin === undefined ? {} : { origin: this.#policy.origin }),
+    });
+  }
+
+  text(path: PolicyPath, text: string | undefined, wrong: (text: string) => string | undefined): void {
+    const message = text === undefined ? undefined : wrong(text);
+    if (message !== undefined) this.report(path, message);
+  }
+
+  number(path: PolicyPath, value: number | undefined, limit: NumberLimit): void {
+    const message = value === undefined ? undefined : wrongNumber(value, limit);
+    if (message !== undefined) this.report(path, message);
+  }
+
+  duration(path: PolicyPath, text: string | undefined, limit: DurationLimit): void {
+    this.text(path, text, (written) => wrongDuration(written, limit));
+  }
+
+  /** A list that is there holds something: whether an empty one means all or nothing is anybody's guess. */
+  list<T>(path: PolicyPath, items: readonly T[] | undefined, each: (path: PolicyPath, item: T) => void): void {
+    if (items?.length === 0) this.report(path, "the list is empty: name something, or leave the field out");
+    for (const [at, item] of (items ?? []).entries()) each([...path, at], item);
+  }
+
+  texts(path: PolicyPath, texts: readonly string[] | undefined, wrong: (text: string) => string | undefined): void {
+    this.list(path, texts, (at, text) => this.text(at, text, wrong));
+  }
+}
+
+const checkMesh = (mesh: MeshPolicy, check: Check): void => {
+  if (mesh.name !== "mesh") check.report(["name"], `the Mesh policy is named "mesh", not "${mesh.name}"`, '"mesh"');
+  if (mesh.namespace !== undefined && mesh.namespace !== DEFAULT_NAMESPACE) {
+    check.report(["namespace"], "the Mesh policy holds for all namespaces: leave the field out");
+  }
+  check.text(["trustDomain"], mesh.trustDomain, (text) =>
+    isTrustDomain(text)
+      ? undefined
+      : `"${text}" is not a trust domain: write a-z, 0-9, ".", "-" and "_", at most 255 characters`,
+  );
+  const { defaults } = mesh;
+  for (const field of ["timeout", "attemptTimeout", "idleTimeout", "connectTimeout"] as const) {
+    check.duration(["defaults", field], defaults?.[field], durationLimits[field]);
+  }
+  checkRetry(["defaults", "retry"], defaults?.retry, check);
+  checkRetryBudget(["defaults", "retryBudget"], defaults?.retryBudget, check);
+};
+
+const checkService = (service: ServicePolicy, check: Check): void => {
+  check.texts(["hosts"], service.hosts, wrongHost);
+  check.number(["port"], service.port, numberLimits.port);
+  check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
+  for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
+  if (service.balancer?.algorithm === "peak-ewma") {
+    check.duration(["balancer", "decay"], service.balancer.decay, durationLimits.decay);
+    check.duration(["balancer", "defaultRtt"], service.balancer.defaultRtt, durationLimits.defaultRtt);
+  }
+  const pool = service.connectionPool;
+  check.number(["connectionPool", "connections"], pool?.connections, numberLimits.connections);
+  check.number(["connectionPool", "pendingRequests"], pool?.pendingRequests, numberLimits.pendingRequests);
+  for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
+    check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
+  }
+  const breaker = service.circuitBreaker === false ? undefined : service.circuitBreaker;
+  check.number(["circuitBreaker", "errorPercent"], breaker?.errorPercent, numberLimits.errorPercent);
+  check.number(["circuitBreaker", "minimumVolume"], breaker?.minimumVolume, numberLimits.minimumVolume);
+  check.duration(["circuitBreaker", "window"], breaker?.window, durationLimits.circuitWindow);
+  check.duration(["circuitBreaker", "openFor"], breaker?.openFor, durationLimits.openFor);
+  checkRetryBudget(["retryBudget"], service.retryBudget, check);
+};
+
+const checkRetry = (path: PolicyPath, retry: RetryPolicy | false | undefined, check: Check): void => {
+  if (retry === undefined || retry === false) return;
+  check.number([...path, "retries"], retry.retries, numberLimits.retries);
+  for (const [at, status] of (retry.statuses ?? []).entries()) {
+    check.number([...path, "statuses", at], status, numberLimits.status);
+  }
+  check.duration([...path, "backoff", "base"], retry.backoff?.base, durationLimits.backoff);
+  check.duration([...path, "backoff", "max"], retry.backoff?.max, durationLimits.backoff);
+};
+
+const checkRetryBudget = (path: PolicyPath, budget: RetryBudget | undefined, check: Check): void => {
+  check.number([...path, "ratio"], budget?.ratio, numberLimits.budgetRatio);
+  check.number([...path, "minPerSecond"], budget?.minPerSecond, numberLimits.minPerSecond);
+  check.duration([...path, "ttl"], budget?.ttl, durationLimits.budgetTtl);
+};
+
+const checkRoute = (route: RoutePolicy, check: Check): void => {
+  check.texts(["services"], route.services, wrongReference);
+  check.list(["rules"], route.rules, (path, rule) => checkRule(path, rule, check));
+};
+
+const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
+  check.list([...path, "match"], rule.match, (at, match) => checkMatch(at, match, check));
+  check.list([...path, "split"], rule.split, (at, destination) => {
+    check.text([...at, "service"], destination.service, wrongReference);
+    check.number([...at, "weight"], destination.weight, numberLimits.weight);
+  });
+  const weights = (rule.split ?? []).map((destination) => destination.weight ?? DEFAULT_WEIGHT);
+  if (weights.length > 0 && weights.every((weight) => weight === 0)) {
+    check.report([...path, "split"], "all weights are 0, so no call could go anywhere");
+  }
+  for (const field of ["timeout", "attemptTimeout", "idleTimeout"] as const) {
+    check.duration([...path, field], rule[field], durationLimits[field]);
+  }
+  checkRetry([...path, "retry"], rule.retry, check);
+};
+
+const checkMatch = (path: PolicyPath, match: RouteMatch, check: Check): void => {
+  if (match.path !== undefined) checkPathMatch([...path, "path"], match.path, check);
+  check.texts([...path, "methods"], match.methods, wrongMethod);
+  for (const [name, comparison] of Object.entries(match.headers ?? {})) {
+    check.text([...path, "headers", name], name, wrongHeaderName);
+    checkOneComparison([...path, "headers", name], comparison, check);
+  }
+  for (const [name, comparison] of Object.entries(match.query ?? {})) {
+    checkOneComparison([...path, "query", name], comparison, check);
+  }
+};
+
+const checkPathMatch = (path: PolicyPath, match: PathMatch, check: Check): void => {
+  checkOneComparison(path, match, check);
+  if ("exact" in match) check.text([...path, "exact"], match.exact, wrongPath);
+  if ("prefix" in match) check.text([...path, "prefix"], match.prefix, wrongPath);
+};
+
+/** The ways of comparing, of which a match sets exactly one. */
+const comparisons = ["exact", "prefix", "suffix", "regex", "present", "template"] as const;
+
+const checkOneComparison = (path: PolicyPath, match: StringMatch | PathMatch, check: Check): void => {
+  const set = comparisons.filter((name) => name in match);
+  if (set.length !== 1) check.report(path, wrongComparisons(set));
+};
+
+/** What is wrong with a match that sets none or several of the ways of comparing. */
+export const wrongComparisons = (set: readonly string[]): string =>
+  set.length === 0
+    ? "nothing to compare with: set exactly one of exact, prefix, suffix, regex, present"
+    : `${set.join(" and ")} are set: set exactly one`;
+
+const checkAccess = (access: AccessPolicy, check: Check): void => {
+  if (access.action === "deny" && (access.rules ?? []).length === 0) {
+    check.report(["rules"], "a deny without rules denies nothing: write an empty rule ({}) to deny everything");
+  }
+  for (const [at, rule] of (access.rules ?? []).entries()) {
+    check.list(["rules", at, "from"], rule.from, (path, source) => checkSource(path, source, check));
+    check.list(["rules", at, "to"], rule.to, (path, operation) => checkOperation(path, operation, check));
+  }
+};
+
+const checkSource = (path: PolicyPath, source: AccessSource, check: Check): void => {
+  refuseEmpty(path, source, "caller", check);
+  check.texts([...path, "principals"], source.principals, wrongPrincipal);
+  check.texts([...path, "notPrincipals"], source.notPrincipals, wrongPrincipal);
+  check.texts([...path, "namespaces"], source.namespaces, wrongWildcard);
+  check.texts([...path, "notNamespaces"], source.notNamespaces, wrongWildcard);
+};
+
+const checkOperation = (path: PolicyPath, operation: AccessOperation, check: Check): void => {
+  refuseEmpty(path, operation, "call", check);
+  check.texts([...path, "methods"], operation.methods, wrongAccessMethod);
+  check.texts([...path, "notMethods"], operation.notMethods, wrongAccessMethod);
+  check.texts([...path, "paths"], operation.paths, wrongAccessPath);
+  check.texts([...path, "notPaths"], operation.notPaths, wrongAccessPath);
+};
+
+const refuseEmpty = (path: PolicyPath, value: object, what: string, check: Check): void => {
+  if (Object.keys(value).length > 0) return;
+  check.report(path, `an empty item would mean any ${what}: leave out "${path.at(-2)}" if that is meant`);
+};
+
+const checkAuthentication = (authentication: AuthenticationPolicy, check: Check): void => {
+  if (authentication.mtls === undefined && authentication.jwt === undefined) {
+    check.report([], "nothing is said about how callers prove who they are: set mtls.mode");
+  }
+};

@@ -1,0 +1,156 @@
+import { wrongReference } from "./field-limits.ts";
+import { nearest } from "./name-index.ts";
+import { type Policy, policyKey } from "./policy.ts";
+import { namespaceOf } from "./policy-meta.ts";
+import { formatPath, type PolicyPath } from "./policy-path.ts";
+import type { PolicyProblem } from "./policy-problem.ts";
+import { servicesOf } from "./select.ts";
+import { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
+import type { ServicePolicy } from "./service-policy.ts";
+
+/** Whether policies fit together: every name that one uses is defined, nothing is defined twice. All problems. */
+export const checkReferences = (policies: readonly Policy[]): readonly PolicyProblem[] => {
+  const problems: PolicyProblem[] = [];
+  const services = new Map([...servicesOf(policies)].map(([key, { policy }]) => [key, policy]));
+  const report: Report = (index, path, message, suggestion) => {
+    const policy = policies[index];
+    problems.push({
+      ...(policy === undefined ? {} : { policy: policyKey(policy) }),
+      path: formatPath(path),
+      message,
+      ...(suggestion === undefined ? {} : { suggestion }),
+      ...(policy?.origin === undefined ? {} : { origin: policy.origin }),
+      index,
+    });
+  };
+  checkDuplicates(policies, report);
+  checkHosts(policies, services, report);
+  for (const [index, policy] of policies.entries()) {
+    const here = { services, index, namespace: namespaceOf(policy), report };
+    if (policy.kind === "Route") {
+      for (const [at, reference] of policy.services.entries()) serviceAt(["services", at], reference, here);
+      for (const [at, rule] of policy.rules.entries()) {
+        for (const [place, destination] of (rule.split ?? []).entries()) {
+          checkDestination(["rules", at, "split", place], destination, policy.services, here);
+        }
+      }
+    }
+    if (policy.kind === "Access" || policy.kind === "Authentication") {
+      const selected = policy.selector?.service;
+      if (selected !== undefined) checkSelector(selected, here);
+    }
+  }
+  return problems;
+};
+
+type Report = (index: number, path: PolicyPath, message: string, suggestion?: string) => void;
+
+/** Where in the policies a reference stands. */
+interface Here {
+  readonly services: ReadonlyMap<ServiceKey, ServicePolicy>;
+  readonly index: number;
+  readonly namespace: string;
+  readonly report: Report;
+}
+
+const checkDuplicates = (policies: readonly Policy[], report: Report): void => {
+  const first = new Map<string, Policy>();
+  for (const [index, policy] of policies.entries()) {
+    // There is one Mesh policy, whatever it is called.
+    const key = policy.kind === "Mesh" ? "Mesh" : policyKey(policy);
+    const before = first.get(key);
+    if (before === undefined) first.set(key, policy);
+    else report(index, ["name"], `${describe(policy)} is defined twice${placeOf(before)}`);
+  }
+};
+
+const describe = (policy: Policy): string =>
+  policy.kind === "Mesh" ? "the Mesh policy" : `${policy.kind} "${policy.name}" in namespace "${namespaceOf(policy)}"`;
+
+const placeOf = ({ origin }: Policy): string =>
+  origin === undefined ? "" : `, first at ${origin.file}:${origin.line}`;
+
+/** A host means one service: it is neither claimed twice nor the name that another service always has. */
+const checkHosts = (
+  policies: readonly Policy[],
+  services: ReadonlyMap<ServiceKey, ServicePolicy>,
+  report: Report,
+): void => {
+  const owners = new Map<string, ServiceKey>();
+  for (const key of services.keys()) {
+    const { namespace, name } = splitServiceKey(key);
+    for (const tail of ["", ".svc", `.svc.${CLUSTER_DOMAIN}`]) owners.set(`${name}.${namespace}${tail}`, key);
+  }
+  const shortNames = new Set([...services.keys()].map((key) => splitServiceKey(key).name));
+  for (const [index, policy] of policies.entries()) {
+    if (policy.kind !== "Service") continue;
+    const key = serviceKey(namespaceOf(policy), policy.name);
+    for (const [at, host] of (policy.hosts ?? []).entries()) {
+      const name = host.toLowerCase();
+      const owner = owners.get(name);
+      if (owner !== undefined && owner !== key)
+        report(index, ["hosts", at], `"${host}" already means service ${owner}`);
+      else if (name !== policy.name && shortNames.has(name)) {
+        report(index, ["hosts", at], `"${host}" is the short name of another service`);
+      } else owners.set(name, key);
+    }
+  }
+};
+
+const checkDestination = (
+  path: PolicyPath,
+  destination: { readonly service?: string; readonly subset?: string },
+  called: readonly string[],
+  here: Here,
+): void => {
+  const { service, subset } = destination;
+  if (service !== undefined) {
+    const found = serviceAt([...path, "service"], service, here);
+    if (subset !== undefined && found !== undefined) checkSubset(path, subset, found, here);
+    return;
+  }
+  if (subset === undefined) return;
+  for (const reference of called) {
+    const found = here.services.get(referencedService(reference, here.namespace));
+    if (found !== undefined) checkSubset(path, subset, found, here);
+  }
+};
+
+const checkSubset = (path: PolicyPath, subset: string, service: ServicePolicy, { index, report }: Here): void => {
+  const subsets = Object.keys(service.subsets ?? {});
+  if (subsets.includes(subset)) return;
+  const known = subsets.length === 0 ? "it has none" : `it has ${subsets.join(", ")}`;
+  report(
+    index,
+    [...path, "subset"],
+    `service ${serviceKey(namespaceOf(service), service.name)} has no subset "${subset}"; ${known}`,
+    quoted(nearest(subset, subsets)),
+  );
+};
+
+const serviceAt = (path: PolicyPath, reference: string, here: Here): ServicePolicy | undefined => {
+  const key = referencedService(reference, here.namespace);
+  const found = here.services.get(key);
+  // A reference that is no name at all was reported as a value.
+  if (found === undefined && wrongReference(reference) === undefined) {
+    const names = [...here.services.keys()].map((known) => {
+      const { namespace, name } = splitServiceKey(known);
+      return namespace === here.namespace ? name : `${name}.${namespace}`;
+    });
+    here.report(here.index, path, `there is no service ${key}`, quoted(nearest(reference, names)));
+  }
+  return found;
+};
+
+const checkSelector = (name: string, here: Here): void => {
+  if (here.services.has(serviceKey(here.namespace, name))) return;
+  const names = [...here.services.keys()]
+    .map((key) => splitServiceKey(key))
+    .filter(({ namespace }) => namespace === here.namespace)
+    .map((each) => each.name);
+  const message = `there is no service ${serviceKey(here.namespace, name)}; a policy selects in its own namespace`;
+  here.report(here.index, ["selector", "service"], message, quoted(nearest(name, names)));
+};
+
+const quoted = (names: readonly string[]): string | undefined =>
+  names.length === 0 ? undefined : names.map((name) => `"${name}"`).join(" or ");

@@ -1,0 +1,95 @@
+import type { PolicyKind } from "./policy.ts";
+import type { PolicyPath } from "./policy-path.ts";
+
+/**
+ * What is typed and documented, but has no behaviour yet. A policy that uses it is refused, never silently ignored.
+ * `a[].b` means the field in each item of a list, `a=b` one value of a field. Whoever builds one of these takes its line
+ * out of this list and `Not supported yet` out of its documentation.
+ */
+export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
+  Mesh: ["mode=dry-run", "trustDomainAliases", "sampling", "accessLog"],
+  Service: [
+    "mode=dry-run",
+    "protocol=http2",
+    "protocol=grpc",
+    "balancer.algorithm=least-request",
+    "balancer.algorithm=random",
+    "balancer.algorithm=ring-hash",
+    "balancer.algorithm=maglev",
+    "balancer.algorithm=weighted-round-robin",
+    "balancer.algorithm=prequal",
+    "fallback=dns",
+    "outlierDetection",
+    "healthCheck",
+    "concurrencyLimit",
+    "locality",
+    "slowStart",
+    "panicThreshold",
+    "hashKey",
+    "tls",
+  ],
+  Route: [
+    "mode=dry-run",
+    "rules[].match[].path.template",
+    "rules[].match[].source",
+    "rules[].match[].ignoreCase",
+    "rules[].redirect",
+    "rules[].directResponse",
+    "rules[].rewrite",
+    "rules[].requestHeaders",
+    "rules[].responseHeaders",
+    "rules[].hedge",
+    "rules[].mirror",
+    "rules[].fault",
+    "rules[].sessionAffinity",
+    "rules[].cors",
+    "rules[].sticky",
+  ],
+  Access: [
+    "mode=dry-run",
+    "selector.labels",
+    "action=audit",
+    "action=custom",
+    "rules[].from[].trustDomains",
+    "rules[].from[].serviceAccounts",
+    "rules[].from[].requestPrincipals",
+    "rules[].from[].addresses",
+    "rules[].to[].hosts",
+    "rules[].to[].ports",
+    "rules[].when",
+  ],
+  Authentication: ["mode=dry-run", "selector.labels", "mtls.ports", "jwt"],
+};
+
+/** A use of something that is not supported yet. */
+export interface NotSupportedUse {
+  readonly path: PolicyPath;
+  readonly message: string;
+}
+
+/** Finds all uses in a policy, also in one that is malformed elsewhere. */
+export const notSupportedIn = (kind: PolicyKind, policy: unknown): readonly NotSupportedUse[] =>
+  notSupported[kind].flatMap((line) => {
+    const [way = "", refused] = line.split("=");
+    return follow(policy, way.split("."), []).flatMap(({ path, value }) => {
+      const field = path.findLast((step) => typeof step === "string") ?? way;
+      if (refused === undefined) return [{ path, message: `"${field}" is not supported yet` }];
+      return value === refused ? [{ path, message: `${field} "${refused}" is not supported yet` }] : [];
+    });
+  });
+
+interface Reached {
+  readonly path: PolicyPath;
+  readonly value: unknown;
+}
+
+const follow = (value: unknown, way: readonly string[], path: PolicyPath): readonly Reached[] => {
+  const [first, ...rest] = way;
+  if (first === undefined) return value === undefined ? [] : [{ path, value }];
+  if (typeof value !== "object" || value === null) return [];
+  const name = first.endsWith("[]") ? first.slice(0, -2) : first;
+  // An object of unknown shape is read by name; what is not there is undefined.
+  const field = (value as Readonly<Record<string, unknown>>)[name];
+  if (name === first) return follow(field, rest, [...path, name]);
+  return Array.isArray(field) ? field.flatMap((item, at) => follow(item, rest, [...path, name, at])) : [];
+};
