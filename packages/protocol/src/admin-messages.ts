@@ -1,5 +1,7 @@
-import type { Endpoint, Policy, PolicyKey, PolicyKind, PolicyOrigin, ServiceKey } from "@tulle/policy";
+import type { Endpoint, Policy, PolicyKey, PolicyKind, PolicyProblem, ServiceKey } from "@tulle/policy";
 import type { Revision, Stream } from "./stream.ts";
+
+export type { PolicyProblem };
 
 /**
  * The admin API, on loopback, TLS, `authorization: Bearer <admin token>`:
@@ -42,19 +44,6 @@ export interface ApplyResult {
   readonly revision: Revision;
   readonly changes: readonly PolicyChange[];
   readonly warnings: readonly string[];
-}
-
-/** One thing wrong with a policy. */
-export interface PolicyProblem {
-  /** Such as `Route/default/reviews`, when it is known. */
-  readonly policy?: string;
-  /** Way to the field: `rules[0].split[1].subset`. */
-  readonly path: string;
-  readonly message: string;
-  /** What to write instead, where that can be guessed. */
-  readonly suggestion?: string;
-  readonly origin?: PolicyOrigin;
-  readonly column?: number;
 }
 
 export interface AdminProblems {
