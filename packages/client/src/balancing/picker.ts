@@ -1,0 +1,64 @@
+import type { EffectiveBalancer, Endpoint } from "@tulle/policy";
+import type { Random } from "@tulle/time";
+import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
+import { PeakEwmaLoad } from "./peak-ewma.ts";
+import { PowerOfTwo } from "./power-of-two.ts";
+import { RoundRobin } from "./round-robin.ts";
+
+/** What a picker needs to know of an endpoint. */
+export interface Balanced {
+  readonly endpoint: Endpoint;
+  readonly figures: EndpointFigures;
+}
+
+/** How one call to an endpoint ended. */
+export interface Outcome {
+  /** From the start of the attempt to the reply's headers or the failure. */
+  readonly rttMs: number;
+  /** Failures and 429 weigh at least {@link FAILURE_PENALTY_MS}, so that an endpoint that fails fast attracts no calls. */
+  readonly failed: boolean;
+  /** What the reply's Retry-After asked for; weighs instead of the penalty, at most 300 s. */
+  readonly retryAfterMs?: number;
+}
+
+/** One endpoint as a picker sees it, for explanations. */
+export interface CandidateFigures {
+  readonly endpoint: string;
+  readonly inFlight: number;
+  readonly answered: number;
+  readonly failed: number;
+  /** Average latency now, milliseconds; `undefined` before the first answer. */
+  readonly rttMs: number | undefined;
+  /** What the picker compares; lower is better. Equal for all where it does not compare. */
+  readonly load: number;
+}
+
+/** Chooses the endpoint of an attempt. Synchronous; time and chance are handed in. */
+export interface Picker {
+  /** As a policy calls it: `peak-ewma`, `round-robin`. */
+  readonly name: string;
+  /**
+   * @param tried ids of endpoints that this call was sent to before; avoided while another one is left.
+   * @returns `undefined` only when there is no candidate.
+   */
+  pick<C extends Balanced>(
+    candidates: readonly C[],
+    tried: ReadonlySet<string> | undefined,
+    nowMs: number,
+  ): C | undefined;
+  /** An attempt was sent. */
+  start(candidate: Balanced, nowMs: number): void;
+  /** An attempt ended; exactly once after each `start`. */
+  end(candidate: Balanced, nowMs: number, outcome: Outcome): void;
+  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[];
+}
+
+/** The picker that a policy asks for. */
+export const createPicker = (balancer: EffectiveBalancer, tools: { readonly random: Random }): Picker => {
+  switch (balancer.algorithm) {
+    case "peak-ewma":
+      return new PowerOfTwo(new PeakEwmaLoad(balancer), tools.random);
+    case "round-robin":
+      return new RoundRobin(tools.random);
+  }
+};

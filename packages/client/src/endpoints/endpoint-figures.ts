@@ -1,0 +1,26 @@
+import type { PeakEwma } from "@tulle/time";
+
+/**
+ * What a client has learned of one endpoint. State: written by the picker of the service, kept as long as the endpoint keeps
+ * its id and address, whatever policy does.
+ */
+export interface EndpointFigures {
+  /** Calls that were sent to it and have not ended. */
+  inFlight: number;
+  /** Calls that ended. */
+  answered: number;
+  /** Calls that ended in a failure. */
+  failed: number;
+  /** Whether `rtt` comes from a measurement. */
+  measured: boolean;
+  readonly rtt: PeakEwma;
+}
+
+/** Figures of an endpoint that has not been called. */
+export const newFigures = (nowMs: number): EndpointFigures => ({
+  inFlight: 0,
+  answered: 0,
+  failed: 0,
+  measured: false,
+  rtt: { costMs: 0, stampMs: nowMs },
+});

@@ -1,0 +1,192 @@
+import {
+  type EffectiveConnectionPool,
+  type Endpoint,
+  type ServiceSnapshot,
+  serviceAccountsOf,
+  splitServiceKey,
+} from "@tulle/policy";
+import type { Timer } from "@tulle/time";
+import { EndpointPool } from "../transport/endpoint-pool.ts";
+import type { ExpectedPeer } from "../transport/mutual-tls.ts";
+import type { Transport } from "../transport/transport.ts";
+import { type EndpointFigures, newFigures } from "./endpoint-figures.ts";
+
+/** An endpoint that may be picked, with what is known of it and the way to it. */
+export interface Candidate {
+  readonly endpoint: Endpoint;
+  readonly figures: EndpointFigures;
+  readonly pool: EndpointPool;
+}
+
+/** The endpoints of one service as this client sees them. */
+export interface EndpointSet {
+  /** Takes over the registry's list. Figures and connections of endpoints that stay at their address are kept. */
+  update(service: ServiceSnapshot, pool: EffectiveConnectionPool): void;
+  /**
+   * The endpoints that carry all these labels and may be called: healthy and stale ones; draining and unhealthy ones are
+   * left out. The same array until something changes.
+   */
+  subset(labels: Readonly<Record<string, string>> | undefined): readonly Candidate[];
+  /** Every endpoint of the registry's list, for explanations. */
+  all(): readonly Candidate[];
+  /**
+   * An endpoint said in its reply that it drains, before the registry could say so. It gets no more calls, and its idle
+   * connections are closed, until the registry brings it back from another state, or {@link DRAIN_HINT_MS} have passed.
+   */
+  markDraining(endpointId: string): void;
+  /** Lets what is under way finish within {@link CLOSE_GRACE_MS}, then closes every connection. */
+  close(): Promise<void>;
+}
+
+/** How long an endpoint's own word that it drains is believed while the registry says it is healthy. */
+export const DRAIN_HINT_MS = 60_000;
+
+/** How long exchanges with an endpoint that left the registry may go on: 5 min. */
+export const DEPARTED_GRACE_MS = 300_000;
+
+/** How long exchanges may go on when the set is closed. */
+export const CLOSE_GRACE_MS = 5_000;
+
+interface Member {
+  candidate: Candidate;
+  readonly policy: EffectiveConnectionPool;
+  /** Set while the endpoint's own word counts. */
+  drainHint: Timer | undefined;
+}
+
+/** Makes an empty set; its pools are opened with the first call to each endpoint. */
+export const createEndpointSet = (transport: Transport): EndpointSet => new Endpoints(transport);
+
+class Endpoints implements EndpointSet {
+  readonly #transport: Transport;
+  #members = new Map<string, Member>();
+  /** By the identity of the label object, which a compiled policy keeps; cleared by every change. */
+  #subsets = new Map<Readonly<Record<string, string>> | undefined, readonly Candidate[]>();
+  #all: readonly Candidate[] = [];
+  readonly #departing = new Set<EndpointPool>();
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+  }
+
+  update(service: ServiceSnapshot, policy: EffectiveConnectionPool): void {
+    const { namespace, name } = splitServiceKey(service.key);
+    const expected: ExpectedPeer = { namespace, serviceAccounts: serviceAccountsOf(service.policy) };
+    const servername = `${name}.${namespace}.svc.cluster.local`;
+    const before = this.#members;
+    this.#members = new Map();
+    for (const endpoint of service.endpoints) {
+      const known = before.get(endpoint.id);
+      const member =
+        known !== undefined && sameAddress(known.candidate.endpoint, endpoint) && samePolicy(known.policy, policy)
+          ? this.#keep(known, endpoint, expected)
+          : this.#add(endpoint, policy, expected, servername, known);
+      if (member === known) before.delete(endpoint.id);
+      this.#members.set(endpoint.id, member);
+    }
+    for (const member of before.values()) this.#depart(member);
+    this.#changed();
+  }
+
+  subset(labels: Readonly<Record<string, string>> | undefined): readonly Candidate[] {
+    const known = this.#subsets.get(labels);
+    if (known !== undefined) return known;
+    const found: Candidate[] = [];
+    for (const { candidate, drainHint } of this.#members.values()) {
+      if (drainHint === undefined && isCallable(candidate.endpoint) && carries(candidate.endpoint, labels)) {
+        found.push(candidate);
+      }
+    }
+    // Policies name few subsets; labels that are made anew for each question must not fill the memory.
+    if (this.#subsets.size >= MAX_CACHED_SUBSETS) this.#subsets.clear();
+    this.#subsets.set(labels, found);
+    return found;
+  }
+
+  all(): readonly Candidate[] {
+    return this.#all;
+  }
+
+  markDraining(endpointId: string): void {
+    const member = this.#members.get(endpointId);
+    if (member === undefined || member.drainHint !== undefined) return;
+    const { home, clock } = this.#transport;
+    member.drainHint = home.runInAsyncScope(clock.after, clock, DRAIN_HINT_MS, () => {
+      member.drainHint = undefined;
+      this.#changed();
+    });
+    member.candidate.pool.retireConnections();
+    this.#changed();
+  }
+
+  async close(): Promise<void> {
+    const members = [...this.#members.values()];
+    this.#members.clear();
+    this.#changed();
+    for (const { drainHint } of members) drainHint?.cancel();
+    const pools = [...members.map(({ candidate }) => candidate.pool), ...this.#departing];
+    await Promise.all(pools.map((pool) => pool.close(CLOSE_GRACE_MS)));
+  }
+
+  #keep(member: Member, endpoint: Endpoint, expected: ExpectedPeer): Member {
+    const { endpoint: last, figures, pool } = member.candidate;
+    pool.expect(expected);
+    if (endpoint === last) return member;
+    if (!isCallable(endpoint)) pool.retireConnections();
+    if (!isCallable(last) || !isCallable(endpoint)) {
+      member.drainHint?.cancel();
+      member.drainHint = undefined;
+    }
+    // Whoever comes back is measured anew: what was learned of it in trouble says nothing of it now.
+    const cameBack = !isCallable(last) && isCallable(endpoint);
+    member.candidate = { endpoint, figures: cameBack ? newFigures(this.#transport.clock.now()) : figures, pool };
+    return member;
+  }
+
+  #add(
+    endpoint: Endpoint,
+    policy: EffectiveConnectionPool,
+    expected: ExpectedPeer,
+    servername: string,
+    known: Member | undefined,
+  ): Member {
+    const pool = new EndpointPool(
+      { endpoint, policy, expected, servername, onDrainHint: () => this.markDraining(endpoint.id) },
+      this.#transport,
+    );
+    const figures =
+      known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
+        ? known.candidate.figures
+        : newFigures(this.#transport.clock.now());
+    return { candidate: { endpoint, figures, pool }, policy, drainHint: undefined };
+  }
+
+  #depart(member: Member): void {
+    member.drainHint?.cancel();
+    const { pool } = member.candidate;
+    this.#departing.add(pool);
+    void pool.close(DEPARTED_GRACE_MS).finally(() => this.#departing.delete(pool));
+  }
+
+  #changed(): void {
+    this.#subsets.clear();
+    this.#all = [...this.#members.values()].map(({ candidate }) => candidate);
+  }
+}
+
+const MAX_CACHED_SUBSETS = 100;
+
+const isCallable = (endpoint: Endpoint): boolean => endpoint.health === "healthy" || endpoint.health === "stale";
+
+const sameAddress = (one: Endpoint, other: Endpoint): boolean =>
+  one.address === other.address && one.port === other.port && one.transport === other.transport;
+
+const samePolicy = (one: EffectiveConnectionPool, other: EffectiveConnectionPool): boolean =>
+  one.connections === other.connections &&
+  one.pendingRequests === other.pendingRequests &&
+  one.connectTimeoutMs === other.connectTimeoutMs &&
+  one.keepAliveMs === other.keepAliveMs &&
+  one.maxAgeMs === other.maxAgeMs;
+
+const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
+  labels === undefined || Object.entries(labels).every(([name, value]) => endpoint.labels[name] === value);

@@ -1,0 +1,175 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, TLSSocket } from "node:tls";
+import { type Credentials, type Endpoint, MeshError } from "@tulle/policy";
+import { fullJitterMs } from "@tulle/time";
+import { errorCodeOf } from "./error-code.ts";
+import { type ExpectedPeer, isUnverifiedPeer } from "./mutual-tls.ts";
+import type { Transport } from "./transport.ts";
+
+/** How undici asks for a socket. */
+export type Connect = (options: unknown, callback: (error: Error | null, socket: Socket | null) => void) => void;
+
+/** Failed connects in a row after which further ones are held back for a while. */
+export const FAILURES_BEFORE_HOLDING_BACK = 5;
+
+const heldBackFor = { baseMs: 50, maxMs: 1_000 };
+
+/** Probes of the operating system on silent connections. */
+const KEEP_ALIVE_PROBE_MS = 60_000;
+
+/** What a connector must know of the endpoint's service. */
+export interface ConnectorOptions {
+  readonly endpoint: Endpoint;
+  /** Constant for the endpoint, whatever host a call names. Empty where a name may not be sent (IP addresses). */
+  readonly servername: string;
+  readonly connectTimeoutMs: number;
+  /** Read at each connect, so that a changed Service policy counts for the next socket. */
+  readonly expected: () => ExpectedPeer;
+}
+
+/**
+ * Makes the sockets of one endpoint: plaintext, one-sided TLS or mTLS, as the registry says. Bounded in time including the
+ * handshake; after several failures in a row it fails at once for a short time, so that a dead endpoint costs no storm of
+ * handshakes.
+ */
+export const createConnector = (options: ConnectorOptions, transport: Transport): Connect => {
+  const { endpoint } = options;
+  const { clock, counters } = transport;
+  const where = `endpoint ${endpoint.id} at ${endpoint.address}:${endpoint.port}`;
+  let failures = 0;
+  let heldBackUntilMs = 0;
+  let lastFailure: MeshError | undefined;
+
+  const failed = (error: MeshError): MeshError => {
+    counters.connectFailures++;
+    failures++;
+    lastFailure = error;
+    const excess = failures - FAILURES_BEFORE_HOLDING_BACK + 1;
+    if (excess > 0) heldBackUntilMs = clock.now() + fullJitterMs(heldBackFor, excess, transport.random);
+    return error;
+  };
+
+  return (_undiciOptions, callback) => {
+    if (clock.now() < heldBackUntilMs) {
+      counters.connectsHeldBack++;
+      giveUp(
+        new MeshError("CONNECT_FAILED", {
+          message: `no connection to ${where} was tried, for the last ${failures} failed`,
+          cause: lastFailure,
+        }),
+        callback,
+      );
+      return;
+    }
+    const credentials = transport.credentials.current;
+    let socket: Socket;
+    try {
+      socket = transport.home.runInAsyncScope(open, undefined, options, transport);
+    } catch (error) {
+      giveUp(failed(asConnectFailure(error, where)), callback);
+      return;
+    }
+    let settled = false;
+    const fail = (error: MeshError): void => {
+      if (settled) return;
+      settled = true;
+      timer.cancel();
+      socket.destroy();
+      callback(failed(error), null);
+    };
+    const timer = transport.home.runInAsyncScope(clock.after, clock, options.connectTimeoutMs, () =>
+      fail(
+        new MeshError("CONNECT_FAILED", {
+          message: `no connection to ${where} within ${options.connectTimeoutMs} ms`,
+          hint: "connectTimeout of the Service policy's connectionPool sets the limit",
+        }),
+      ),
+    );
+    socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
+    // Stays for the socket's life: an error of a socket that nobody uses any more must not end the process.
+    socket.on("error", (error) => fail(asConnectFailure(error, where)));
+    socket.once("close", () => fail(asConnectFailure(closedEarly(), where)));
+    socket.once(endpoint.transport === "plaintext" ? "connect" : "secureConnect", () => {
+      if (settled) return;
+      if (endpoint.transport !== "plaintext") counters.handshakes++;
+      if (endpoint.transport === "mtls") {
+        const refusal = refusePeer(socket, credentials, options.expected(), transport, where);
+        if (refusal !== undefined) {
+          fail(refusal);
+          return;
+        }
+      }
+      settled = true;
+      timer.cancel();
+      failures = 0;
+      counters.connections++;
+      callback(null, socket);
+    });
+  };
+};
+
+/** undici expects the answer later: an answer within its own call would make it recurse once per waiting call. */
+const giveUp = (error: MeshError, callback: Parameters<Connect>[1]): void =>
+  queueMicrotask(() => callback(error, null));
+
+/** Fails closed: whatever cannot be checked is refused. */
+const refusePeer = (
+  socket: Socket,
+  credentials: Credentials | undefined,
+  expected: ExpectedPeer,
+  transport: Transport,
+  where: string,
+): MeshError | undefined => {
+  try {
+    if (credentials !== undefined && socket instanceof TLSSocket) {
+      return transport.mutualTls.refusal(socket, credentials, expected, where);
+    }
+  } catch (error) {
+    return asConnectFailure(error, where);
+  }
+  return new MeshError("IDENTITY_MISMATCH", { message: `the identity of ${where} could not be checked` });
+};
+
+const open = ({ endpoint, servername }: ConnectorOptions, transport: Transport): Socket => {
+  const { address, port } = endpoint;
+  switch (endpoint.transport) {
+    case "plaintext":
+      return connectTcp({ host: address, port });
+    case "tls":
+      return connectTls({
+        host: address,
+        port,
+        servername: isIP(address) === 0 ? address : "",
+        ALPNProtocols: ["http/1.1"],
+        ...(transport.outsideRoots === undefined ? undefined : { ca: [...transport.outsideRoots] }),
+      });
+    case "mtls": {
+      const credentials = transport.credentials.current;
+      if (credentials === undefined) {
+        throw new MeshError("CONNECT_FAILED", {
+          message: `endpoint ${endpoint.id} wants mTLS, and this member has no certificate yet`,
+          hint: "await mesh.ready(), or see mesh.status for why joining takes long",
+        });
+      }
+      return transport.mutualTls.open(credentials, { address, port, servername });
+    }
+  }
+};
+
+const closedEarly = (): Error =>
+  Object.assign(new Error("the peer closed the connection while it was made"), { code: "ECONNRESET" });
+
+const asConnectFailure = (error: unknown, where: string): MeshError => {
+  if (error instanceof MeshError) return error;
+  const code = errorCodeOf(error);
+  return isUnverifiedPeer(code)
+    ? new MeshError("IDENTITY_MISMATCH", {
+        message: `${where} showed a certificate that cannot be verified (${code})`,
+        hint: "it must be valid now and chain to a root of this mesh's trust domain",
+        cause: error,
+      })
+    : new MeshError("CONNECT_FAILED", {
+        message: `no connection to ${where} (${code ?? String(error)})`,
+        cause: error,
+      });
+};

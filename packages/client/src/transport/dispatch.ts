@@ -1,0 +1,381 @@
+import { MeshError } from "@tulle/policy";
+import type { Timer } from "@tulle/time";
+import type { Dispatcher } from "undici";
+import type { Candidate } from "../endpoints/endpoint-set.ts";
+import { failCall } from "../failure.ts";
+import type { Flow, Reply, ReplySink } from "../reply.ts";
+import type { Attempt, Call } from "../send.ts";
+import { DRAIN_HEADER, REFUSED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
+import { errorCodeOf } from "./error-code.ts";
+import type { PooledHandler } from "./pooled-client.ts";
+import { type FailedAt, isCertificateRefused, transportFailure } from "./transport-failure.ts";
+
+/** Body that may arrive before anybody takes it, bytes; the connection is paused beyond. */
+export const EARLY_BODY_BYTES = 65_536;
+
+/** A discarded body is read to its end up to this, bytes, since aborting it would cost the connection. */
+export const DISCARD_BYTES = 65_536;
+
+/** How long the rest of a discarded body may be silent. */
+export const DISCARD_IDLE_MS = 1_000;
+
+/**
+ * The last step of an attempt and the only one that touches the network: sends it over the endpoint's pool and settles at
+ * the final headers. Writes `attempt.progress`, `status`, `code` and, while it can be given up, `abort`. The call's headers
+ * must hold no Host; its authority is sent.
+ *
+ * @param limits `idleTimeoutMs`: longest silence within the body, `Infinity` without one.
+ * @throws MeshError CONNECT_FAILED, IDENTITY_MISMATCH, CONNECTION_TERMINATED, REPLY_BROKEN, OVERFLOW or INVALID_CALL; the
+ * reason of whoever cancels the call or aborts the attempt; errors of the caller's body stream as they are.
+ */
+export const dispatchTo = (
+  call: Call,
+  attempt: Attempt,
+  candidate: Candidate,
+  limits: { readonly idleTimeoutMs: number },
+): Promise<Reply> =>
+  new Promise((resolve, reject) => {
+    new Exchange(call, attempt, candidate, limits.idleTimeoutMs, resolve, reject).begin();
+  });
+
+type State =
+  /** No final headers yet. */
+  | "waiting"
+  /** Final headers were given to the caller; body to come. */
+  | "replying"
+  /** Whole, broken or given up. */
+  | "over";
+
+/**
+ * One request and its reply. At once undici's handler, the reply and the flow of its body: one object per attempt instead of
+ * three and a closure for each event.
+ */
+class Exchange implements PooledHandler, Reply, Flow {
+  status = 0;
+  statusText = "";
+  rawHeaders: readonly (string | Buffer)[] = [];
+  headers: Record<string, string | string[] | undefined> = {};
+  released = false;
+  readonly #call: Call;
+  readonly #attempt: Attempt;
+  readonly #candidate: Candidate;
+  readonly #idleTimeoutMs: number;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (reason: unknown) => void;
+  #state: State = "waiting";
+  #controller: Dispatcher.DispatchController | undefined = undefined;
+  #stopListening: (() => void) | undefined = undefined;
+  #sink: ReplySink | undefined = undefined;
+  /** Chunks that came before the sink, or while it had asked for a pause. */
+  #held: Buffer[] | undefined = undefined;
+  #heldBytes = 0;
+  #paused = false;
+  #trailers: Record<string, string | string[]> = {};
+  #error: Error | undefined = undefined;
+  /** Whether the sink has been told how the body ended. */
+  #told = false;
+  #onDone: ((error: Error | undefined) => void) | undefined = undefined;
+  #lastChunkMs = 0;
+  #idleTimer: Timer | undefined = undefined;
+
+  constructor(
+    call: Call,
+    attempt: Attempt,
+    candidate: Candidate,
+    idleTimeoutMs: number,
+    resolve: (reply: Reply) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#call = call;
+    this.#attempt = attempt;
+    this.#candidate = candidate;
+    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  begin(): void {
+    const call = this.#call;
+    const attempt = this.#attempt;
+    const giveUp = (reason: unknown): void => this.#giveUp(reason);
+    attempt.abort = giveUp;
+    this.#stopListening = call.cancel.onCancel(giveUp);
+    if (this.#state === "over") return;
+    const { pool } = this.#candidate;
+    try {
+      pool.dispatch(
+        {
+          path: call.path,
+          // undici's type lists the methods it knows; it sends every token.
+          method: call.method as Dispatcher.HttpMethod,
+          headers: headersOf(call, attempt),
+          body: call.body ?? null,
+          // Known to undici's requests, not to the type of their options.
+          servername: pool.servername,
+        } as Dispatcher.DispatchOptions,
+        this,
+      );
+    } catch (error) {
+      // The pool took nothing, so there is nothing to release.
+      this.#fail(error, "queued");
+    }
+  }
+
+  // The events of undici, in the order in which they come.
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Thrown, not aborted: aborting would close a connection that has not been used.
+    if (this.#state === "over") throw this.#error ?? new Error("given up");
+    if (this.#attempt.progress === "not-sent") this.#attempt.progress = "sent";
+    else this.#candidate.pool.counters.undiciReplays++;
+    this.#controller = controller;
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    statusText = "",
+  ): void {
+    if (status < 200 || this.#state !== "waiting") return;
+    this.status = status;
+    this.statusText = statusText;
+    this.headers = headers;
+    // HTTP/1.1 keeps them as a flat list of buffers.
+    this.rawHeaders = controller.rawHeaders as readonly Buffer[];
+    this.#attempt.status = status;
+    this.#attempt.progress = "answered";
+    if (headers[REFUSED_HEADER] !== undefined || headers[DRAIN_HEADER] !== undefined) this.#heed(headers);
+    this.#state = "replying";
+    this.#resolve(this);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#sink !== undefined && this.#held === undefined && !this.#paused) {
+      this.#lastChunkMs = this.#candidate.pool.clock.now();
+      if (!this.#sink.data(chunk)) this.pause();
+      return;
+    }
+    this.#held ??= [];
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes >= EARLY_BODY_BYTES && !controller.paused) {
+      if (this.#sink === undefined) this.#candidate.pool.counters.earlyBodyFull++;
+      controller.pause();
+    }
+  }
+
+  onResponseEnd(
+    _controller: Dispatcher.DispatchController,
+    trailers: Record<string, string | string[] | undefined>,
+  ): void {
+    this.#release();
+    if (this.#state === "over") return;
+    // Values of a parsed list are never undefined.
+    this.#trailers = trailers as Record<string, string | string[]>;
+    this.#end(undefined);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.#release();
+    if (this.#state === "over") return;
+    this.#fail(error, this.#state === "replying" ? "replying" : this.#controller === undefined ? "queued" : "sent");
+  }
+
+  // The reply.
+
+  take(sink: ReplySink): Flow {
+    if (this.#sink !== undefined) throw new Error("the body of this reply was taken or discarded before");
+    this.#sink = sink;
+    if (this.#state === "replying") this.#watchIdle(this.#idleTimeoutMs);
+    this.#flush(sink);
+    return this;
+  }
+
+  discard(): void {
+    if (this.#sink !== undefined) return;
+    const waste = new Waste(() => this.#cutShort());
+    this.#sink = waste;
+    if (Number(this.headers["content-length"] ?? 0) > DISCARD_BYTES) {
+      this.#cutShort();
+      return;
+    }
+    this.#watchIdle(Math.min(this.#idleTimeoutMs, DISCARD_IDLE_MS));
+    this.#flush(waste);
+  }
+
+  onDone(listener: (error: Error | undefined) => void): void {
+    if (this.#state === "over") {
+      listener(this.#error);
+      return;
+    }
+    const before = this.#onDone;
+    this.#onDone =
+      before === undefined
+        ? listener
+        : (error) => {
+            before(error);
+            listener(error);
+          };
+  }
+
+  // The flow.
+
+  pause(): void {
+    this.#paused = true;
+    if (this.#state === "replying") this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#sink !== undefined) this.#flush(this.#sink);
+  }
+
+  abort(reason: Error): void {
+    this.#giveUp(reason);
+  }
+
+  /** Gives the sink what was held, and the end once nothing is. */
+  #flush(sink: ReplySink): void {
+    const held = this.#held;
+    if (held !== undefined) {
+      let given = 0;
+      while (given < held.length && !this.#paused) {
+        const chunk = held[given++];
+        if (chunk !== undefined && !sink.data(chunk)) this.#paused = true;
+      }
+      if (given < held.length) {
+        this.#held = held.slice(given);
+        return;
+      }
+      this.#held = undefined;
+      this.#heldBytes = 0;
+    }
+    if (this.#state === "over") {
+      if (this.#told) return;
+      this.#told = true;
+      if (this.#error === undefined) sink.end(this.#trailers);
+      else sink.error(this.#error);
+    } else if (!this.#paused && this.#controller?.paused === true) {
+      this.#lastChunkMs = this.#candidate.pool.clock.now();
+      this.#controller.resume();
+    }
+  }
+
+  #release(): void {
+    this.released = true;
+    this.#candidate.pool.release();
+  }
+
+  /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
+  #heed(headers: Record<string, string | string[] | undefined>): void {
+    const { pool } = this.#candidate;
+    if (pool.verified) {
+      if (headers[REFUSED_HEADER] === UNPROCESSED) this.#attempt.progress = "refused";
+      if (headers[DRAIN_HEADER] !== undefined) pool.onDrainHint?.();
+    }
+    delete headers[REFUSED_HEADER];
+    delete headers[DRAIN_HEADER];
+    this.rawHeaders = withoutControlHeaders(this.rawHeaders);
+  }
+
+  #giveUp(reason: unknown): void {
+    if (this.#state === "over") return;
+    // What its reader has not taken is of no use to a call that is given up.
+    this.#held = undefined;
+    this.#end(reason);
+    this.#controller?.abort(asError(reason));
+  }
+
+  /** Ends a discarded body that is not worth reading. */
+  #cutShort(): void {
+    if (this.#state === "over") return;
+    this.#held = undefined;
+    this.#end(undefined);
+    this.#controller?.abort(new Error("the reply was discarded"));
+  }
+
+  #fail(error: unknown, at: FailedAt): void {
+    const attempt = this.#attempt;
+    const code = errorCodeOf(error);
+    // The peer said so before it read anything of the request: a handshake that failed late, not a request that failed.
+    if (at === "sent" && isCertificateRefused(code)) attempt.progress = "not-sent";
+    const { endpoint, pool } = this.#candidate;
+    const where = `endpoint ${endpoint.id} at ${endpoint.address}:${endpoint.port}`;
+    const failure = transportFailure(this.#call, error, at, { where, mtls: pool.verified });
+    if (failure instanceof MeshError) attempt.code = failure.code;
+    else if (code !== undefined) attempt.code = code;
+    this.#end(failure);
+  }
+
+  /** The exchange is over: lets go of all that would keep the call alive, and tells whoever waits. */
+  #end(failure: unknown): void {
+    const waiting = this.#state === "waiting";
+    this.#state = "over";
+    this.#stopListening?.();
+    this.#attempt.abort = undefined;
+    this.#idleTimer?.cancel();
+    if (failure !== undefined) this.#error = asError(failure);
+    if (waiting) {
+      this.#reject(failure);
+      return;
+    }
+    if (this.#sink !== undefined) this.#flush(this.#sink);
+    this.#onDone?.(this.#error);
+  }
+
+  #watchIdle(limitMs: number): void {
+    if (limitMs === Number.POSITIVE_INFINITY || this.#state !== "replying") return;
+    const { clock } = this.#candidate.pool;
+    this.#lastChunkMs = clock.now();
+    const check = (): void => {
+      const silentMs = clock.now() - this.#lastChunkMs;
+      if (this.#paused || silentMs < limitMs) {
+        // A paused body is silent because its reader is slow, which is no fault of the peer.
+        this.#idleTimer = clock.after(this.#paused ? limitMs : limitMs - silentMs, check);
+        return;
+      }
+      this.#attempt.code = "IDLE_TIMEOUT";
+      this.#giveUp(
+        failCall(
+          this.#call,
+          "IDLE_TIMEOUT",
+          `the body of the reply of endpoint ${this.#candidate.endpoint.id} was silent for ${limitMs} ms`,
+          { hint: "idleTimeout of the Route or of the mesh's defaults sets the limit" },
+        ),
+      );
+    };
+    this.#idleTimer = clock.after(limitMs, check);
+  }
+}
+
+/** Where a discarded body goes, up to a bound. */
+class Waste implements ReplySink {
+  #left = DISCARD_BYTES;
+  readonly #full: () => void;
+
+  constructor(full: () => void) {
+    this.#full = full;
+  }
+
+  data(chunk: Buffer): boolean {
+    this.#left -= chunk.length;
+    if (this.#left < 0) this.#full();
+    return true;
+  }
+
+  end(): void {}
+
+  error(): void {}
+}
+
+/** The call's headers, then the attempt's own. */
+const headersOf = (call: Call, attempt: Attempt): string[] => [
+  "host",
+  call.authority,
+  ...call.headers,
+  ...attempt.headers,
+];
+
+const asError = (reason: unknown): Error =>
+  reason instanceof Error ? reason : new Error(`given up: ${String(reason)}`, { cause: reason });

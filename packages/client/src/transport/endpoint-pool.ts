@@ -1,0 +1,176 @@
+import type { Credentials, EffectiveConnectionPool, Endpoint } from "@tulle/policy";
+import { MeshError } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
+import type { Dispatcher, Pool } from "undici";
+import { createConnector } from "./connector.ts";
+import type { ExpectedPeer } from "./mutual-tls.ts";
+import { type PooledHandler, pooledClient } from "./pooled-client.ts";
+import type { Transport, TransportCounters } from "./transport.ts";
+import { undici } from "./undici.ts";
+
+/** How much the age at which sockets are retired differs from pool to pool, so that they do not all go at once. */
+const AGE_JITTER = 0.1;
+
+/** What makes a pool. */
+export interface EndpointPoolOptions {
+  readonly endpoint: Endpoint;
+  readonly policy: EffectiveConnectionPool;
+  readonly expected: ExpectedPeer;
+  /** Host that TLS asks for, constant per service: `reviews.default.svc.cluster.local`. */
+  readonly servername: string;
+  /** The endpoint said in-band that it drains. */
+  readonly onDrainHint?: () => void;
+}
+
+/**
+ * The connections to one endpoint: an undici `Pool` in HTTP/1.1, opened with the first call. The undici pool is exchanged for
+ * a fresh one when the credentials change: exchanges under way finish on the old one's sockets, which then close, and none
+ * that begins later can travel under an old certificate or to a peer that is no longer trusted.
+ */
+export class EndpointPool {
+  readonly endpoint: Endpoint;
+  /** Whether every connection has proved an identity of the service, so that control headers of replies count. */
+  readonly verified: boolean;
+  readonly clock: Clock;
+  readonly counters: TransportCounters;
+  readonly onDrainHint: (() => void) | undefined;
+  /** What each dispatch must name as its TLS server: undici otherwise takes the Host header and reconnects when it changes. */
+  readonly servername: string;
+  /** Exchanges under way or waiting for a connection. */
+  active = 0;
+  readonly #transport: Transport;
+  readonly #policy: EffectiveConnectionPool;
+  readonly #maxActive: number;
+  #expected: ExpectedPeer;
+  #pool: Pool | undefined;
+  #credentials: Credentials | undefined;
+  /** Undici pools that finish what they have. */
+  readonly #retiring = new Map<Pool, Promise<void>>();
+  #closed = false;
+
+  constructor(options: EndpointPoolOptions, transport: Transport) {
+    this.endpoint = options.endpoint;
+    this.verified = options.endpoint.transport === "mtls";
+    this.clock = transport.clock;
+    this.counters = transport.counters;
+    this.onDrainHint = options.onDrainHint;
+    this.servername = options.servername;
+    this.#transport = transport;
+    this.#policy = options.policy;
+    this.#maxActive = options.policy.connections + options.policy.pendingRequests;
+    this.#expected = options.expected;
+  }
+
+  /**
+   * Hands a request to a connection, or lets it wait for one. Each one that is taken must be given back to {@link release}
+   * when its exchange is over.
+   *
+   * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
+   */
+  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): void {
+    if (this.active >= this.#maxActive) throw this.#overflow();
+    if (this.#closed) throw this.#gone();
+    const credentials = this.verified ? this.#transport.credentials.current : undefined;
+    if (this.#pool === undefined || credentials !== this.#credentials) this.#open(credentials);
+    this.active++;
+    // `#open` has just set it where it was missing.
+    (this.#pool as Pool).dispatch(options, handler);
+  }
+
+  /** An exchange is over. */
+  release(): void {
+    this.active--;
+  }
+
+  /** Takes the service's present accounts; connections to identities that may have lost their right are not used again. */
+  expect(expected: ExpectedPeer): void {
+    const same =
+      expected.namespace === this.#expected.namespace &&
+      expected.serviceAccounts.length === this.#expected.serviceAccounts.length &&
+      expected.serviceAccounts.every((account, place) => account === this.#expected.serviceAccounts[place]);
+    if (same) return;
+    this.#expected = expected;
+    if (this.verified) this.retireConnections();
+  }
+
+  /** Closes idle connections now and busy ones after their exchange. A later call opens new ones. */
+  retireConnections(): void {
+    const pool = this.#pool;
+    if (pool === undefined) return;
+    this.#pool = undefined;
+    const closed = this.#transport.home.runInAsyncScope(pool.close, pool).then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#retiring.set(
+      pool,
+      closed.then(() => void this.#retiring.delete(pool)),
+    );
+  }
+
+  /**
+   * Takes no more calls, lets those under way finish, and cuts off what has not ended after `graceMs`. Resolves when every
+   * socket is closed.
+   */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    this.retireConnections();
+    if (this.#retiring.size === 0) return;
+    const timer = this.#transport.home.runInAsyncScope(this.clock.after, this.clock, graceMs, () => {
+      for (const pool of this.#retiring.keys()) {
+        this.counters.drainsCutOff++;
+        void pool.destroy();
+      }
+    });
+    await Promise.all(this.#retiring.values());
+    timer.cancel();
+  }
+
+  #open(credentials: Credentials | undefined): void {
+    this.retireConnections();
+    this.#credentials = credentials;
+    this.#pool = this.#transport.home.runInAsyncScope(() => this.#create());
+  }
+
+  #create(): Pool {
+    const { endpoint } = this;
+    const policy = this.#policy;
+    const host = endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address;
+    const connect = createConnector(
+      {
+        endpoint,
+        servername: this.servername,
+        connectTimeoutMs: policy.connectTimeoutMs,
+        expected: () => this.#expected,
+      },
+      this.#transport,
+    );
+    return new undici.Pool(`${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`, {
+      factory: pooledClient,
+      connections: policy.connections,
+      pipelining: 1,
+      allowH2: false,
+      keepAliveTimeout: policy.keepAliveMs,
+      // The deadline, the attempt's limit and the body's idle limit are the mesh's own, on its own clock.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      clientTtl: policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1)),
+      // Typed for undici's own connectors; both arguments are called as it calls them.
+      connect: connect as NonNullable<Pool.Options["connect"]>,
+    });
+  }
+
+  #overflow(): MeshError {
+    this.counters.overflows++;
+    return new MeshError("OVERFLOW", {
+      message: `${this.#policy.pendingRequests} calls wait for one of the ${this.#policy.connections} connections to endpoint ${this.endpoint.id}`,
+      hint: "connections and pendingRequests of the Service policy's connectionPool set the bounds",
+    });
+  }
+
+  #gone(): MeshError {
+    return new MeshError("CONNECT_FAILED", {
+      message: `endpoint ${this.endpoint.id} has left its service and takes no more calls`,
+    });
+  }
+}

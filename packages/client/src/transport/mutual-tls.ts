@@ -1,0 +1,109 @@
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+import { type Credentials, MeshError, parseSpiffeId, workloadIdentity } from "@tulle/policy";
+import { peerIdentity } from "./peer-identity.ts";
+
+/** Who may answer at an endpoint: one of a service's accounts, in the caller's own trust domain. */
+export interface ExpectedPeer {
+  readonly namespace: string;
+  readonly serviceAccounts: readonly string[];
+}
+
+/** One generation of credentials, ready for handshakes. */
+interface Generation {
+  readonly credentials: Credentials;
+  /** Whose roots the context trusts, and no others: a chain is never verified against all roots together. */
+  readonly trustDomain: string;
+  readonly context: SecureContext;
+}
+
+/**
+ * The calling side of mTLS. One TLS context per generation of credentials, shared by all endpoints, since making one costs
+ * a third of a handshake. Sessions are neither kept nor offered: on a resumed session the peer is not checked.
+ */
+export class MutualTls {
+  #generation: Generation | undefined;
+
+  /** Starts a handshake with the present generation; the socket is not to be used before {@link refusal} was asked. */
+  open(
+    credentials: Credentials,
+    target: { readonly address: string; readonly port: number; readonly servername: string },
+  ): TLSSocket {
+    return connect({
+      host: target.address,
+      port: target.port,
+      servername: target.servername,
+      secureContext: this.#current(credentials).context,
+      rejectUnauthorized: true,
+      // Names of hosts prove nothing in the mesh; `refusal` compares SPIFFE IDs.
+      checkServerIdentity: () => undefined,
+      ALPNProtocols: ["http/1.1"],
+    });
+  }
+
+  /** What is wrong with the peer of a finished handshake, or `undefined` when it is one of those expected. */
+  refusal(socket: TLSSocket, credentials: Credentials, expected: ExpectedPeer, where: string): MeshError | undefined {
+    const { trustDomain } = this.#current(credentials);
+    const allowed = expected.serviceAccounts.map((account) =>
+      workloadIdentity(trustDomain, expected.namespace, account),
+    );
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return mismatch(where, allowed, "no certificate, for the session was resumed");
+    const found = peerIdentity(certificate);
+    if (found.spiffeId === undefined)
+      return mismatch(where, allowed, `a certificate that names nobody: ${found.problem}`);
+    // The chain was verified against the roots of one domain, so it proves names of that domain alone.
+    return found.trustDomain === trustDomain && allowed.includes(found.spiffeId)
+      ? undefined
+      : mismatch(where, allowed, found.spiffeId);
+  }
+
+  #current(credentials: Credentials): Generation {
+    if (this.#generation?.credentials !== credentials) this.#generation = prepare(credentials);
+    return this.#generation;
+  }
+}
+
+/** @throws MeshError IDENTITY_MISMATCH when the credentials bring no roots of their own trust domain. */
+const prepare = (credentials: Credentials): Generation => {
+  const trustDomain = parseSpiffeId(credentials.spiffeId)?.trustDomain ?? "";
+  const bundle = credentials.bundles.find((each) => each.trustDomain === trustDomain);
+  if (bundle === undefined || bundle.roots.length === 0) {
+    throw new MeshError("IDENTITY_MISMATCH", {
+      message: `nobody's identity can be checked: generation ${credentials.generation} of the credentials has no root of the trust domain "${trustDomain}"`,
+    });
+  }
+  const context = createSecureContext({
+    key: credentials.privateKey,
+    cert: credentials.certificateChain,
+    ca: [...bundle.roots],
+    minVersion: "TLSv1.2",
+  });
+  return { credentials, trustDomain, context };
+};
+
+/** OpenSSL's words for a chain that leads nowhere or is out of date. */
+const unverified = new Set([
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "INVALID_PURPOSE",
+  "INVALID_CA",
+  "CERT_UNTRUSTED",
+  "CERT_REJECTED",
+  "CERT_CHAIN_TOO_LONG",
+  "PATH_LENGTH_EXCEEDED",
+]);
+
+/** Whether a handshake failed because the peer's chain could not be verified, by the error's code. */
+export const isUnverifiedPeer = (code: string | undefined): boolean => code !== undefined && unverified.has(code);
+
+const mismatch = (where: string, allowed: readonly string[], found: string): MeshError =>
+  new MeshError("IDENTITY_MISMATCH", {
+    message: `${where} should prove to be ${allowed.join(" or ")}, but showed ${found}`,
+    hint: "the Service policy's serviceAccounts names who may answer",
+  });

@@ -1,0 +1,66 @@
+import { AsyncResource } from "node:async_hooks";
+import type { Credentials } from "@tulle/policy";
+import type { Clock, Random, Watched } from "@tulle/time";
+import { MutualTls } from "./mutual-tls.ts";
+
+/** What the transport counted since it was made. Plain integers: telemetry reads them, tests compare them. */
+export interface TransportCounters {
+  /** Sockets that became usable, handshake and peer check included. */
+  connections: number;
+  /** TLS handshakes that were completed, also those whose peer was then refused. */
+  handshakes: number;
+  /** Connects that failed: refused, timed out, or with a peer that is not who it should be. */
+  connectFailures: number;
+  /** Connects that were not tried because too many before them had failed. */
+  connectsHeldBack: number;
+  /** Calls refused because too many were waiting for a connection (OVERFLOW). */
+  overflows: number;
+  /** Requests that undici sent again by itself. */
+  undiciReplays: number;
+  /** Replies whose early body filled its buffer before anybody took it. */
+  earlyBodyFull: number;
+  /** Departed endpoints whose last exchanges were cut off because they did not end in time. */
+  drainsCutOff: number;
+}
+
+/** What all endpoint pools of a process share. */
+export interface Transport {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** `undefined` until the member has its first certificate; `mtls` endpoints cannot be reached before. */
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly mutualTls: MutualTls;
+  /** Roots for endpoints with one-sided TLS, PEM. `undefined`: those that Node.js trusts. */
+  readonly outsideRoots: readonly string[] | undefined;
+  readonly counters: TransportCounters;
+  /**
+   * The async context in which sockets and timers are made. They outlive the call that caused them: in its context they
+   * would keep a visit, its deadline and its trace alive.
+   */
+  readonly home: AsyncResource;
+}
+
+/** Makes what the pools share. Call it where no visit is under way, for its async context becomes that of all sockets. */
+export const createTransport = (options: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly outsideRoots?: readonly string[] | undefined;
+}): Transport => ({
+  clock: options.clock,
+  random: options.random,
+  credentials: options.credentials,
+  mutualTls: new MutualTls(),
+  outsideRoots: options.outsideRoots,
+  counters: {
+    connections: 0,
+    handshakes: 0,
+    connectFailures: 0,
+    connectsHeldBack: 0,
+    overflows: 0,
+    undiciReplays: 0,
+    earlyBodyFull: 0,
+    drainsCutOff: 0,
+  },
+  home: new AsyncResource("tulle.transport"),
+});
