@@ -4,49 +4,59 @@ import type { MeshErrorCode, MtlsMode } from "@tulle/policy";
 
 /** How the caller is connected and who it proved to be. */
 export interface Peer {
-	/** SPIFFE ID out of the verified certificate, `undefined` for strangers. */
-	readonly spiffeId: string | undefined;
-	readonly trustDomain: string | undefined;
-	readonly namespace: string | undefined;
-	readonly serviceAccount: string | undefined;
-	readonly address: string | undefined;
-	readonly transport: "mtls" | "tls" | "plaintext";
+  /** SPIFFE ID out of the verified certificate, `undefined` for strangers. */
+  readonly spiffeId: string | undefined;
+  readonly trustDomain: string | undefined;
+  readonly namespace: string | undefined;
+  readonly serviceAccount: string | undefined;
+  readonly address: string | undefined;
+  readonly transport: "mtls" | "tls" | "plaintext";
 }
+
+/** The kind of listener that a request came in by: the mesh's port, a public one, or one that the service keeps itself. */
+export type ListenerKind = "mesh" | "public" | "own";
 
 /** One incoming request as the gates see it; gates add evidence. */
 export interface Visit {
-	readonly request: IncomingMessage;
-	readonly method: string;
-	/** Normalised, without query. */
-	readonly path: string;
-	readonly startedAtMs: number;
-	/** The kind of listener it came in by. */
-	readonly listener: "mesh" | "public" | "own";
-	readonly mtls: MtlsMode;
-	peer: Peer | undefined;
-	permit: Permit | undefined;
-	/** Clock milliseconds by which the caller wants its answer, or `undefined`. */
-	deadlineMs: number | undefined;
-	/** OpenTelemetry context of the server's span. */
-	context: Context | undefined;
-	/** Route template, told by a framework's middleware. */
-	route: string | undefined;
-	/** False once the answer is over: what was inherited from it no longer counts. */
-	open: boolean;
+  readonly request: IncomingMessage;
+  readonly method: string;
+  /** Normalised, without query; empty when it is malformed, so that no rule can be trusted with it. */
+  readonly path: string;
+  readonly startedAtMs: number;
+  /** The kind of listener it came in by. */
+  readonly listener: ListenerKind;
+  readonly mtls: MtlsMode;
+  /** Whether its listener was closed before it came. */
+  readonly late: boolean;
+  peer: Peer | undefined;
+  /** Whether the peer proved an identity of our own trust domain: only then do its control headers count. */
+  trusted: boolean;
+  permit: Permit | undefined;
+  /** Clock milliseconds by which the caller wants its answer, or `undefined`. */
+  deadlineMs: number | undefined;
+  /** OpenTelemetry context of the server's span. */
+  context: Context | undefined;
+  /** Route template, told by a framework's middleware. */
+  route: string | undefined;
+  /** False once the answer is over: what was inherited from it no longer counts. */
+  open: boolean;
+  /** Aborts when the caller is gone or the deadline has passed. Made when first asked for. */
+  readonly signal: AbortSignal;
 }
 
 /** Evidence that a visit may be served: which policy and rule let it in. Made by the authorize gate only. */
 export interface Permit {
-	readonly by: "default" | { readonly policy: string; readonly rule: string };
-	readonly peer: Peer;
+  readonly by: "default" | { readonly policy: string; readonly rule: string };
+  readonly peer: Peer;
 }
 
 /** A gate's no. Only `refusal.ts` turns it into an answer. */
 export interface Refusal {
-	readonly code: MeshErrorCode;
-	/** For peers in the mesh and for telemetry: names policy, rule and origin. Strangers are told nothing. */
-	readonly detail: string;
-	readonly policy?: string;
+  readonly code: MeshErrorCode;
+  /** For peers in the mesh and for telemetry: names policy, rule and origin. Strangers are told nothing. */
+  readonly detail: string;
+  readonly policy?: string;
+  readonly rule?: string;
 }
 
 /** Admits (`undefined`), or refuses. Synchronous: whatever takes time is prepared when policy changes. */

@@ -1,1 +1,12 @@
-export {};
+// For services: listening and what a listener tells.
+export type { ListenApp } from "./application.ts";
+// For the other packages of the mesh: the headers that this side says and hears.
+export { CLIENT_CERT_HEADER, DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
+export { createServer, type MeshServer, type ServerMode, type ServerOptions } from "./create-server.ts";
+export type { ListenerKind, Peer, Permit, Visit } from "./gate.ts";
+export type { ListenOptions, MeshListener } from "./listen.ts";
+export type { DrainReport } from "./listener/drain.ts";
+export type { PublicListenOptions } from "./listener/public-port.ts";
+
+// The adapters have their own entries, so that nobody needs the types of a framework that is not installed:
+// @tulle/server/express, @tulle/server/fastify, @tulle/server/node-http.

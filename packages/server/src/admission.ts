@@ -1,0 +1,36 @@
+import type { Clock } from "@tulle/time";
+import type { Gate, Refusal, Visit } from "./gate.ts";
+import { authorize } from "./gates/authorize.ts";
+import { checkRequest } from "./gates/check-request.ts";
+import { enforceDeadline } from "./gates/enforce-deadline.ts";
+import { identifyPeer } from "./gates/identify-peer.ts";
+import { requireMtls } from "./gates/require-mtls.ts";
+import { requireReadiness } from "./gates/require-readiness.ts";
+import type { InboundPolicy } from "./inbound-policy.ts";
+
+/** What the gates need of the server. */
+export interface AdmissionKit {
+  readonly current: { readonly policy: InboundPolicy | undefined };
+  readonly clock: Clock;
+  /** False while the service has not moved in: then headers stay as they came. */
+  readonly touchHeaders: boolean;
+}
+
+/** The order in which a request meets the gates. */
+export const gatesFor = ({ current, clock, touchHeaders }: AdmissionKit): readonly Gate[] => [
+  identifyPeer({ touchHeaders }), // first: a property read; refusals and telemetry tell peers more than strangers
+  requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
+  requireMtls, // before all that a caller without identity may learn from
+  checkRequest, // before authorize, whose rules look at the path
+  authorize(current), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
+  enforceDeadline(clock), // last: the time that the gates took counts too
+];
+
+/** Asks the gates in order; the first no is the answer. */
+export const admit = (gates: readonly Gate[], visit: Visit): Refusal | undefined => {
+  for (const gate of gates) {
+    const refusal = gate(visit);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+};

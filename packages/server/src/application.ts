@@ -1,0 +1,79 @@
+import { type IncomingMessage, Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** A function that answers requests: an Express 5 application, a `node:http` handler. */
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** What the mesh needs of a Fastify 5 instance. */
+export interface FastifyLike {
+  ready(): PromiseLike<unknown>;
+  routing(request: IncomingMessage, response: ServerResponse): void;
+  readonly server: Server;
+}
+
+/** What can be served: a handler function, a Fastify instance, or a server whose events are raised for it. */
+export type ListenApp = RequestHandler | FastifyLike | Server;
+
+/** The event by which Node tells of a request that wants the bare socket. */
+export type SocketEvent = "upgrade" | "connect";
+
+/** An application, whatever it was made with. */
+export interface Application {
+  /** Resolves when it may be served. */
+  ready(): Promise<void>;
+  handle: RequestHandler;
+  /** Whether it wants requests of this kind, now. Without, Node treats an upgrade as a request and closes a CONNECT. */
+  wants(event: SocketEvent): boolean;
+  handleSocket(event: SocketEvent, request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Calls `listener` when it begins to want such requests. Returns the way to stop. */
+  onWant(listener: (event: SocketEvent) => void): () => void;
+}
+
+/** Reads what kind of application this is. @throws TypeError when it is none that can be served. */
+export const applicationOf = (app: ListenApp): Application => {
+  if (typeof app === "function") return { ...withoutSockets, ready: async () => undefined, handle: app };
+  if (app instanceof Server) {
+    return {
+      ...socketsOf(app),
+      ready: async () => undefined,
+      handle: (request, response) => {
+        const continues = request.headers.expect !== undefined && app.listenerCount("checkContinue") > 0;
+        app.emit(continues ? "checkContinue" : "request", request, response);
+      },
+    };
+  }
+  if (typeof app?.routing === "function" && typeof app.ready === "function") {
+    return {
+      ...socketsOf(app.server),
+      ready: async () => {
+        await app.ready();
+      },
+      handle: (request, response) => app.routing(request, response),
+    };
+  }
+  throw new TypeError(
+    "listen() was given nothing that can be served: pass an Express application, a Fastify instance, a handler function or an http.Server",
+  );
+};
+
+const withoutSockets: Pick<Application, "wants" | "handleSocket" | "onWant"> = {
+  wants: () => false,
+  handleSocket: (_event, _request, socket) => void socket.destroy(),
+  onWant: () => () => undefined,
+};
+
+const socketsOf = (server: Server): Pick<Application, "wants" | "handleSocket" | "onWant"> => ({
+  wants: (event) => server.listenerCount(event) > 0,
+  handleSocket: (event, request, socket, head) => {
+    if (!server.emit(event, request, socket, head)) socket.destroy();
+  },
+  onWant: (listener) => {
+    const heard = (event: string | symbol): void => {
+      if (event === "upgrade" || event === "connect") listener(event);
+    };
+    server.on("newListener", heard);
+    return () => {
+      server.off("newListener", heard);
+    };
+  },
+});

@@ -1,0 +1,98 @@
+import type { IncomingMessage } from "node:http";
+
+/** The header that tells a caller that a gate refused before any handler ran, so that any method may be tried elsewhere. */
+export const REFUSED_HEADER = "tulle-refused";
+
+/** The header that tells a peer in-band that this instance drains. */
+export const DRAIN_HEADER = "tulle-drain";
+
+/** How a verified peer appears to handlers, in Envoy's form. */
+export const CLIENT_CERT_HEADER = "x-forwarded-client-cert";
+
+/** Those that carry meaning between members: only a verified peer of our own trust domain may say them. */
+const exact: ReadonlySet<string> = new Set([
+  CLIENT_CERT_HEADER,
+  "grpc-timeout",
+  "endpoint-load-metrics",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  "x-request-id",
+]);
+
+/** Those that nobody may hand in, not even a peer: what they say is proven, not told. */
+const alwaysOurs: ReadonlySet<string> = new Set([CLIENT_CERT_HEADER]);
+
+/** Whether a lower-case header name is a control header. */
+export const isControlHeader = (name: string): boolean =>
+  name.startsWith("x-envoy-") || name.startsWith("tulle-") || exact.has(name);
+
+const isAlwaysOurs = (name: string): boolean => alwaysOurs.has(name);
+
+/**
+ * Takes control headers out of every view of a request: `headers`, `headersDistinct` and `rawHeaders`, and of its
+ * trailers when they arrive.
+ *
+ * @returns how many fields were taken out of the headers.
+ */
+export const stripStrangersHeaders = (request: IncomingMessage): number => {
+  stripTrailers(request);
+  return stripHeaders(request, isControlHeader);
+};
+
+/** Replaces what a verified peer said of its own certificate by what was proven. */
+export const forwardPeer = (request: IncomingMessage, forwardedClientCert: string): void => {
+  stripHeaders(request, isAlwaysOurs);
+  request.headers[CLIENT_CERT_HEADER] = forwardedClientCert;
+  request.rawHeaders.push(CLIENT_CERT_HEADER, forwardedClientCert);
+};
+
+const stripHeaders = (request: IncomingMessage, unwanted: (name: string) => boolean): number =>
+  stripRaw(
+    request.rawHeaders,
+    // Node builds this view when it is first read, by a count it took before: it must exist before the list shrinks.
+    () => [request.headers, request.headersDistinct],
+    unwanted,
+  );
+
+/** Only a chunked body has trailers. They are complete before anybody hears of the end, and this listener is the first. */
+const stripTrailers = (request: IncomingMessage): void => {
+  if (request.headers["transfer-encoding"] === undefined) return;
+  request.prependOnceListener("end", () => {
+    stripRaw(request.rawTrailers, () => [request.trailers, request.trailersDistinct], isControlHeader);
+  });
+};
+
+const stripRaw = (
+  raw: string[],
+  views: () => readonly NodeJS.Dict<string | string[]>[],
+  unwanted: (name: string) => boolean,
+): number => {
+  let found: string[] | undefined;
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at] ?? "";
+    if (!mayBeControl(name)) continue;
+    const lower = name.toLowerCase();
+    if (unwanted(lower)) {
+      found ??= [];
+      found.push(lower);
+    }
+  }
+  if (found === undefined) return 0;
+  for (const view of views()) {
+    for (const name of found) delete view[name];
+  }
+  const kept: string[] = [];
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at] ?? "";
+    if (!unwanted(name.toLowerCase())) kept.push(name, raw[at + 1] ?? "");
+  }
+  raw.splice(0, raw.length, ...kept);
+  return found.length;
+};
+
+/** By the first letter alone, for most headers of most requests need no more. */
+const mayBeControl = (name: string): boolean => {
+  const letter = name.charCodeAt(0) | 0x20;
+  return letter === 0x78 || letter === 0x74 || letter === 0x67 || letter === 0x65 || letter === 0x62;
+};

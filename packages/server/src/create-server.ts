@@ -1,0 +1,143 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
+import { context as activeContext } from "@opentelemetry/api";
+import type { Credentials, InboundSnapshot, MtlsMode, Transport } from "@tulle/policy";
+import type { Clock, Watched } from "@tulle/time";
+import { gatesFor } from "./admission.ts";
+import { type AdmissionDesk, admitRequest, visitOf } from "./admit-request.ts";
+import type { ListenApp } from "./application.ts";
+import { type Connection, rememberConnection, strangerConnection } from "./connection.ts";
+import { ServerCounters } from "./counters.ts";
+import type { Visit } from "./gate.ts";
+import { CurrentInbound } from "./inbound-policy.ts";
+import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
+import { ProvenPeers } from "./listener/proven-peers.ts";
+import { VisitObserver } from "./observe-visit.ts";
+import type { ListenerState, OpenVisit } from "./visit.ts";
+import type { RunInVisit } from "./visit-events.ts";
+
+/**
+ * How far a service has moved in: `off` passes everything through untouched, `observe` and `client` run the gates and
+ * note what they would refuse, `full` enforces.
+ */
+export type ServerMode = "off" | "observe" | "client" | "full";
+
+/** What the receiving side of a member is made of. */
+export interface ServerOptions {
+  /** What the service demands of its callers; `undefined` until the first policy is known. */
+  readonly inbound: Watched<InboundSnapshot | undefined>;
+  /** The member's own certificate and the roots it trusts; `undefined` until they are there. */
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly clock: Clock;
+  readonly service: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Runs a handler inside its visit, so that calls made in it inherit deadline and trace. @default the handler is just run */
+  readonly enter?: <T>(visit: Visit, run: () => T) => T;
+  readonly mode: ServerMode;
+}
+
+/** The receiving side of a member. */
+export interface MeshServer {
+  /** Opens ports and serves an application behind the gates. @throws as {@link listen} of the ports does. */
+  listen(app: ListenApp, options: ListenOptions): Promise<MeshListener>;
+  /**
+   * For the framework adapters: the visit that the mesh's listener admitted already, or, where the service keeps its own
+   * listener, the one that the gates admit now. `undefined`: refused, and the refusal is written.
+   */
+  admit(request: IncomingMessage, response: ServerResponse): Visit | undefined;
+  /** Runs a function inside a visit, for adapters whose framework lost the context on the way to the handler. */
+  enter<T>(visit: Visit, run: () => T): T;
+  /** Closes all listeners at once. Drain them first. */
+  close(): Promise<void>;
+  /** Plain counters by name, since the start. */
+  counters(): Record<string, number>;
+}
+
+/** Builds the receiving side. Opens nothing by itself. */
+export const createServer = (options: ServerOptions): MeshServer => {
+  const { clock, credentials, mode } = options;
+  const enforces = mode === "full";
+  const counters = new ServerCounters();
+  const current = new CurrentInbound(options.inbound);
+  const observer = new VisitObserver({ clock, counters, trustsAll: !enforces });
+  const peers = new ProvenPeers(clock, credentials, () => {
+    counters.retiredConnections++;
+  });
+  const own: ListenerState = { kind: "own", draining: false, closed: false };
+
+  /** For sockets that came in by a listener of the service's own; looked at once. */
+  const inspect = ({ socket }: IncomingMessage): Connection => {
+    const connection = inspected(socket);
+    rememberConnection(socket, connection);
+    return connection;
+  };
+  const inspected = (socket: IncomingMessage["socket"]): Connection => {
+    if (!(socket instanceof TLSSocket)) return strangerConnection(socket, "plaintext");
+    const verdict = peers.verify(socket);
+    return (verdict.ok ? peers.keep(socket, verdict) : undefined) ?? strangerConnection(socket, "tls");
+  };
+
+  const desk: AdmissionDesk = {
+    gates: mode === "off" ? [] : gatesFor({ current, clock, touchHeaders: enforces }),
+    enforces,
+    observer,
+    clock,
+    current,
+    inspect,
+  };
+
+  const enter = options.enter ?? ((_visit, run) => run());
+  const runIn =
+    (visit: OpenVisit): RunInVisit =>
+    (run) =>
+      enter(visit, () => (visit.context === undefined ? run() : activeContext.with(visit.context, run)));
+
+  /** A service that has not moved in accepts what comes. */
+  const mtls = (): MtlsMode | undefined => {
+    if (mode === "off") return "disable";
+    return enforces ? current.policy?.mtls : "permissive";
+  };
+  const transport = (): Transport => {
+    if (mode === "off") return "plaintext";
+    if (!enforces) return credentials.current === undefined ? "plaintext" : "mtls";
+    return current.policy?.mtls === "disable" ? "plaintext" : "mtls";
+  };
+  const notReady = (): string | undefined => {
+    if (!enforces) return undefined;
+    if (current.policy === undefined) return "no inbound policy yet";
+    return current.policy.mtls === "strict" && credentials.current === undefined ? "no certificate yet" : undefined;
+  };
+
+  const listeners = new Set<MeshListener>();
+  return {
+    listen: async (app, listenOptions) => {
+      const listener = await listen(
+        { desk, runIn, clock, credentials, observer, counters, peers, enforces, mtls, transport, notReady },
+        app,
+        listenOptions,
+      );
+      listeners.add(listener);
+      return listener;
+    },
+    admit: (request, response) => {
+      const known = visitOf(request);
+      if (known !== undefined) return enforces && known.refusal !== undefined ? undefined : known;
+      return admitRequest(desk, request, response, own);
+    },
+    // Adapters hand back the visit that admit gave them, which is one of ours.
+    enter: (visit, run) => runIn(visit as OpenVisit)(run),
+    close: async () => {
+      await Promise.all([...listeners].map((listener) => listener.close()));
+      listeners.clear();
+      current.close();
+      peers.close();
+    },
+    counters: () => ({
+      ...counters.read(),
+      rejectedPolicies: current.rejected,
+      connections: [...listeners].reduce((sum, listener) => sum + listener.connections(), 0),
+      provenConnections: peers.size,
+    }),
+  };
+};

@@ -1,0 +1,80 @@
+import { type OutgoingHttpHeader, ServerResponse } from "node:http";
+import { DRAIN_HEADER } from "./control-headers.ts";
+import type { OpenVisit } from "./visit.ts";
+
+const visitKey = Symbol("tulle.visit");
+
+type GuardedResponse = ServerResponse & { [visitKey]?: OpenVisit };
+
+/**
+ * Keeps handlers from saying what only the mesh may say: `tulle-` headers, set in whatever way or copied from another
+ * member's reply, never leave the process; and makes replies of a draining listener close their connections.
+ *
+ * Every way of sending headers ends in the response's own `writeHead`, also `flushHeaders`, `write` and `end`. It is a
+ * property of the object and not of a subclass, because Express replaces the prototype of each response.
+ */
+export const guardReply = (response: ServerResponse, visit: OpenVisit): void => {
+  (response as GuardedResponse)[visitKey] = visit;
+  // The overloads of writeHead cannot be written for a function that hands its arguments on.
+  response.writeHead = guardedWriteHead as ServerResponse["writeHead"];
+};
+
+type GivenHeaders = Readonly<Record<string, OutgoingHttpHeader | undefined>> | readonly unknown[];
+
+function guardedWriteHead(
+  this: GuardedResponse,
+  status: number,
+  reasonOrHeaders?: string | GivenHeaders,
+  headers?: GivenHeaders,
+): ServerResponse {
+  const visit = this[visitKey];
+  const closing = visit !== undefined && (visit.listenerState.draining || visit.connection.retiring);
+  const unwanted = closing ? isReservedOrConnection : isReserved;
+  const reason = typeof reasonOrHeaders === "string" ? reasonOrHeaders : undefined;
+  const given = typeof reasonOrHeaders === "string" ? headers : (headers ?? reasonOrHeaders);
+  let clean = given === undefined ? undefined : without(unwanted, given);
+  if (!this.headersSent) {
+    for (const name of this.getHeaderNames()) if (unwanted(name)) this.removeHeader(name);
+    if (closing) {
+      const ours = visit.trusted && visit.listenerState.draining ? closeAndDrain : close;
+      // A list stays a list: as single fields Node would drop all but the last of a name.
+      if (clean !== undefined && isList(clean)) clean = [...clean, ...ours.flat()];
+      else for (const [name, value] of ours) this.setHeader(name, value);
+    }
+  }
+  const writeHead = inheritedWriteHead(this);
+  return reason === undefined ? writeHead.call(this, status, clean) : writeHead.call(this, status, reason, clean);
+}
+
+const close: readonly (readonly [string, string])[] = [["connection", "close"]];
+const closeAndDrain: readonly (readonly [string, string])[] = [...close, [DRAIN_HEADER, "1"]];
+
+/** The framework's prototype may have a writeHead of its own; without one this is Node's. */
+const inheritedWriteHead = (response: ServerResponse): ((...parts: unknown[]) => ServerResponse) => {
+  // A prototype is an unknown object to the type checker.
+  const prototype = Object.getPrototypeOf(response) as Partial<ServerResponse>;
+  // Called with the arguments as they came, whichever overload that is.
+  return (prototype.writeHead ?? ServerResponse.prototype.writeHead) as (...parts: unknown[]) => ServerResponse;
+};
+
+const LETTER_T = 0x74;
+
+const isReserved = (name: string): boolean =>
+  (name.charCodeAt(0) | 0x20) === LETTER_T && name.slice(0, "tulle-".length).toLowerCase() === "tulle-";
+
+const isReservedOrConnection = (name: string): boolean => isReserved(name) || name.toLowerCase() === "connection";
+
+/** Leaves what needs no cleaning untouched; else a copy, for the given object is the handler's. */
+const without = (unwanted: (name: string) => boolean, given: GivenHeaders): GivenHeaders => {
+  if (!isList(given)) {
+    if (!Object.keys(given).some(unwanted)) return given;
+    return Object.fromEntries(Object.entries(given).filter(([name]) => !unwanted(name)));
+  }
+  // A list of pairs, or the flat list that rawHeaders is; Node takes both, we hand on the flat one.
+  const flat = given.some(Array.isArray) && given.every(isPair) ? given.flat() : given;
+  return flat.filter((_, at) => !unwanted(String(flat[at - (at % 2)])));
+};
+
+const isPair = (entry: unknown): boolean => Array.isArray(entry) && entry.length === 2;
+
+const isList = (given: GivenHeaders): given is readonly unknown[] => Array.isArray(given);

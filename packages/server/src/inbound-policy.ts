@@ -1,0 +1,73 @@
+import {
+  type AccessDecision,
+  compileAccess,
+  effectiveMtlsMode,
+  type InboundSnapshot,
+  type MtlsMode,
+} from "@tulle/policy";
+import type { Watched } from "@tulle/time";
+
+/** An inbound snapshot made ready for the gates. */
+export interface InboundPolicy {
+  readonly revision: string;
+  readonly mtls: MtlsMode;
+  readonly trustDomain: string;
+  readonly decide: AccessDecision;
+  /** Whether deciding looks at any policy at all; without one the permit is always the same. */
+  readonly hasAccess: boolean;
+}
+
+/** Istio's, and the default of the `Mesh` policy. */
+const DEFAULT_TRUST_DOMAIN = "cluster.local";
+
+/** Makes a snapshot ready. */
+export const compileInbound = (snapshot: InboundSnapshot): InboundPolicy => {
+  const trustDomain = snapshot.mesh.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+  return {
+    revision: snapshot.revision,
+    mtls: effectiveMtlsMode(snapshot),
+    trustDomain,
+    decide: compileAccess(snapshot.access, trustDomain),
+    hasAccess: snapshot.access.length > 0,
+  };
+};
+
+/** The compiled policy of the present moment; compiled when the snapshot changes, never per request. */
+export class CurrentInbound {
+  policy: InboundPolicy | undefined;
+  /** Snapshots that could not be compiled; the last good one stayed. */
+  rejected = 0;
+  readonly #unsubscribe: () => void;
+  readonly #onChange = new Set<() => void>();
+
+  constructor(inbound: Watched<InboundSnapshot | undefined>) {
+    this.#take(inbound.current);
+    this.#unsubscribe = inbound.subscribe((snapshot) => {
+      this.#take(snapshot);
+      for (const listener of this.#onChange) listener();
+    });
+  }
+
+  /** Calls `listener` after each change. Returns the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#onChange.add(listener);
+    return () => {
+      this.#onChange.delete(listener);
+    };
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#onChange.clear();
+  }
+
+  #take(snapshot: InboundSnapshot | undefined): void {
+    // A policy once known is never unlearnt: an empty snapshot would open or close the service for no reason.
+    if (snapshot === undefined) return;
+    try {
+      this.policy = compileInbound(snapshot);
+    } catch {
+      this.rejected++;
+    }
+  }
+}

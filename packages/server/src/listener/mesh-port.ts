@@ -1,0 +1,122 @@
+import { createServer, type Server } from "node:http";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Credentials, MtlsMode } from "@tulle/policy";
+import type { Clock, Watched } from "@tulle/time";
+import { rememberConnection, strangerConnection } from "../connection.ts";
+import type { ServerCounters } from "../counters.ts";
+import type { VisitObserver } from "../observe-visit.ts";
+import { createTlsSide } from "../secure-context.ts";
+import type { OpenSockets } from "./open-sockets.ts";
+import type { ProvenPeers } from "./proven-peers.ts";
+import { ProtocolSniffer, type SniffLimits } from "./sniff-protocol.ts";
+
+/** What the mesh's port needs of the server. */
+export interface MeshPortKit {
+  readonly clock: Clock;
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly observer: VisitObserver;
+  readonly counters: ServerCounters;
+  readonly peers: ProvenPeers;
+  readonly sockets: OpenSockets;
+  /** Whether bad certificates are refused, or only noted and their owners served as strangers. */
+  readonly enforces: boolean;
+  /** What the port accepts at this moment; `undefined` while no policy is known. */
+  readonly mtls: () => MtlsMode | undefined;
+  readonly sniff?: SniffLimits;
+}
+
+/** Headers must arrive within this time, so that slow strangers hold no sockets. */
+const HEADERS_TIMEOUT_MS = 15_000;
+
+/** The client closes idle sockets after 4 s; the side that closes second loses no request. */
+export const KEEP_ALIVE_TIMEOUT_MS = 5_000;
+
+/** The port on which members call: mTLS, plaintext, or both, as the policy says at each new connection. */
+export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () => void } => {
+  const { observer, counters, peers, sockets } = kit;
+  const server = createServer({
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // Whole uploads may take as long as they like; the caller's deadline ends them.
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  });
+  const tls = createTlsSide(kit.credentials);
+  const sniffer = new ProtocolSniffer(
+    kit.clock,
+    () => {
+      counters.silentConnections++;
+    },
+    kit.sniff,
+  );
+
+  // The server keeps its port, timeouts and idle connections; only what a new connection first meets is ours.
+  const serveHttp = server.listeners("connection");
+  server.removeAllListeners("connection");
+  const http = (socket: Socket): void => {
+    for (const listener of serveHttp) Reflect.apply(listener, server, [socket]);
+  };
+
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    sniffer.sniff(socket, (protocol) => {
+      const mode = kit.mtls();
+      if (protocol === "plaintext") {
+        // While no policy is known the gates refuse everything, and say so.
+        if (mode === "strict") {
+          observer.connectionRefused("PLAINTEXT_REFUSED");
+          socket.destroy();
+          return;
+        }
+        rememberConnection(socket, strangerConnection(socket, "plaintext"));
+        http(socket);
+        return;
+      }
+      if (mode === "disable") {
+        counters.failedHandshakes++;
+        socket.destroy();
+        return;
+      }
+      if (kit.credentials.current === undefined) {
+        observer.connectionRefused("NOT_READY");
+        socket.destroy();
+        return;
+      }
+      tls.server.emit("connection", socket);
+    });
+  });
+
+  tls.server.on("secureConnection", (socket: TLSSocket) => {
+    const verdict = peers.verify(socket);
+    if (!verdict.ok) {
+      // A permissive port serves callers without a certificate as strangers; a bad certificate is refused by any.
+      const permitted = verdict.code === "PEER_ABSENT" && kit.mtls() === "permissive";
+      if (!permitted) observer.connectionRefused(verdict.code, kit.enforces);
+      if (!permitted && kit.enforces) {
+        socket.destroy();
+        return;
+      }
+      rememberConnection(socket, strangerConnection(socket, "tls"));
+      http(socket);
+      return;
+    }
+    const connection = peers.keep(socket, verdict);
+    if (connection === undefined) {
+      socket.destroy();
+      return;
+    }
+    rememberConnection(socket, connection);
+    http(socket);
+  });
+  tls.server.on("tlsClientError", () => {
+    counters.failedHandshakes++;
+  });
+
+  return {
+    server,
+    close: () => {
+      tls.close();
+      tls.server.removeAllListeners();
+    },
+  };
+};

@@ -1,0 +1,121 @@
+import type { X509Certificate } from "node:crypto";
+import type { TLSSocket } from "node:tls";
+import type { Credentials } from "@tulle/policy";
+import { type Clock, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
+import { type Connection, provenConnection } from "../connection.ts";
+import { type PeerVerdict, parseRoots, type TrustedRoots, verifyPeer } from "../verify-peer.ts";
+
+/** Before a certificate ends, replies close the connection for this long, so that no call meets the end itself. */
+const LONGEST_FAREWELL_MS = 5_000;
+const FAREWELL_SHARE = 0.1;
+
+/** How long a reply may still flow on a connection whose peer is no longer proven. */
+const LAST_REPLY_MS = 30_000;
+
+interface Proven {
+  readonly connection: Connection;
+  readonly leaf: X509Certificate;
+  timer: Timer | undefined;
+}
+
+/** The mTLS connections of a server: verified when they open, ended when what they proved no longer holds. */
+export class ProvenPeers {
+  readonly #clock: Clock;
+  readonly #credentials: Watched<Credentials | undefined>;
+  readonly #onRetired: () => void;
+  readonly #unsubscribe: () => void;
+  readonly #open = new Map<TLSSocket, Proven>();
+  #roots: TrustedRoots;
+  #rootTexts: ReadonlySet<string>;
+
+  constructor(clock: Clock, credentials: Watched<Credentials | undefined>, onRetired: () => void) {
+    this.#clock = clock;
+    this.#credentials = credentials;
+    this.#onRetired = onRetired;
+    this.#roots = parseRoots(credentials.current?.bundles ?? []);
+    this.#rootTexts = textsOf(credentials.current);
+    this.#unsubscribe = credentials.subscribe((next) => this.#trust(next));
+  }
+
+  /** Connections that are open and proven. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** What the certificate of a socket proves, without remembering it. */
+  verify(socket: TLSSocket): PeerVerdict {
+    return verifyPeer(
+      { leaf: socket.getPeerX509Certificate(), authorizationError: authorizationErrorOf(socket) },
+      this.#roots,
+      this.#clock.wallNow(),
+    );
+  }
+
+  /** Watches over a socket that was verified: it ends with its certificate, or when its root is dropped. */
+  keep(socket: TLSSocket, verdict: Extract<PeerVerdict, { ok: true }>): Connection | undefined {
+    const own = this.#credentials.current;
+    const leaf = socket.getPeerX509Certificate();
+    if (own === undefined || leaf === undefined) return undefined;
+    const proven: Proven = { connection: provenConnection(socket, verdict.spiffeId, own), leaf, timer: undefined };
+    this.#open.set(socket, proven);
+    socket.once("close", () => {
+      proven.timer?.cancel();
+      this.#open.delete(socket);
+    });
+    this.#awaitEnd(socket, proven, verdict.notAfterMs);
+    return proven.connection;
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    for (const { timer } of this.#open.values()) timer?.cancel();
+    this.#open.clear();
+  }
+
+  #awaitEnd(socket: TLSSocket, proven: Proven, notAfterMs: number): void {
+    const leftMs = notAfterMs - this.#clock.wallNow();
+    const farewellMs = Math.min(LONGEST_FAREWELL_MS, leftMs * FAREWELL_SHARE);
+    if (leftMs - farewellMs > MAX_TIMER_MS) {
+      proven.timer = this.#clock.after(MAX_TIMER_MS, () => this.#awaitEnd(socket, proven, notAfterMs));
+      return;
+    }
+    proven.timer = this.#clock.after(leftMs - farewellMs, () => {
+      proven.connection.retiring = true;
+      proven.timer = this.#clock.after(farewellMs, () => this.#retire(socket, proven));
+    });
+  }
+
+  /** Ends an idle connection at once, a busy one after its reply. */
+  #retire(socket: TLSSocket, proven: Proven): void {
+    proven.timer?.cancel();
+    proven.connection.retiring = true;
+    this.#onRetired();
+    if (proven.connection.visits === 0) socket.destroy();
+    else proven.timer = this.#clock.after(LAST_REPLY_MS, () => socket.destroy());
+  }
+
+  #trust(next: Credentials | undefined): void {
+    if (next === undefined) return;
+    const texts = textsOf(next);
+    const dropped = [...this.#rootTexts].some((text) => !texts.has(text));
+    this.#roots = parseRoots(next.bundles);
+    this.#rootTexts = texts;
+    // A renewal drops no root; checking every signature again would stall a server with many connections for nothing.
+    if (!dropped) return;
+    for (const [socket, proven] of this.#open) {
+      const verdict = verifyPeer(
+        { leaf: proven.leaf, authorizationError: undefined },
+        this.#roots,
+        this.#clock.wallNow(),
+      );
+      if (!verdict.ok) this.#retire(socket, proven);
+    }
+  }
+}
+
+const textsOf = (credentials: Credentials | undefined): ReadonlySet<string> =>
+  new Set(credentials?.bundles.flatMap(({ trustDomain, roots }) => roots.map((root) => `${trustDomain} ${root}`)));
+
+/** OpenSSL's verdict. Node's types call it an Error; it is the code's text where the server asked for a certificate. */
+const authorizationErrorOf = (socket: TLSSocket): string | undefined =>
+  socket.authorized ? undefined : String(socket.authorizationError ?? "not authorized");

@@ -1,0 +1,54 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { type AdmissionDesk, admitRequest, admitSocket } from "../admit-request.ts";
+import type { Application, SocketEvent } from "../application.ts";
+import type { ListenerState, OpenVisit } from "../visit.ts";
+import { bindRequestEvents, type RunInVisit } from "../visit-events.ts";
+
+/** What serving needs of the server. */
+export interface ServeKit {
+  readonly desk: AdmissionDesk;
+  /** Runs the handler inside the visit's context. */
+  readonly runIn: (visit: OpenVisit) => RunInVisit;
+}
+
+/**
+ * Puts the gates between a server's events and the application. Requests, upgrades and CONNECT all pass them. Returns the
+ * way to stop listening to the application.
+ */
+export const serveApplication = (
+  server: Server,
+  application: Application,
+  listener: ListenerState,
+  { desk, runIn }: ServeKit,
+): (() => void) => {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const visit = admitRequest(desk, request, response, listener);
+    if (visit === undefined) return;
+    const run = runIn(visit);
+    bindRequestEvents(request, run);
+    run(() => application.handle(request, response));
+  };
+  server.on("request", serve);
+  server.on("checkContinue", (request, response) => {
+    const visit = admitRequest(desk, request, response, listener);
+    if (visit === undefined) return;
+    // Only now: a refused caller need not send its body at all.
+    response.writeContinue();
+    const run = runIn(visit);
+    bindRequestEvents(request, run);
+    run(() => application.handle(request, response));
+  });
+
+  const listening = new Set<SocketEvent>();
+  const want = (event: SocketEvent): void => {
+    if (listening.has(event)) return;
+    listening.add(event);
+    server.on(event, (request, socket, head) => {
+      const visit = admitSocket(desk, request, socket, listener);
+      if (visit === undefined) return;
+      runIn(visit)(() => application.handleSocket(event, request, socket, head));
+    });
+  };
+  for (const event of ["upgrade", "connect"] as const) if (application.wants(event)) want(event);
+  return application.onWant(want);
+};

@@ -1,0 +1,18 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
+
+export type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
+
+/** A `node:http` handler that is told of its visit. */
+export type VisitHandler = (request: IncomingMessage, response: ServerResponse, visit: MeshVisit) => unknown;
+
+/**
+ * Wraps a `node:http` handler: it is given the visit and runs inside it. Behind `mesh.listen` the gates ran before; on a
+ * server of the service's own they run here.
+ */
+export const meshHandler =
+  (server: AdapterServer, handler: VisitHandler): RequestListener =>
+  (request, response) => {
+    const visit = server.admit(request, response);
+    if (visit !== undefined) server.enter(visit, () => handler(request, response, visit));
+  };

@@ -1,0 +1,172 @@
+import {
+  type Attributes,
+  type Counter,
+  type Histogram,
+  type Link,
+  type MeterProvider,
+  metrics,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
+import type { MeshErrorCode } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
+import type { ServerCounters } from "./counters.ts";
+import type { Refusal } from "./gate.ts";
+import { extractContext, parseTraceParent } from "./trace-context.ts";
+import type { OpenVisit } from "./visit.ts";
+
+/** The bounds that the semantic conventions advise for durations, in seconds. */
+const DURATION_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+
+/** The methods that the semantic conventions know; others are `_OTHER`, so that callers cannot grow the series. */
+const knownMethods: ReadonlySet<string> = new Set([
+  "CONNECT",
+  "DELETE",
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "PATCH",
+  "POST",
+  "PUT",
+  "QUERY",
+  "TRACE",
+]);
+
+interface Instruments {
+  readonly provider: MeterProvider;
+  readonly duration: Histogram;
+  readonly refusals: Counter;
+}
+
+/** One server span and one duration per visit, refused visits too, and one count per refusal. */
+export class VisitObserver {
+  readonly #clock: Clock;
+  readonly #counters: ServerCounters;
+  readonly #tracer: Tracer = trace.getTracer("@tulle/server");
+  /** In `observe` and `client` the mesh is not there yet: trace parents count whoever sends them, as without it. */
+  readonly #trustsAll: boolean;
+  #instruments: Instruments | undefined;
+
+  constructor(options: { readonly clock: Clock; readonly counters: ServerCounters; readonly trustsAll: boolean }) {
+    this.#clock = options.clock;
+    this.#counters = options.counters;
+    this.#trustsAll = options.trustsAll;
+  }
+
+  /**
+   * After the gates and before the handler. A peer's trace goes on; a stranger's trace parent is not continued, for
+   * nobody outside may write into our traces: the visit begins a new trace that links to it.
+   */
+  begin(visit: OpenVisit): void {
+    this.#counters.visits++;
+    const continues = visit.trusted || this.#trustsAll;
+    const parent = continues ? extractContext(visit.request.headers) : ROOT_CONTEXT;
+    const links = continues ? undefined : linkTo(visit.offeredTrace);
+    const span = this.#tracer.startSpan(
+      methodOf(visit),
+      {
+        kind: SpanKind.SERVER,
+        attributes: {
+          "http.request.method": methodOf(visit),
+          "url.scheme": schemeOf(visit),
+          "url.path": visit.path,
+        },
+        ...(links === undefined ? {} : { links }),
+      },
+      parent,
+    );
+    visit.span = span;
+    visit.context = trace.setSpan(parent, span);
+  }
+
+  /** A gate said no; `enforced` tells whether the caller was refused. */
+  refused(refusal: Refusal, visit: OpenVisit, enforced: boolean): void {
+    const { code, detail } = refusal;
+    this.#count(
+      { "tulle.error.code": code, "tulle.enforced": enforced, "tulle.source": sourceOf(visit) },
+      code,
+      enforced,
+    );
+    visit.span?.setAttributes({ "tulle.error.code": code, "tulle.refusal.detail": detail });
+  }
+
+  /** A connection was refused before it could send a request, or would have been if the gates enforced. */
+  connectionRefused(code: MeshErrorCode, enforced = true): void {
+    this.#count({ "tulle.error.code": code, "tulle.enforced": enforced }, code, enforced);
+  }
+
+  /**
+   * The answer is over.
+   *
+   * @param status what was answered, or `undefined` when the caller went away before.
+   */
+  end(visit: OpenVisit, status: number | undefined, refusal: Refusal | undefined): void {
+    const attributes: Attributes = {
+      "http.request.method": methodOf(visit),
+      "url.scheme": schemeOf(visit),
+      "network.protocol.version": visit.request.httpVersion,
+      "tulle.source": sourceOf(visit),
+      "tulle.mtls": visit.peer?.transport === "mtls",
+    };
+    if (visit.route !== undefined) attributes["http.route"] = visit.route;
+    if (status !== undefined) attributes["http.response.status_code"] = status;
+    if (refusal !== undefined) {
+      attributes["tulle.error.code"] = refusal.code;
+      attributes["error.type"] = refusal.code;
+    } else if (status === undefined) attributes["error.type"] = "caller_gone";
+    else if (status >= 500) attributes["error.type"] = String(status);
+    this.#current().duration.record((this.#clock.now() - visit.startedAtMs) / 1_000, attributes, visit.context);
+    const { span } = visit;
+    if (span === undefined) return;
+    if (span.isRecording()) {
+      span.setAttributes(attributes);
+      if (visit.route !== undefined) span.updateName(`${methodOf(visit)} ${visit.route}`);
+      // By the conventions a 4xx is the caller's error and leaves a server's span unset.
+      if (status === undefined || status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+    }
+    span.end();
+  }
+
+  #count(attributes: Attributes, code: MeshErrorCode, enforced: boolean): void {
+    if (enforced) this.#counters.refused(code);
+    else this.#counters.observedRefusals++;
+    this.#current().refusals.add(1, attributes);
+  }
+
+  /** An SDK may start after us; unlike tracers, meters do not follow it by themselves. */
+  #current(): Instruments {
+    const provider = metrics.getMeterProvider();
+    if (this.#instruments?.provider === provider) return this.#instruments;
+    const meter = provider.getMeter("@tulle/server");
+    this.#instruments = {
+      provider,
+      duration: meter.createHistogram("http.server.request.duration", {
+        description: "Duration of HTTP server requests.",
+        unit: "s",
+        advice: { explicitBucketBoundaries: DURATION_BOUNDS },
+      }),
+      refusals: meter.createCounter("tulle.server.refusals", {
+        description: "Requests and connections that the mesh refused, by code.",
+        unit: "{refusal}",
+      }),
+    };
+    return this.#instruments;
+  }
+}
+
+const methodOf = (visit: OpenVisit): string => (knownMethods.has(visit.method) ? visit.method : "_OTHER");
+
+const schemeOf = (visit: OpenVisit): string => (visit.connection.peer.transport === "plaintext" ? "http" : "https");
+
+/** Istio's word for a caller without identity. */
+const UNKNOWN_SOURCE = "unknown";
+
+const sourceOf = (visit: OpenVisit): string => visit.peer?.serviceAccount ?? UNKNOWN_SOURCE;
+
+const linkTo = (offered: string | string[] | undefined): Link[] | undefined => {
+  const context = parseTraceParent(offered);
+  return context === undefined ? undefined : [{ context }];
+};

@@ -1,0 +1,62 @@
+import { type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { type MeshErrorCode, meshErrorCodes } from "@tulle/policy";
+import { DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
+import type { Refusal } from "./gate.ts";
+import type { OpenVisit } from "./visit.ts";
+
+/** No handler saw the call and another instance may well serve it: any method may be tried elsewhere. */
+const unprocessed: ReadonlySet<MeshErrorCode> = new Set<MeshErrorCode>(["NOT_READY", "DRAINING"]);
+
+/** A body up to this length is read and thrown away, so that the connection lives on; a longer one costs it. */
+const LONGEST_DISCARDED_BODY = 65_536;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: string;
+}
+
+/** What a refused visit is told: peers in the mesh the reason, strangers the bare status. */
+const answerOf = (visit: OpenVisit, refusal: Refusal): Answer => {
+  const { status } = meshErrorCodes[refusal.code];
+  const body = visit.trusted ? explained(refusal) : `${STATUS_CODES[status] ?? status}\n`;
+  const headers: OutgoingHttpHeaders = {
+    "content-type": visit.trusted ? "application/json" : "text/plain; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+  };
+  if (visit.trusted && unprocessed.has(refusal.code)) headers[REFUSED_HEADER] = "unprocessed";
+  if (visit.trusted && visit.listenerState.draining) headers[DRAIN_HEADER] = "1";
+  if (mustClose(visit)) headers.connection = "close";
+  return { status, headers, body };
+};
+
+const explained = (refusal: Refusal): string =>
+  JSON.stringify({
+    code: refusal.code,
+    message: refusal.detail,
+    policy: refusal.policy,
+    rule: refusal.rule,
+    docs: `docs/errors.md#${refusal.code.toLowerCase().replaceAll("_", "-")}`,
+  });
+
+const mustClose = (visit: OpenVisit): boolean => {
+  if (visit.listenerState.draining || visit.listenerState.closed || visit.connection.retiring) return true;
+  const { headers } = visit.request;
+  if (headers["transfer-encoding"] !== undefined) return true;
+  return Number(headers["content-length"] ?? 0) > LONGEST_DISCARDED_BODY;
+};
+
+/** Answers a refused visit. The only place where an outcome becomes status, headers and body. */
+export const refuse = (visit: OpenVisit, refusal: Refusal, response: ServerResponse): void => {
+  const { status, headers, body } = answerOf(visit, refusal);
+  response.writeHead(status, headers);
+  response.end(visit.method === "HEAD" ? undefined : body);
+};
+
+/** Answers a refused upgrade or CONNECT, for which Node gives a bare socket, and ends the connection. */
+export const refuseRaw = (visit: OpenVisit, refusal: Refusal, socket: Duplex): void => {
+  const { status, headers, body } = answerOf(visit, refusal);
+  const fields = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${fields.join("")}\r\n${body}`);
+};

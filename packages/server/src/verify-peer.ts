@@ -1,0 +1,102 @@
+import { X509Certificate } from "node:crypto";
+import { type MeshErrorCode, parseSpiffeId, type TrustBundle } from "@tulle/policy";
+
+/** The roots of each trust domain, parsed once per change of trust. */
+export type TrustedRoots = ReadonlyMap<string, readonly X509Certificate[]>;
+
+/** Parses the bundles. @throws Error when a root is no certificate. */
+export const parseRoots = (bundles: readonly TrustBundle[]): TrustedRoots =>
+  new Map(bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map((pem) => new X509Certificate(pem))]));
+
+/** What a client's certificate proved, or why it proved nothing. */
+export type PeerVerdict =
+  | { readonly ok: true; readonly spiffeId: string; readonly notAfterMs: number }
+  | {
+      readonly ok: false;
+      readonly code: Extract<MeshErrorCode, "PEER_UNTRUSTED" | "PEER_EXPIRED" | "PEER_ABSENT">;
+      readonly detail: string;
+    };
+
+/** What the handshake left. */
+export interface PresentedPeer {
+  /** The leaf; its `issuerCertificate` leads to the intermediates that came with it. */
+  readonly leaf: X509Certificate | undefined;
+  /**
+   * OpenSSL's verdict over all roots together, `undefined` when it was content. It covers what is not checked again
+   * here: purpose, path length, constraints.
+   */
+  readonly authorizationError: string | undefined;
+}
+
+/** Longer chains are refused; a leaf under an intermediate or two is what exists. */
+const LONGEST_CHAIN = 5;
+
+/** Words of OpenSSL for a certificate outside its time. */
+const timeErrors: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+
+/**
+ * Verifies who a peer is: exactly one URI in the certificate, a SPIFFE ID, and a chain to a root of that ID's own trust
+ * domain. OpenSSL was given the roots of all domains together, so its yes alone would let one domain speak for another.
+ *
+ * @param nowMs wall-clock milliseconds.
+ */
+export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs: number): PeerVerdict => {
+  const { leaf, authorizationError } = presented;
+  if (leaf === undefined) return { ok: false, code: "PEER_ABSENT", detail: "the caller showed no certificate" };
+  const spiffeId = spiffeIdOf(leaf);
+  if (spiffeId === undefined) {
+    return untrusted(`the certificate names no SPIFFE ID, or more than one (${leaf.subjectAltName ?? "no names"})`);
+  }
+  const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
+  const own = roots.get(trustDomain);
+  if (own === undefined)
+    return untrusted(`${spiffeId} is of the trust domain ${trustDomain}, whose roots are not known`);
+  const chain = chainToRoot(leaf, own);
+  if (chain === undefined) return untrusted(`the chain of ${spiffeId} ends at no root of ${trustDomain}`);
+  const outside = chain.find((each) => nowMs < each.validFromDate.getTime() || nowMs >= each.validToDate.getTime());
+  if (outside !== undefined || (authorizationError !== undefined && timeErrors.has(authorizationError))) {
+    const { validFrom, validTo } = outside ?? leaf;
+    return {
+      ok: false,
+      code: "PEER_EXPIRED",
+      detail: `the chain of ${spiffeId} holds a certificate valid from ${validFrom} to ${validTo}`,
+    };
+  }
+  if (authorizationError !== undefined) return untrusted(`the chain of ${spiffeId} is refused: ${authorizationError}`);
+  return { ok: true, spiffeId, notAfterMs: Math.min(...chain.map((each) => each.validToDate.getTime())) };
+};
+
+const untrusted = (detail: string): PeerVerdict => ({ ok: false, code: "PEER_UNTRUSTED", detail });
+
+/**
+ * The one SPIFFE ID of a certificate (X509-SVID, section 2). Node prints the names as a list and quotes whatever could be
+ * mistaken for two of them; an SVID needs no quotes, so a certificate that does is refused.
+ */
+const spiffeIdOf = (leaf: X509Certificate): string | undefined => {
+  const names = leaf.subjectAltName;
+  if (names === undefined || names.includes('"')) return undefined;
+  const uris = names.split(", ").filter((name) => name.startsWith("URI:"));
+  const uri = uris[0]?.slice("URI:".length);
+  return uris.length === 1 && uri !== undefined && parseSpiffeId(uri) !== undefined ? uri : undefined;
+};
+
+/** The chain from the leaf up to and with one of the roots, or `undefined` when there is none. */
+const chainToRoot = (
+  leaf: X509Certificate,
+  roots: readonly X509Certificate[],
+): readonly X509Certificate[] | undefined => {
+  const chain: X509Certificate[] = [];
+  let current: X509Certificate | undefined = leaf;
+  while (current !== undefined && chain.length < LONGEST_CHAIN) {
+    const child: X509Certificate = current;
+    chain.push(child);
+    const root = roots.find((each) => each.ca && isIssuedBy(child, each));
+    if (root !== undefined) return [...chain, root];
+    const issuer: X509Certificate | undefined = child.issuerCertificate;
+    current = issuer?.ca === true && isIssuedBy(child, issuer) ? issuer : undefined;
+  }
+  return undefined;
+};
+
+const isIssuedBy = (child: X509Certificate, issuer: X509Certificate): boolean =>
+  child.checkIssued(issuer) && child.verify(issuer.publicKey);

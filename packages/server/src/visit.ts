@@ -1,0 +1,101 @@
+import type { IncomingMessage } from "node:http";
+import type { Context, Span } from "@opentelemetry/api";
+import { MeshError, type MtlsMode } from "@tulle/policy";
+import type { Clock, Timer } from "@tulle/time";
+import type { Connection } from "./connection.ts";
+import type { ListenerKind, Peer, Permit, Refusal, Visit } from "./gate.ts";
+
+/** What a listener tells the requests that come in by it. */
+export interface ListenerState {
+  readonly kind: ListenerKind;
+  /** Replies close their connections and tell peers to look elsewhere; requests are still served. */
+  draining: boolean;
+  /** The end: what has not begun is refused. */
+  closed: boolean;
+}
+
+/** What a visit is made of. */
+export interface VisitSeed {
+  readonly request: IncomingMessage;
+  /** `undefined` for a path that no rule can be trusted with. */
+  readonly path: string | undefined;
+  readonly startedAtMs: number;
+  readonly listener: ListenerState;
+  readonly mtls: MtlsMode;
+  readonly connection: Connection;
+}
+
+/** A visit with what only the server's own files see of it. */
+export class OpenVisit implements Visit {
+  readonly request: IncomingMessage;
+  readonly method: string;
+  readonly path: string;
+  readonly startedAtMs: number;
+  readonly listenerState: ListenerState;
+  readonly mtls: MtlsMode;
+  readonly connection: Connection;
+  /** The trace parent as the caller wrote it, read before the gates take it from strangers. */
+  readonly offeredTrace: string | string[] | undefined;
+  peer: Peer | undefined = undefined;
+  trusted = false;
+  permit: Permit | undefined = undefined;
+  deadlineMs: number | undefined = undefined;
+  context: Context | undefined = undefined;
+  route: string | undefined = undefined;
+  open = true;
+  span: Span | undefined = undefined;
+  /** What a gate said, also where it was only noted. */
+  refusal: Refusal | undefined = undefined;
+  readonly #clock: Clock;
+  #abort: AbortController | undefined;
+  #timer: Timer | undefined;
+  #callerGone = false;
+
+  constructor(seed: VisitSeed, clock: Clock) {
+    this.request = seed.request;
+    this.method = seed.request.method ?? "GET";
+    this.path = seed.path ?? "";
+    this.offeredTrace = seed.request.headers.traceparent;
+    this.startedAtMs = seed.startedAtMs;
+    this.listenerState = seed.listener;
+    this.mtls = seed.mtls;
+    this.connection = seed.connection;
+    this.#clock = clock;
+  }
+
+  get listener(): ListenerKind {
+    return this.listenerState.kind;
+  }
+
+  get late(): boolean {
+    return this.listenerState.closed;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#callerGone) this.#abort.abort(callerGone());
+      else if (this.open && this.deadlineMs !== undefined) {
+        this.#timer = this.#clock.after(Math.max(0, this.deadlineMs - this.#clock.now()), () =>
+          this.#abort?.abort(deadlinePassed()),
+        );
+      }
+    }
+    return this.#abort.signal;
+  }
+
+  /** The answer is over, or the caller went away before it was. */
+  end(outcome: "answered" | "caller-gone"): void {
+    this.open = false;
+    this.#timer?.cancel();
+    if (outcome === "caller-gone") {
+      this.#callerGone = true;
+      this.#abort?.abort(callerGone());
+    }
+  }
+}
+
+const callerGone = (): DOMException => new DOMException("the caller closed its connection", "AbortError");
+
+const deadlinePassed = (): MeshError =>
+  new MeshError("DEADLINE_SPENT", { message: "the caller's time ran out while the visit was served" });
