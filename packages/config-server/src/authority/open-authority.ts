@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, KeyObject, X509Certificate as NodeCertificate, webcrypto } from "node:crypto";
+import { configServerIdentity } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { Authority } from "./authority.ts";
 import type { KeyStore } from "./key-store.ts";
@@ -30,14 +31,6 @@ export interface AuthorityOptions {
   /** Life of a leaf. @default 24 h */
   readonly certificateTtlMs?: number;
 }
-
-/** Where the config-server itself lives among the identities of a mesh. No member may claim it. */
-export const CONFIG_SERVER_NAMESPACE = "tulle-system";
-export const CONFIG_SERVER_ACCOUNT = "config-server";
-
-/** The SPIFFE ID of a config-server. */
-export const configServerId = (trustDomain: string): string =>
-  `spiffe://${trustDomain}/ns/${CONFIG_SERVER_NAMESPACE}/sa/${CONFIG_SERVER_ACCOUNT}`;
 
 /** All trusted roots, PEM, the issuing one first. */
 const BUNDLE_FILE = "ca.pem";
@@ -95,7 +88,7 @@ export const openAuthority = async (options: AuthorityOptions): Promise<Authorit
       const life = leafValidity(clock.wallNow(), certificateTtlMs, issuerNotAfterMs);
       const keys = await generateKeys();
       const spki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
-      const leaf = await sign(spki, life, serverExtensions(configServerId(trustDomain), hosts));
+      const leaf = await sign(spki, life, serverExtensions(configServerIdentity(trustDomain), hosts));
       return {
         chain: `${leaf}${issuer.toString("pem")}\n`,
         privateKey: pkcs8(keys.privateKey),

@@ -1,8 +1,8 @@
 import { parseWorkloadIdentity, workloadIdentity } from "@tulle/policy";
+import { configServerIdentity } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { AuditLog } from "../audit/audit-log.ts";
 import type { Authority } from "../authority/authority.ts";
-import { configServerId } from "../authority/open-authority.ts";
 import { verifyCsr } from "./csr.ts";
 import { type Enrollment, EnrollmentRefused, type Evidence, type MemberIdentity } from "./enrollment.ts";
 import { createJoinLimiter } from "./join-limiter.ts";
@@ -27,7 +27,7 @@ export const createEnrollment = ({ authority, tokens, audit, clock }: Enrollment
     if (workload === undefined) {
       throw new EnrollmentRefused("unauthenticated", `the certificate's identity ${spiffeId} names no workload`);
     }
-    if (spiffeId === configServerId(authority.trustDomain)) {
+    if (spiffeId === configServerIdentity(authority.trustDomain)) {
       throw new EnrollmentRefused("not-allowed", "the config-server's own identity is no member");
     }
     return { spiffeId, ...workload, by: "certificate" };
@@ -36,7 +36,7 @@ export const createEnrollment = ({ authority, tokens, audit, clock }: Enrollment
   const byToken = async (token: string): Promise<MemberIdentity> => {
     const { jti, trustDomain, namespace, serviceAccount } = await tokens.verify(token);
     const spiffeId = workloadIdentity(trustDomain, namespace, serviceAccount);
-    if (trustDomain !== authority.trustDomain || spiffeId === configServerId(trustDomain)) {
+    if (trustDomain !== authority.trustDomain || spiffeId === configServerIdentity(trustDomain)) {
       throw new EnrollmentRefused("not-allowed", `${spiffeId} is no identity for a member of this mesh`);
     }
     return { spiffeId, trustDomain, namespace, serviceAccount, by: "token", tokenId: jti };
