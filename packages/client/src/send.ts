@@ -22,6 +22,8 @@ export interface Call {
   readonly method: string;
   /** Host as the caller wrote it, with the port if there was one. */
   readonly authority: string;
+  /** The service port: that of the URL, or the scheme's. */
+  readonly port: number;
   /** Path and query, beginning with "/". */
   readonly path: string;
   readonly service: ServiceKey;
@@ -40,7 +42,9 @@ export interface Call {
   subset: string | undefined;
   /** Set by the routing: `route/rule`, for telemetry and explanations. */
   rule: string | undefined;
-  /** What the call was decided by, for explanations; set by the split layer. */
+  /** The policy revision in force when the call was routed. Set by the routing. */
+  revision: string | undefined;
+  /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */
   context: Context | undefined;
@@ -59,7 +63,6 @@ export interface Inherited {
 
 /** The compiled decision that a call runs under. Explanations read it; no layer does. */
 export interface CallPlan {
-  readonly revision: string;
   /** The service that answers; a split may name another than was called. */
   readonly destination: ServiceKey;
   readonly subset: string | undefined;

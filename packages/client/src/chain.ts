@@ -1,0 +1,125 @@
+import type { EffectiveConnectionPool, EffectiveRetry, EffectiveTimeouts } from "@tulle/policy";
+import type { Clock, Random } from "@tulle/time";
+import type { Circuit } from "./breaker/circuit.ts";
+import { breakCircuit } from "./layers/break-circuit.ts";
+import { enforceDeadline } from "./layers/enforce-deadline.ts";
+import { limitAttempt } from "./layers/limit-attempt.ts";
+import { observeAttempt } from "./layers/observe-attempt.ts";
+import { type CallSource, observeCall } from "./layers/observe-call.ts";
+import { type Destination, type EndpointSend, pickEndpoint } from "./layers/pick-endpoint.ts";
+import { type RetryCounters, retry } from "./layers/retry.ts";
+import type { RetryBudget } from "./retry/retry-budget.ts";
+import type { AttemptLayer, AttemptSend, AttemptsLayer, Layer, Send } from "./send.ts";
+import { chain } from "./send.ts";
+import type { ClientTelemetry } from "./telemetry/client-telemetry.ts";
+import { dispatchTo } from "./transport/dispatch.ts";
+
+/** One line of the chain: a step, and why it stands where it stands. */
+export interface Line<Step> {
+  readonly name: string;
+  readonly because: string;
+  readonly step: Step;
+}
+
+/** What all calls of a client share. */
+export interface ClientParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly telemetry: ClientTelemetry;
+  readonly source: CallSource;
+  readonly counters: RetryCounters;
+}
+
+/** What one destination of one rule needs. */
+export interface DestinationParts extends ClientParts {
+  readonly timeouts: EffectiveTimeouts;
+  readonly retry: EffectiveRetry | undefined;
+  readonly retryFallback: EffectiveRetry;
+  readonly budget: RetryBudget;
+  /** `undefined` where the policy turned it off. */
+  readonly circuit: Circuit | undefined;
+  readonly destination: Destination;
+  readonly pool: EffectiveConnectionPool;
+}
+
+/** The steps of every call before its destination is known. */
+export interface FrontChain {
+  readonly call: readonly Line<Layer>[];
+  readonly route: Line<Send>;
+}
+
+/** The steps of a call to one destination. */
+export interface DestinationChain {
+  readonly call: readonly Line<Layer>[];
+  readonly attempts: Line<AttemptsLayer>;
+  readonly attempt: readonly Line<AttemptLayer>[];
+  readonly endpoint: Line<AttemptSend>;
+}
+
+/** The order in which every call begins. It goes on with {@link destinationChain}. */
+export const frontChain = ({ telemetry, source, clock }: ClientParts, route: Send): FrontChain => ({
+  call: [
+    line(
+      "observe call",
+      "outermost: sees the final outcome and the whole duration",
+      observeCall(telemetry, source, clock),
+    ),
+  ],
+  route: line(
+    "route",
+    "the first rule that fits picks a ready chain; its split draws the destination once per call",
+    route,
+  ),
+});
+
+/** The order in which a call meets the steps of its destination. */
+export const destinationChain = (parts: DestinationParts): DestinationChain => ({
+  call: [
+    line("deadline", "above the retry: all attempts share one deadline", enforceDeadline(parts.timeouts, parts.clock)),
+  ],
+  attempts: line(
+    "retry",
+    "above the pick: each attempt goes elsewhere; all below happens once per attempt",
+    retryOf(parts),
+  ),
+  attempt: [
+    line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry)),
+    ...(parts.circuit === undefined
+      ? []
+      : [line("circuit", "below the retry: each attempt asks it and teaches it", breakCircuit(parts.circuit))]),
+    line("attempt limit", "below the circuit: a timeout is a failure to it", limitAttempt(parts.timeouts, parts.clock)),
+  ],
+  endpoint: line("pick and dispatch", "innermost: picks from the figures of this moment", endpointOf(parts)),
+});
+
+const retryOf = ({
+  retry: policy,
+  retryFallback: fallback,
+  budget,
+  clock,
+  random,
+  counters,
+}: DestinationParts): AttemptsLayer => retry({ policy, fallback, budget, clock, random, counters });
+
+const endpointOf = ({ destination, clock, timeouts, pool }: DestinationParts): AttemptSend => {
+  const limits = { idleTimeoutMs: timeouts.idleTimeoutMs, connectTimeoutMs: pool.connectTimeoutMs };
+  const dispatch: EndpointSend = (call, attempt, candidate) => dispatchTo(call, attempt, candidate, limits);
+  return pickEndpoint(destination, clock, dispatch);
+};
+
+/** Makes a front chain callable. */
+export const assembleFront = ({ call, route }: FrontChain): Send => chain(call.map(stepOf), route.step);
+
+/** Makes a destination's chain callable. */
+export const assembleDestination = ({ call, attempts, attempt, endpoint }: DestinationChain): Send =>
+  chain(call.map(stepOf), attempts.step(chain(attempt.map(stepOf), endpoint.step)));
+
+/** Prints the steps of a chain, one line each, in the order in which a call meets them. */
+export const describeChain = (front: FrontChain, { call, attempts, attempt, endpoint }: DestinationChain): string =>
+  [...front.call, front.route, ...call, attempts, ...attempt, endpoint]
+    .map(({ name, because }) => `${name}: ${because}`)
+    .join("\n");
+
+const line = <Step>(name: string, because: string, step: Step): Line<Step> => ({ name, because, step });
+
+const stepOf = <Step>({ step }: Line<Step>): Step => step;

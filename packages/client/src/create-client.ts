@@ -1,0 +1,109 @@
+import type { Context } from "@opentelemetry/api";
+import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
+import type { Clock, Random, Watched } from "@tulle/time";
+import type { Dispatcher } from "undici";
+import { assembleFront, type ClientParts, frontChain } from "./chain.ts";
+import type { FaceCounters, FaceKit } from "./faces/call-maker.ts";
+import { MeshDispatcher } from "./faces/dispatcher.ts";
+import { createRequest, type MeshRequest } from "./faces/request.ts";
+import type { RetryCounters } from "./layers/retry.ts";
+import { Ledger } from "./ledger.ts";
+import { HostResolver } from "./routing/resolve-host.ts";
+import { RouteTable, routeCall } from "./routing/route-table.ts";
+import type { Send } from "./send.ts";
+import { ClientTelemetry } from "./telemetry/client-telemetry.ts";
+import { createTransport } from "./transport/transport.ts";
+import { undici } from "./transport/undici.ts";
+
+/** What a client is made of. Everything that it does not own is handed in. */
+export interface ClientOptions {
+  /** Policies and endpoints; replaced whole. */
+  readonly outbound: Watched<OutboundSnapshot>;
+  /** The member's certificate; `undefined` while it has none, when `mtls` endpoints cannot be reached. */
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly namespace: string;
+  readonly service: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /**
+   * Asks for a service that is in the names index but not in the snapshot. Settles when the snapshot holds it.
+   *
+   * @throws MeshError UNKNOWN_SERVICE after a time of its own choice.
+   */
+  readonly discover: (service: ServiceKey, signal?: AbortSignal) => Promise<void>;
+  /** What the visit in whose context a call is made hands down; `undefined` outside a visit or after its end. */
+  readonly inherit: () =>
+    | { readonly deadlineMs: number | undefined; readonly context: Context | undefined }
+    | undefined;
+  /** Where hosts outside the mesh go. @default the global dispatcher that was there before */
+  readonly outside?: Dispatcher;
+  /** Whether the mesh's own failures reject or answer as a proxy would. @default "error" */
+  readonly localReplies?: "error" | "response";
+  /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
+  readonly onProblem?: (revision: string, problem: unknown) => void;
+  /** Hears of each change of a destination's circuit. */
+  readonly onCircuit?: (destination: string, state: "closed" | "open" | "half-open") => void;
+}
+
+/** Outgoing calls of a member. */
+export interface Client {
+  readonly request: MeshRequest;
+  readonly dispatcher: Dispatcher;
+  /** Totals since the client was made, by name. */
+  counters(): Record<string, number>;
+  /** Takes no more calls, lets those under way end, and closes every connection. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Composition root: options in, client out. */
+export const createClient = (options: ClientOptions): Client => {
+  const { clock, random, outbound } = options;
+  const counters: RetryCounters & FaceCounters = {
+    calls: 0,
+    outside: 0,
+    refused: 0,
+    retries: 0,
+    retriesOverBudget: 0,
+    retriesWithoutBody: 0,
+  };
+  const transport = createTransport({ clock, random, credentials: options.credentials });
+  const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit });
+  const parts: ClientParts = {
+    clock,
+    random,
+    telemetry: new ClientTelemetry(),
+    source: { service: options.service, namespace: options.namespace },
+    counters,
+  };
+  const hosts = new HostResolver(outbound.current);
+  const table = new RouteTable(outbound.current, { parts, ledger }, options.onProblem ?? (() => undefined));
+  const stopWatching = outbound.subscribe((snapshot) => {
+    hosts.take(snapshot);
+    table.take(snapshot);
+  });
+
+  const front = frontChain(parts, routeCall(table, options.discover));
+  const send: Send = assembleFront(front);
+  const kit: FaceKit = {
+    hosts,
+    send,
+    clock,
+    inherit: options.inherit,
+    localReplies: options.localReplies ?? "error",
+    counters,
+    closed: false,
+  };
+  const before = options.outside ?? undici.getGlobalDispatcher();
+  const dispatcher = new MeshDispatcher(kit, () => before);
+  return {
+    request: createRequest(dispatcher),
+    dispatcher,
+    counters: () => ({ ...counters, ...transport.counters }),
+    close: async () => {
+      kit.closed = true;
+      stopWatching();
+      await ledger.close();
+    },
+  };
+};

@@ -1,0 +1,125 @@
+import { stringify } from "node:querystring";
+import { isMeshError, MeshError } from "@tulle/policy";
+import type { Dispatcher } from "undici";
+import type { CallOptions } from "../send.ts";
+import { undici } from "../transport/undici.ts";
+import { flattenHeaders } from "./call-headers.ts";
+import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
+import { HandlerExchange } from "./handler-exchange.ts";
+import { localReply, wantsReply } from "./local-reply.ts";
+
+/** What a caller may add to the options of any undici call. */
+export interface MeshDispatchOptions extends Dispatcher.DispatchOptions {
+  readonly mesh?: CallOptions;
+}
+
+/**
+ * The mesh as an undici dispatcher: every function of undici works with it. Hosts outside the mesh are handed to the
+ * `outside` dispatcher, untouched. Speaks the handler dialect of undici 8; handlers of older versions are wrapped.
+ */
+export class MeshDispatcher extends undici.Dispatcher {
+  readonly #kit: FaceKit;
+  readonly #outside: () => Dispatcher;
+
+  constructor(kit: FaceKit, outside: () => Dispatcher) {
+    super();
+    this.#kit = kit;
+    this.#outside = outside;
+  }
+
+  override dispatch(options: MeshDispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const kit = this.#kit;
+    const own = inPresentDialect(handler);
+    const origin = originOf(options);
+    try {
+      if (kit.closed) throw closedFailure(origin);
+      const to = kit.hosts.resolve(origin);
+      if (to.kind === "outside") {
+        kit.counters.outside++;
+        return this.#outside().dispatch(options, own);
+      }
+      if (to.kind === "refused") {
+        kit.counters.refused++;
+        throw refusalOf(origin + options.path, to);
+      }
+      if (options.method === "CONNECT" || options.upgrade) throw noUpgrades(origin + options.path);
+      const call = makeCall(kit, to, {
+        method: options.method,
+        path: pathOf(options),
+        headers: flattenHeaders(options.headers),
+        body: options.body ?? null,
+        options: options.mesh,
+      });
+      new HandlerExchange(own, call, wantsReply(call.options, kit.localReplies)).begin(kit.send);
+      return true;
+    } catch (error) {
+      tellFailure(own, error, wantsReply(options.mesh ?? {}, kit.localReplies));
+      return false;
+    }
+  }
+
+  /** The mesh is left by its own `leave()`; whoever closes the dispatcher closes nothing. */
+  override close(callback?: () => void): Promise<void> {
+    callback?.();
+    return Promise.resolve();
+  }
+
+  override destroy(...args: unknown[]): Promise<void> {
+    const callback = args.find((each): each is () => void => typeof each === "function");
+    callback?.();
+    return Promise.resolve();
+  }
+}
+
+const originOf = ({ origin }: MeshDispatchOptions): string =>
+  typeof origin === "string" ? origin : origin === undefined ? "" : origin.origin;
+
+const pathOf = ({ path, query }: MeshDispatchOptions): string => {
+  if (query === null || query === undefined) return path;
+  const written = stringify(query);
+  return written === "" ? path : `${path}?${written}`;
+};
+
+/** Handlers of undici 7 and older, such as the built-in fetch's on Node.js 22 and 24, have callbacks of other names. */
+const inPresentDialect = (handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler =>
+  "onConnect" in handler || "onHeaders" in handler ? wrapper.wrapHandler(handler) : handler;
+
+/** The static method is public in undici 8 but not typed. */
+const wrapper = undici.Dispatcher1Wrapper as unknown as {
+  wrapHandler(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler;
+};
+
+const noUpgrades = (url: string): MeshError =>
+  new MeshError("INVALID_CALL", {
+    message: "connections cannot be upgraded or tunnelled through the mesh yet",
+    path: [url],
+  });
+
+/** Tells a handler that its call never began. */
+const tellFailure = (handler: Dispatcher.DispatchHandler, error: unknown, asReply: boolean): void => {
+  const failure = error instanceof Error ? error : new Error(String(error));
+  if (!asReply || !isMeshError(failure)) {
+    if (handler.onResponseError === undefined) throw failure;
+    // undici itself tells failures of this kind without a controller.
+    handler.onResponseError(null as unknown as Dispatcher.DispatchController, failure);
+    return;
+  }
+  const { status, statusText, headers, body } = localReply(failure);
+  const controller = { ...idleController, rawHeaders: Object.entries(headers).flat() };
+  handler.onRequestStart?.(controller, {});
+  handler.onResponseStart?.(controller, status, headers, statusText);
+  handler.onResponseData?.(controller, body);
+  handler.onResponseEnd?.(controller, {});
+};
+
+/** Controls an exchange that is over as soon as it is told. */
+const idleController: Dispatcher.DispatchController = {
+  aborted: false,
+  paused: false,
+  reason: null,
+  rawHeaders: null,
+  rawTrailers: null,
+  abort: () => undefined,
+  pause: () => undefined,
+  resume: () => undefined,
+};

@@ -1,0 +1,50 @@
+import { context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Attempt, AttemptLayer } from "../send.ts";
+import { addressedTo, endedWith, sentTo, triedOn } from "../telemetry/attributes.ts";
+import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
+import { injectTrace, suppressed } from "../telemetry/trace-context.ts";
+
+/** Envoy's header: which attempt this is, from 1. */
+export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
+
+/**
+ * One client span per attempt, whose id the endpoint sees as its parent. Tracing is suppressed below, so that an
+ * instrumented undici neither doubles the span nor adds a second `traceparent`.
+ */
+export const observeAttempt =
+  (telemetry: ClientTelemetry): AttemptLayer =>
+  (next) =>
+  (call, attempt) => {
+    attempt.headers.push(ATTEMPT_COUNT_HEADER, String(attempt.number));
+    const { tracer } = telemetry;
+    if (tracer === undefined) {
+      injectTrace(call.context, attempt.headers);
+      return next(call, attempt);
+    }
+    const parent = call.context ?? context.active();
+    const span = tracer.startSpan(
+      call.method,
+      { kind: SpanKind.CLIENT, attributes: { ...addressedTo(call), ...sentTo(call), "tulle.attempt": attempt.number } },
+      parent,
+    );
+    if (attempt.number > 1) span.setAttribute("http.request.resend_count", attempt.number - 1);
+    const within = trace.setSpan(parent, span);
+    injectTrace(within, attempt.headers);
+    return context.with(suppressed(within), next, undefined, call, attempt).then(
+      (reply) => {
+        reply.onDone((error) => endSpan(span, attempt, reply.status, error));
+        return reply;
+      },
+      (error: unknown) => {
+        endSpan(span, attempt, undefined, error);
+        throw error;
+      },
+    );
+  };
+
+const endSpan = (span: Span, attempt: Attempt, status: number | undefined, error: unknown): void => {
+  const outcome = endedWith(status, error);
+  span.setAttributes({ ...triedOn(attempt), ...outcome });
+  if (outcome["error.type"] !== undefined) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+};

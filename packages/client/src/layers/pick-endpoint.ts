@@ -1,0 +1,81 @@
+import { isMeshError } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
+import type { Picker } from "../balancing/picker.ts";
+import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
+import { failCall } from "../failure.ts";
+import type { Reply } from "../reply.ts";
+import { parseRetryAfter } from "../retry/retry-delay.ts";
+import type { Attempt, AttemptSend, Call } from "../send.ts";
+
+/** Sends an attempt to the endpoint that was picked for it. */
+export type EndpointSend = (call: Call, attempt: Attempt, candidate: Candidate) => Promise<Reply>;
+
+/** Where an attempt may go. */
+export interface Destination {
+  readonly endpoints: EndpointSet;
+  /** Labels of the subset, `undefined` for all endpoints. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly picker: Picker;
+}
+
+/**
+ * Picks anew for each attempt, leaving out endpoints that the call has tried, and keeps the endpoint's figures: it counts as
+ * in flight until its reply's body is over, its latency is the time to the headers.
+ */
+export const pickEndpoint =
+  ({ endpoints, labels, picker }: Destination, clock: Clock, next: EndpointSend): AttemptSend =>
+  (call, attempt) => {
+    const candidates = endpoints.subset(labels);
+    const startedAtMs = clock.now();
+    const candidate = picker.pick(candidates, triedBefore(call, attempt), startedAtMs);
+    if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
+    attempt.chosen = candidate.endpoint;
+    attempt.endpoint = candidate.endpoint.id;
+    picker.start(candidate, startedAtMs);
+    return next(call, attempt, candidate).then(
+      (reply) => {
+        const rttMs = clock.now() - startedAtMs;
+        reply.onDone((error) => {
+          const retryAfter = reply.status >= 500 ? reply.headers["retry-after"] : undefined;
+          const retryAfterMs =
+            typeof retryAfter === "string" ? parseRetryAfter(retryAfter, clock.wallNow()) : undefined;
+          const failed = reply.status >= 500 || (error !== undefined && !givenUp(call));
+          picker.end(
+            candidate,
+            clock.now(),
+            retryAfterMs === undefined ? { rttMs, failed } : { rttMs, failed, retryAfterMs },
+          );
+        });
+        return reply;
+      },
+      (error: unknown) => {
+        const nowMs = clock.now();
+        picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) });
+        throw error;
+      },
+    );
+  };
+
+/** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
+const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);
+
+/** Endpoints of the call's earlier attempts; none is made for the first, which is nearly every one. */
+const triedBefore = (call: Call, attempt: Attempt): ReadonlySet<string> | undefined => {
+  if (attempt.number === 1) return undefined;
+  const tried = new Set<string>();
+  for (const { endpoint } of call.attempts) if (endpoint !== undefined) tried.add(endpoint);
+  return tried;
+};
+
+const nowhere = (call: Call, attempt: Attempt, endpoints: EndpointSet): Error => {
+  attempt.code = "NO_HEALTHY_ENDPOINT";
+  const registered = endpoints.all().length;
+  const which = call.subset === undefined ? "" : ` of subset ${call.subset}`;
+  return failCall(
+    call,
+    "NO_HEALTHY_ENDPOINT",
+    registered === 0
+      ? "the service has no registered endpoint"
+      : `none of the service's ${registered} endpoints${which} may be called`,
+  );
+};

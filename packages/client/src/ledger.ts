@@ -1,0 +1,129 @@
+import type { EffectiveBalancer, EffectiveCircuitBreaker, EffectiveRetryBudget, ServiceKey } from "@tulle/policy";
+import type { Clock, Random } from "@tulle/time";
+import { createPicker, type Picker } from "./balancing/picker.ts";
+import { type Circuit, createCircuit } from "./breaker/circuit.ts";
+import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts";
+import { RetryBudget } from "./retry/retry-budget.ts";
+import type { Transport } from "./transport/transport.ts";
+
+/** What the ledger is made of. */
+export interface LedgerKit {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly transport: Transport;
+  /** Hears of each change of a circuit. */
+  readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
+}
+
+/** Something made from a policy, kept until the policy's content changes. */
+interface Kept<T> {
+  readonly policy: string;
+  readonly value: T;
+}
+
+/**
+ * State that outlives policy, by name: what was learnt of a service's endpoints, its retry budget, the circuits of its
+ * subsets. A new revision of the policy finds it again, so an apply neither closes an open circuit nor forgets latencies.
+ */
+export class Ledger {
+  readonly #kit: LedgerKit;
+  readonly #endpoints = new Map<ServiceKey, EndpointSet>();
+  readonly #budgets = new Map<ServiceKey, RetryBudget>();
+  readonly #circuits = new Map<string, Kept<Circuit>>();
+  readonly #pickers = new Map<string, Kept<Picker>>();
+
+  constructor(kit: LedgerKit) {
+    this.#kit = kit;
+  }
+
+  endpoints(service: ServiceKey): EndpointSet {
+    const known = this.#endpoints.get(service);
+    if (known !== undefined) return known;
+    const made = createEndpointSet(this.#kit.transport);
+    this.#endpoints.set(service, made);
+    return made;
+  }
+
+  retryBudget(service: ServiceKey, policy: EffectiveRetryBudget): RetryBudget {
+    const known = this.#budgets.get(service);
+    if (known === undefined) {
+      const made = new RetryBudget(policy, this.#kit.clock.now());
+      this.#budgets.set(service, made);
+      return made;
+    }
+    known.reconfigure(policy);
+    return known;
+  }
+
+  /** A circuit's counts mean nothing under other thresholds, so a changed policy starts a new one. */
+  circuit(service: ServiceKey, subset: string | undefined, policy: EffectiveCircuitBreaker): Circuit {
+    const name = destinationName(service, subset);
+    const { clock, onCircuit } = this.#kit;
+    return keep(
+      this.#circuits,
+      name,
+      policy,
+      () =>
+        createCircuit({
+          name,
+          policy,
+          clock,
+          ...(onCircuit === undefined ? {} : { onChange: (state) => onCircuit(name, state) }),
+        }),
+      (replaced) => replaced.close(),
+    );
+  }
+
+  picker(service: ServiceKey, subset: string | undefined, policy: EffectiveBalancer): Picker {
+    const make = (): Picker => createPicker(policy, { random: this.#kit.random });
+    return keep(this.#pickers, destinationName(service, subset), policy, make, () => undefined);
+  }
+
+  /** Ends the state of services that are no longer known; calls under way on their endpoints come to their end. */
+  retain(services: ReadonlySet<ServiceKey>): void {
+    for (const [service, endpoints] of this.#endpoints) {
+      if (services.has(service)) continue;
+      this.#endpoints.delete(service);
+      this.#budgets.delete(service);
+      void endpoints.close();
+      for (const [name, { value }] of this.#circuits) {
+        if (!isOf(name, service)) continue;
+        value.close();
+        this.#circuits.delete(name);
+      }
+      for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { value } of this.#circuits.values()) value.close();
+    this.#circuits.clear();
+    this.#pickers.clear();
+    const closing = [...this.#endpoints.values()].map((endpoints) => endpoints.close());
+    this.#endpoints.clear();
+    await Promise.all(closing);
+  }
+}
+
+/** How people and telemetry name a service's subset: `default/reviews` or `default/reviews:v1`. */
+export const destinationName = (service: ServiceKey, subset: string | undefined): string =>
+  subset === undefined ? service : `${service}:${subset}`;
+
+const isOf = (destination: string, service: ServiceKey): boolean =>
+  destination === service || destination.startsWith(`${service}:`);
+
+const keep = <T>(
+  kept: Map<string, Kept<T>>,
+  name: string,
+  policy: object,
+  make: () => T,
+  replace: (old: T) => void,
+): T => {
+  const content = JSON.stringify(policy);
+  const known = kept.get(name);
+  if (known?.policy === content) return known.value;
+  if (known !== undefined) replace(known.value);
+  const value = make();
+  kept.set(name, { policy: content, value });
+  return value;
+};

@@ -1,0 +1,138 @@
+import { effectiveConnectionPool, type OutboundSnapshot, type ServiceKey, type ServiceSnapshot } from "@tulle/policy";
+import { questionOf } from "../call.ts";
+import {
+  type CompiledRule,
+  type CompiledService,
+  type CompileKit,
+  compileService,
+  destinationsOf,
+} from "../compile.ts";
+import { failCall } from "../failure.ts";
+import type { Reply } from "../reply.ts";
+import type { Call, Send } from "../send.ts";
+
+/** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
+export type CompileProblem = (revision: string, problem: unknown) => void;
+
+/** Asks for a service that the snapshot does not hold; settles when it is there. */
+export type Discover = (service: ServiceKey, signal?: AbortSignal) => Promise<void>;
+
+/**
+ * The ready chains of all services, made when the snapshot changes and swapped whole. A snapshot that does not compile
+ * leaves the policies of the last good one in force, but its endpoints count all the same: who cannot take a policy must
+ * still learn which endpoints are dead.
+ */
+export class RouteTable {
+  readonly #kit: CompileKit;
+  readonly #onProblem: CompileProblem;
+  #services: ReadonlyMap<ServiceKey, CompiledService> = new Map();
+  #snapshot: OutboundSnapshot;
+  /** The revision whose policies are in force. */
+  revision: string;
+
+  constructor(snapshot: OutboundSnapshot, kit: CompileKit, onProblem: CompileProblem) {
+    this.#kit = kit;
+    this.#onProblem = onProblem;
+    this.#snapshot = { ...snapshot, services: new Map() };
+    this.revision = snapshot.revision;
+    this.take(snapshot);
+  }
+
+  find(service: ServiceKey): CompiledService | undefined {
+    return this.#services.get(service);
+  }
+
+  /** Compiles what changed and keeps the rest. */
+  take(snapshot: OutboundSnapshot): void {
+    const before = this.#snapshot;
+    const { ledger } = this.#kit;
+    for (const [key, service] of snapshot.services) {
+      if (before.services.get(key) !== service || before.mesh !== snapshot.mesh)
+        ledger.endpoints(key).update(service, effectiveConnectionPool(service.policy, snapshot.mesh));
+    }
+    try {
+      const services = new Map<ServiceKey, CompiledService>();
+      for (const [key, service] of snapshot.services) {
+        const known = this.#services.get(key);
+        const same = known !== undefined && sameParts(service, before, snapshot);
+        services.set(key, same ? known : compileService(service, snapshot, this.#kit));
+      }
+      this.#services = services;
+      this.#snapshot = snapshot;
+      this.revision = snapshot.revision;
+      ledger.retain(new Set(snapshot.services.keys()));
+    } catch (problem) {
+      this.#onProblem(snapshot.revision, problem);
+    }
+  }
+}
+
+/** Whether nothing changed that a service's chains are made of. Endpoints do not count: the chains read them live. */
+const sameParts = (service: ServiceSnapshot, before: OutboundSnapshot, after: OutboundSnapshot): boolean => {
+  if (before.mesh !== after.mesh) return false;
+  if (before.services.get(service.key)?.routes !== service.routes) return false;
+  for (const key of destinationsOf(service)) {
+    if (before.services.get(key)?.policy !== after.services.get(key)?.policy) return false;
+  }
+  return true;
+};
+
+/** Finds the ready chain of a call: the service, the first rule that fits, its split. */
+export const routeCall =
+  (table: RouteTable, discover: Discover): Send =>
+  (call) => {
+    const compiled = table.find(call.service);
+    return compiled === undefined || compiled.missing.length > 0
+      ? discoverAndRoute(table, discover, call, compiled)
+      : route(table, compiled, call);
+  };
+
+const route = (table: RouteTable, compiled: CompiledService, call: Call): Promise<Reply> => {
+  call.revision = table.revision;
+  if (call.port !== compiled.port) return Promise.reject(wrongPort(call, compiled));
+  const rule = ruleFor(compiled, call);
+  if (rule === undefined) {
+    return Promise.reject(failCall(call, "NO_ROUTE", "no rule of the service's routes matches the call"));
+  }
+  call.rule = rule.name;
+  return rule.send(call);
+};
+
+/** The rule that a call meets, `undefined` when its route refuses calls that none matches. */
+export const ruleFor = (compiled: CompiledService, call: Call): CompiledRule | undefined => {
+  if (compiled.rules.size === 0) return compiled.unmatched;
+  const found = compiled.matcher(questionOf(call));
+  return found === undefined ? compiled.unmatched : compiled.rules.get(found.rule);
+};
+
+/** A first call to a service waits until the mesh has told of it. */
+const discoverAndRoute = async (
+  table: RouteTable,
+  discover: Discover,
+  call: Call,
+  compiled: CompiledService | undefined,
+): Promise<Reply> => {
+  const abort = new AbortController();
+  const stop = call.cancel.onCancel((reason) => abort.abort(reason));
+  try {
+    for (const service of compiled?.missing ?? [call.service]) await discover(service, abort.signal);
+  } catch (error) {
+    throw call.cancel.cancelled ? call.cancel.reason : error;
+  } finally {
+    stop();
+  }
+  if (call.cancel.cancelled) throw call.cancel.reason;
+  const found = table.find(call.service);
+  if (found === undefined || found.missing.length > 0) {
+    throw failCall(call, "UNKNOWN_SERVICE", `the mesh told nothing of service ${found?.missing[0] ?? call.service}`);
+  }
+  return route(table, found, call);
+};
+
+const wrongPort = (call: Call, { port }: CompiledService): Error =>
+  failCall(call, "UNKNOWN_SERVICE", `service ${call.service} has port ${port}, not ${call.port}`, {
+    hint:
+      call.port === 443
+        ? "write http:// and no port: the mesh encrypts by itself"
+        : "the port in a URL is the service port; endpoints have their own",
+  });

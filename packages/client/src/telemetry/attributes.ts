@@ -1,0 +1,62 @@
+import type { Attributes } from "@opentelemetry/api";
+import { isMeshError, splitServiceKey } from "@tulle/policy";
+import type { Attempt, Call } from "../send.ts";
+
+/** Methods that the semantic conventions know; others are `_OTHER`, so that nobody can invent metric series. */
+const knownMethods: ReadonlySet<string> = new Set([
+  "CONNECT",
+  "DELETE",
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "PATCH",
+  "POST",
+  "PUT",
+  "QUERY",
+  "TRACE",
+]);
+
+/** What the caller addressed: server and port as the semantic conventions want them, before any endpoint was chosen. */
+export const addressedTo = (call: Call): Attributes => ({
+  "http.request.method": knownMethods.has(call.method) ? call.method : "_OTHER",
+  "server.address": hostOf(call.authority),
+  "server.port": call.port,
+});
+
+/** Where the mesh sent it. */
+export const sentTo = (call: Call): Attributes => {
+  const attributes: Attributes = { "tulle.service": splitServiceKey(call.plan?.destination ?? call.service).name };
+  if (call.subset !== undefined) attributes["tulle.subset"] = call.subset;
+  return attributes;
+};
+
+/** Which endpoint an attempt went to. */
+export const triedOn = ({ chosen }: Attempt): Attributes =>
+  chosen === undefined
+    ? {}
+    : {
+        "tulle.endpoint": chosen.id,
+        "network.peer.address": chosen.address,
+        "network.peer.port": chosen.port,
+        "tulle.mtls": chosen.transport === "mtls",
+      };
+
+/** How it ended: the status, and `error.type` as the conventions define it. */
+export const endedWith = (status: number | undefined, error: unknown): Attributes => {
+  const attributes: Attributes = {};
+  if (status !== undefined) attributes["http.response.status_code"] = status;
+  if (error !== undefined) {
+    attributes["error.type"] = isMeshError(error) ? error.code : errorName(error);
+    if (isMeshError(error)) attributes["tulle.error.code"] = error.code;
+  } else if (status !== undefined && status >= 400) {
+    attributes["error.type"] = String(status);
+  }
+  return attributes;
+};
+
+const errorName = (error: unknown): string => (error instanceof Error ? error.name : "Error");
+
+const hostOf = (authority: string): string => {
+  const colon = authority.lastIndexOf(":");
+  return colon < 0 || authority.endsWith("]") ? authority : authority.slice(0, colon);
+};

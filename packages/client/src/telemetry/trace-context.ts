@@ -1,0 +1,61 @@
+import {
+  type Context,
+  context,
+  createContextKey,
+  isSpanContextValid,
+  propagation,
+  ROOT_CONTEXT,
+  type TextMapSetter,
+  trace,
+} from "@opentelemetry/api";
+
+/**
+ * Writes the trace of a context into a flat list of headers. With a registered propagator it is that one's work; without an
+ * SDK the W3C headers are written here, so that a trace passes through a member that records nothing itself.
+ */
+export const injectTrace = (from: Context | undefined, headers: string[]): void => {
+  if (from === undefined || from === ROOT_CONTEXT) return;
+  if (propagation.fields().length > 0) {
+    propagation.inject(from, headers, flatSetter);
+    return;
+  }
+  const span = trace.getSpanContext(from);
+  if (span !== undefined && isSpanContextValid(span)) {
+    const flags = (span.traceFlags & 0xff).toString(16).padStart(2, "0");
+    headers.push("traceparent", `00-${span.traceId}-${span.spanId}-${flags}`);
+    const state = span.traceState?.serialize();
+    if (state !== undefined && state !== "") headers.push("tracestate", state);
+  }
+  const baggage = propagation.getBaggage(from)?.getAllEntries();
+  if (baggage === undefined || baggage.length === 0) return;
+  const written = baggage.map(([key, { value, metadata }]) => {
+    const properties = metadata?.toString() ?? "";
+    return `${key}=${encodeURIComponent(value)}${properties === "" ? "" : `;${properties}`}`;
+  });
+  headers.push("baggage", written.join(","));
+};
+
+/** Headers that carry a trace; when the mesh writes them itself, those of the caller would be second values. */
+export const traceHeaders: ReadonlySet<string> = new Set(["traceparent", "tracestate", "baggage"]);
+
+/**
+ * The context that a call belongs to: the active one if it carries a trace, else that of the visit in which the call is
+ * made, which is there even when no SDK keeps an active context.
+ */
+export const parentContext = (inherited: Context | undefined): Context => {
+  const active = context.active();
+  if (inherited === undefined) return active;
+  return active === ROOT_CONTEXT || trace.getSpanContext(active) === undefined ? inherited : active;
+};
+
+/** The key by which instrumentations know that a request is not theirs to trace. */
+const SUPPRESS_TRACING = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
+
+/** A context in which an instrumented undici makes no span and adds no second `traceparent`. */
+export const suppressed = (from: Context): Context => from.setValue(SUPPRESS_TRACING, true);
+
+const flatSetter: TextMapSetter<string[]> = {
+  set: (headers, name, value) => {
+    headers.push(name, value);
+  },
+};
