@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { alternate, median } from "./alternate.ts";
+
+test("the contenders take turns, and each round begins with another one", async () => {
+  const order: string[] = [];
+  const contender = (name: string) => ({ name, call: async () => order.push(name) });
+  const costs = await alternate([contender("a"), contender("b")], { warmUp: 1, rounds: 2, calls: 2, inFlight: 1 });
+  expect(order.join("")).toBe("ab" + "aabb" + "bbaa");
+  expect(costs.map(({ name }) => name)).toEqual(["a", "b"]);
+  for (const { cpuMicros, range } of costs) {
+    expect(cpuMicros).toBeGreaterThanOrEqual(range[0]);
+    expect(cpuMicros).toBeLessThanOrEqual(range[1]);
+  }
+});
+
+test("never more calls are under way than asked for", async () => {
+  let underWay = 0;
+  let most = 0;
+  const call = async () => {
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await new Promise(setImmediate);
+    underWay -= 1;
+  };
+  await alternate([{ name: "a", call }], { warmUp: 0, rounds: 1, calls: 100, inFlight: 7 });
+  expect(most).toBe(7);
+});
+
+test("the median of an even number of values lies between the two in the middle", () => {
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([9, 1, 5])).toBe(5);
+  expect(() => median([])).toThrow(RangeError);
+});

@@ -1,0 +1,47 @@
+// `npm run bench`: what the mesh costs, as ratios of contenders that ran in turn.
+import { parseArgs } from "node:util";
+import type { Effort } from "./alternate.ts";
+import { type CallCosts, measureCallCosts } from "./call-cost.ts";
+
+const FULL: Effort = { warmUp: 3_000, rounds: 7, calls: 10_000, inFlight: 50 };
+const QUICK: Effort = { warmUp: 1_000, rounds: 3, calls: 2_000, inFlight: 50 };
+
+const usage = `Usage: npm run bench -- [--quick] [--json]
+
+  --quick  fewer and shorter rounds: to see that it works, not to quote
+  --json   one JSON object
+`;
+
+const print = ({ node, effort, costs, ratios }: CallCosts): string => {
+  const width = Math.max(...[...costs, ...ratios].map(({ name }) => name.length));
+  const cost = costs.map(
+    ({ name, cpuMicros, range: [least, most] }) =>
+      `${name.padEnd(width)}  ${cpuMicros.toFixed(1).padStart(6)} µs  (${least.toFixed(1)} to ${most.toFixed(1)})`,
+  );
+  const ratio = ratios.map(
+    ({ name, ratio: value, target }) =>
+      `${name.padEnd(width)}  ${value.toFixed(2).padStart(6)}     (at most ${target}: ${value <= target ? "met" : "MISSED"})`,
+  );
+  const method = `${effort.rounds} rounds of ${effort.calls} calls, ${effort.inFlight} in flight, Node ${node}`;
+  return [`CPU per call in the caller, median of ${method}`, "", ...cost, "", ...ratio, ""].join("\n");
+};
+
+const readOptions = (): { readonly quick: boolean; readonly json: boolean } | undefined => {
+  try {
+    const { values } = parseArgs({
+      options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } },
+    });
+    return values;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    return undefined;
+  }
+};
+
+const options = readOptions();
+if (options === undefined) {
+  process.exitCode = 2;
+} else {
+  const found = await measureCallCosts(options.quick ? QUICK : FULL);
+  process.stdout.write(options.json ? `${JSON.stringify(found)}\n` : print(found));
+}
