@@ -9,14 +9,8 @@ import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { VisitObserver } from "./observe-visit.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
-import { type ListenerState, OpenVisit } from "./visit.ts";
-
-const visitKey = Symbol("tulle.visit");
-
-type VisitedRequest = IncomingMessage & { [visitKey]?: OpenVisit };
-
-/** The visit that a request was admitted as, if a listener of the mesh did so. */
-export const visitOf = (request: IncomingMessage): OpenVisit | undefined => (request as VisitedRequest)[visitKey];
+import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
+import { bindRequestEvents, type RunInVisit } from "./visit-events.ts";
 
 /** What admitting needs of the server. */
 export interface AdmissionDesk {
@@ -26,6 +20,8 @@ export interface AdmissionDesk {
   readonly observer: VisitObserver;
   readonly clock: Clock;
   readonly current: { readonly policy: InboundPolicy | undefined };
+  /** Runs the handler inside the visit's context. */
+  readonly runIn: RunInVisit;
   /** What is known of a socket that came in by a listener of the service's own. */
   readonly inspect: (request: IncomingMessage) => Connection;
 }
@@ -48,6 +44,7 @@ export const admitRequest = (
     return undefined;
   }
   guardReply(response, visit);
+  bindRequestEvents(request, desk.runIn);
   return visit;
 };
 
@@ -81,7 +78,7 @@ const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: List
     desk.clock,
   );
   visit.connection.visits++;
-  (request as VisitedRequest)[visitKey] = visit;
+  rememberVisit(visit);
   return visit;
 };
 

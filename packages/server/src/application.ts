@@ -36,10 +36,8 @@ export const applicationOf = (app: ListenApp): Application => {
     return {
       ...socketsOf(app),
       ready: async () => undefined,
-      handle: (request, response) => {
-        const continues = request.headers.expect !== undefined && app.listenerCount("checkContinue") > 0;
-        app.emit(continues ? "checkContinue" : "request", request, response);
-      },
+      // Also for "Expect: 100-continue": the mesh has let the body come by then.
+      handle: (request, response) => app.emit("request", request, response),
     };
   }
   if (typeof app?.routing === "function" && typeof app.ready === "function") {

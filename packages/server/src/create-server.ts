@@ -4,7 +4,7 @@ import { context as activeContext } from "@opentelemetry/api";
 import type { Credentials, InboundSnapshot, MtlsMode, Transport } from "@tulle/policy";
 import type { Clock, Watched } from "@tulle/time";
 import { gatesFor } from "./admission.ts";
-import { type AdmissionDesk, admitRequest, visitOf } from "./admit-request.ts";
+import { type AdmissionDesk, admitRequest } from "./admit-request.ts";
 import type { ListenApp } from "./application.ts";
 import { type Connection, rememberConnection, strangerConnection } from "./connection.ts";
 import { ServerCounters } from "./counters.ts";
@@ -13,7 +13,7 @@ import { CurrentInbound } from "./inbound-policy.ts";
 import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
 import { ProvenPeers } from "./listener/proven-peers.ts";
 import { VisitObserver } from "./observe-visit.ts";
-import type { ListenerState, OpenVisit } from "./visit.ts";
+import { type ListenerState, type OpenVisit, visitOf } from "./visit.ts";
 import type { RunInVisit } from "./visit-events.ts";
 
 /**
@@ -78,20 +78,19 @@ export const createServer = (options: ServerOptions): MeshServer => {
     return (verdict.ok ? peers.keep(socket, verdict) : undefined) ?? strangerConnection(socket, "tls");
   };
 
+  const enter = options.enter ?? ((_visit, run) => run());
+  const runIn: RunInVisit = (visit, run) =>
+    enter(visit, () => (visit.context === undefined ? run() : activeContext.with(visit.context, run)));
+
   const desk: AdmissionDesk = {
     gates: mode === "off" ? [] : gatesFor({ current, clock, touchHeaders: enforces }),
     enforces,
     observer,
     clock,
     current,
+    runIn,
     inspect,
   };
-
-  const enter = options.enter ?? ((_visit, run) => run());
-  const runIn =
-    (visit: OpenVisit): RunInVisit =>
-    (run) =>
-      enter(visit, () => (visit.context === undefined ? run() : activeContext.with(visit.context, run)));
 
   /** A service that has not moved in accepts what comes. */
   const mtls = (): MtlsMode | undefined => {
@@ -113,7 +112,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
   return {
     listen: async (app, listenOptions) => {
       const listener = await listen(
-        { desk, runIn, clock, credentials, observer, counters, peers, enforces, mtls, transport, notReady },
+        { desk, clock, credentials, observer, counters, peers, enforces, mtls, transport, notReady },
         app,
         listenOptions,
       );
@@ -126,7 +125,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
       return admitRequest(desk, request, response, own);
     },
     // Adapters hand back the visit that admit gave them, which is one of ours.
-    enter: (visit, run) => runIn(visit as OpenVisit)(run),
+    enter: (visit, run) => runIn(visit as OpenVisit, run),
     close: async () => {
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();

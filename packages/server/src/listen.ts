@@ -2,13 +2,14 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Duration, type MtlsMode, parseDuration, type Transport } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
+import type { AdmissionDesk } from "./admit-request.ts";
 import { applicationOf, type ListenApp } from "./application.ts";
 import { type DrainReport, untilQuiet } from "./listener/drain.ts";
 import { createHealthPort } from "./listener/health-port.ts";
 import { createMeshPort, type MeshPortKit } from "./listener/mesh-port.ts";
 import { OpenSockets } from "./listener/open-sockets.ts";
 import { createPublicPort, type PublicListenOptions } from "./listener/public-port.ts";
-import { type ServeKit, serveApplication } from "./listener/serve-application.ts";
+import { serveApplication } from "./listener/serve-application.ts";
 import type { SniffLimits } from "./listener/sniff-protocol.ts";
 import type { ListenerState } from "./visit.ts";
 
@@ -51,7 +52,8 @@ export interface MeshListener {
 }
 
 /** What a listener needs of the server. */
-export interface ListenKit extends ServeKit, Omit<MeshPortKit, "sockets" | "sniff"> {
+export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff"> {
+  readonly desk: AdmissionDesk;
   readonly clock: Clock;
   readonly transport: () => Transport;
   readonly mtls: () => MtlsMode | undefined;
@@ -81,8 +83,8 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     ...(options.sniff === undefined ? {} : { sniff: options.sniff }),
   });
   const publicPorts = (options.public ?? []).map((each) => ({ ...each, server: createPublicPort(each, sockets) }));
-  const stopServing = [serveApplication(meshPort.server, application, meshState, kit)];
-  for (const { server } of publicPorts) stopServing.push(serveApplication(server, application, publicState, kit));
+  const stopServing = [serveApplication(meshPort.server, application, meshState, kit.desk)];
+  for (const { server } of publicPorts) stopServing.push(serveApplication(server, application, publicState, kit.desk));
   const health =
     options.health === undefined
       ? undefined

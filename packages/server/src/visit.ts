@@ -99,3 +99,15 @@ const callerGone = (): DOMException => new DOMException("the caller closed its c
 
 const deadlinePassed = (): MeshError =>
   new MeshError("DEADLINE_SPENT", { message: "the caller's time ran out while the visit was served" });
+
+const visitKey = Symbol("tulle.visit");
+
+type VisitedRequest = IncomingMessage & { [visitKey]?: OpenVisit };
+
+/** Ties a visit to its request. */
+export const rememberVisit = (visit: OpenVisit): void => {
+  (visit.request as VisitedRequest)[visitKey] = visit;
+};
+
+/** The visit that a request became, if the gates have seen it. */
+export const visitOf = (request: IncomingMessage): OpenVisit | undefined => (request as VisitedRequest)[visitKey];

@@ -1,15 +1,7 @@
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server } from "node:http";
 import { type AdmissionDesk, admitRequest, admitSocket } from "../admit-request.ts";
 import type { Application, SocketEvent } from "../application.ts";
-import type { ListenerState, OpenVisit } from "../visit.ts";
-import { bindRequestEvents, type RunInVisit } from "../visit-events.ts";
-
-/** What serving needs of the server. */
-export interface ServeKit {
-  readonly desk: AdmissionDesk;
-  /** Runs the handler inside the visit's context. */
-  readonly runIn: (visit: OpenVisit) => RunInVisit;
-}
+import type { ListenerState } from "../visit.ts";
 
 /**
  * Puts the gates between a server's events and the application. Requests, upgrades and CONNECT all pass them. Returns the
@@ -19,24 +11,18 @@ export const serveApplication = (
   server: Server,
   application: Application,
   listener: ListenerState,
-  { desk, runIn }: ServeKit,
+  desk: AdmissionDesk,
 ): (() => void) => {
-  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+  server.on("request", (request, response) => {
     const visit = admitRequest(desk, request, response, listener);
-    if (visit === undefined) return;
-    const run = runIn(visit);
-    bindRequestEvents(request, run);
-    run(() => application.handle(request, response));
-  };
-  server.on("request", serve);
+    if (visit !== undefined) desk.runIn(visit, () => application.handle(request, response));
+  });
   server.on("checkContinue", (request, response) => {
     const visit = admitRequest(desk, request, response, listener);
     if (visit === undefined) return;
     // Only now: a refused caller need not send its body at all.
     response.writeContinue();
-    const run = runIn(visit);
-    bindRequestEvents(request, run);
-    run(() => application.handle(request, response));
+    desk.runIn(visit, () => application.handle(request, response));
   });
 
   const listening = new Set<SocketEvent>();
@@ -45,8 +31,7 @@ export const serveApplication = (
     listening.add(event);
     server.on(event, (request, socket, head) => {
       const visit = admitSocket(desk, request, socket, listener);
-      if (visit === undefined) return;
-      runIn(visit)(() => application.handleSocket(event, request, socket, head));
+      if (visit !== undefined) desk.runIn(visit, () => application.handleSocket(event, request, socket, head));
     });
   };
   for (const event of ["upgrade", "connect"] as const) if (application.wants(event)) want(event);
