@@ -3,6 +3,7 @@ import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import {
   type DurationLimit,
   durationLimits,
+  EMPTY_LIST,
   type NumberLimit,
   numberLimits,
   wrongAccessMethod,
@@ -84,9 +85,9 @@ class Check {
     this.text(path, text, (written) => wrongDuration(written, limit));
   }
 
-  /** A list that is there holds something: whether an empty one means all or nothing is anybody's guess. */
+  /** A list that is there holds something. */
   list<T>(path: PolicyPath, items: readonly T[] | undefined, each: (path: PolicyPath, item: T) => void): void {
-    if (items?.length === 0) this.report(path, "the list is empty: name something, or leave the field out");
+    if (items?.length === 0) this.report(path, EMPTY_LIST);
     for (const [at, item] of (items ?? []).entries()) each([...path, at], item);
   }
 

@@ -151,3 +151,6 @@ export const wrongAccessPath = (text: string): string | undefined => {
   if (star !== undefined) return star;
   return text.startsWith("*") ? undefined : wrongPath(text);
 };
+
+/** What is wrong with a list that holds nothing: whether it means all or none is anybody's guess. */
+export const EMPTY_LIST = "the list is empty: name something, or leave the field out";

@@ -1,0 +1,27 @@
+import { z } from "zod";
+import type { AuthenticationPolicy } from "../authentication-policy.ts";
+import { exactly } from "./exactly.ts";
+import { laterList, NOT_YET, optional, record } from "./fields.ts";
+import { metaFields, selectorSchema } from "./meta-fields.ts";
+
+const mode = z.enum(["strict", "permissive", "disable"]);
+
+/** The schema of `Authentication`. */
+export const authenticationSchema: z.ZodType<AuthenticationPolicy> = exactly<AuthenticationPolicy>()(
+  z
+    .strictObject({
+      kind: z.literal("Authentication"),
+      ...metaFields,
+      selector: optional(selectorSchema),
+      mtls: optional(
+        z
+          .strictObject({
+            mode: optional(mode.meta({ description: 'Default the mesh\'s, "strict".' })),
+            ports: optional(record(mode, `By the port that the instance listens on. ${NOT_YET}`)),
+          })
+          .meta({ description: "What the listener accepts." }),
+      ),
+      jwt: laterList("Tokens of end users."),
+    })
+    .meta({ description: "How callers prove who they are." }),
+);

@@ -1,0 +1,83 @@
+import { z } from "zod";
+import type { Balancer } from "../balancer-policy.ts";
+import type { CircuitBreaker } from "../circuit-breaker-policy.ts";
+import type { ConnectionPool } from "../connection-pool-policy.ts";
+import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
+import type { ServicePolicy } from "../service-policy.ts";
+import { exactly } from "./exactly.ts";
+import { duration, labels, later, NOT_YET, number, optional, record, texts } from "./fields.ts";
+import { metaFields } from "./meta-fields.ts";
+import { retryBudgetSchema } from "./retry-schema.ts";
+
+const balancerSchema = exactly<Balancer>()(
+  z
+    .discriminatedUnion("algorithm", [
+      z.strictObject({
+        algorithm: z.literal("peak-ewma"),
+        decay: optional(duration(durationLimits.decay, 'How fast an old latency is forgotten. Default "10s".')),
+        defaultRtt: optional(duration(durationLimits.defaultRtt, 'Assumed before the first answer. Default "30ms".')),
+      }),
+      z.strictObject({ algorithm: z.literal("round-robin") }),
+      z.strictObject({
+        algorithm: z
+          .enum(["least-request", "random", "ring-hash", "maglev", "weighted-round-robin", "prequal"])
+          .meta({ description: NOT_YET }),
+      }),
+    ])
+    .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),
+);
+
+const connectionPoolSchema = exactly<ConnectionPool>()(
+  z
+    .strictObject({
+      connections: optional(number(numberLimits.connections, "Per endpoint. Default 64.")),
+      pendingRequests: optional(
+        number(numberLimits.pendingRequests, "Calls that may wait, per endpoint. Default 1024."),
+      ),
+      connectTimeout: optional(duration(durationLimits.connectTimeout, 'Default the mesh\'s, "1s".')),
+      keepAlive: optional(duration(durationLimits.keepAlive, 'Idle sockets are closed after it. Default "4s".')),
+      maxAge: optional(duration(durationLimits.maxAge, 'Sockets are retired after it, ± 10 %. Default "1h".')),
+    })
+    .meta({ description: "Sockets to each endpoint." }),
+);
+
+const circuitBreakerSchema = exactly<CircuitBreaker>()(
+  z.strictObject({
+    errorPercent: optional(number(numberLimits.errorPercent, "Share of failures that opens it. Default 50.")),
+    minimumVolume: optional(number(numberLimits.minimumVolume, "Calls below which it never opens. Default 20.")),
+    window: optional(duration(durationLimits.circuitWindow, 'Default "10s".')),
+    openFor: optional(duration(durationLimits.openFor, 'How long it stays open before a probe. Default "5s".')),
+  }),
+);
+
+/** The schema of `Service`. */
+export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
+  z
+    .strictObject({
+      kind: z.literal("Service"),
+      ...metaFields,
+      hosts: optional(texts(wrongHost, "Further host names that mean this service.")),
+      protocol: optional(z.enum(["http", "http2", "grpc"]).meta({ description: `Default "http"; others: ${NOT_YET}` })),
+      port: optional(number(numberLimits.port, "Port in URLs. Default 80.")),
+      serviceAccounts: optional(texts(wrongServiceAccount, "Who may answer for the service. Default its name.")),
+      subsets: optional(record(labels("Labels that must all match."), "Named sets of endpoints.")),
+      balancer: optional(balancerSchema),
+      connectionPool: optional(connectionPoolSchema),
+      circuitBreaker: optional(
+        z
+          .union([circuitBreakerSchema, z.literal(false)])
+          .meta({ description: "The circuit of a destination; false: none." }),
+      ),
+      retryBudget: optional(retryBudgetSchema),
+      fallback: optional(z.enum(["none", "dns"]).meta({ description: `Default "none". dns: ${NOT_YET}` })),
+      outlierDetection: later("Endpoints that fail are left out for a while."),
+      healthCheck: later("Endpoints are asked how they are."),
+      concurrencyLimit: later("Calls in flight are bounded."),
+      locality: later("Endpoints nearby go first."),
+      slowStart: later("New endpoints get their share slowly."),
+      panicThreshold: optional(z.number().meta({ description: NOT_YET })),
+      hashKey: later("What ring-hash and maglev hash."),
+      tls: later("TLS to instances outside the mesh."),
+    })
+    .meta({ description: "One service of the mesh and how it is called." }),
+);
