@@ -1,5 +1,6 @@
 import {
   type Policy,
+  type PolicyProblem,
   policyKey,
   type RegexProof,
   type RouteMatch,
@@ -7,7 +8,6 @@ import {
   type RouteRule,
   type StringMatch,
 } from "@tulle/policy";
-import type { PolicyProblem } from "@tulle/protocol";
 import { LRUCache } from "lru-cache";
 import { RE2JS, RE2JSSyntaxException } from "re2js";
 import { check } from "recheck";
@@ -78,8 +78,7 @@ export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
     problems.push({
       policy: policyKey(policy),
       path,
-      message: `the pattern "${regex.slice(0, 200)}" is not RE2: ${found.reason}`,
-      suggestion: "write it in RE2 syntax: no lookaround, no back-references",
+      message: `the pattern "${regex.slice(0, 200)}" is not RE2 (which has no lookaround and no back-references): ${found.reason}`,
       ...(policy.origin === undefined ? {} : { origin: policy.origin }),
     });
   }

@@ -1,0 +1,207 @@
+import { type Policy, type PolicyKey, policyKey, workloadIdentity } from "@tulle/policy";
+import {
+  type Acknowledgement,
+  type ApplyResult,
+  configServerIdentity,
+  type EndpointList,
+  type History,
+  type MemberList,
+  type PolicyList,
+  type RenewResult,
+  type Revision,
+  type ServerStatus,
+  type TokenIssued,
+  type TokenList,
+} from "@tulle/protocol";
+import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
+import { type JoinTokens, TooManyTokens } from "../enrollment/join-token.ts";
+import type { Members } from "../push/members.ts";
+import type { PolicyStore } from "../store/policy-store.ts";
+import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
+import type { PolicyAdmission } from "./policy-admission.ts";
+import { withoutProofs } from "./policy-regex.ts";
+import {
+  acknowledgementQuery,
+  applySchema,
+  deleteSchema,
+  historyQuery,
+  noQuery,
+  policiesQuery,
+  read,
+  renewSchema,
+  rollbackSchema,
+  tokenSchema,
+} from "./request-schemas.ts";
+
+/** What the admin API works on. */
+export interface AdminContext {
+  readonly trustDomain: string;
+  readonly policyStore: PolicyStore;
+  readonly admission: PolicyAdmission;
+  readonly members: Members;
+  readonly tokens: JoinTokens;
+  readonly audit: AuditLog;
+  endpoints(): EndpointList;
+  status(): ServerStatus;
+}
+
+/** A request as a route sees it. */
+export interface AdminRequest {
+  /** The parts of the path that the route leaves open, in order. */
+  readonly parts: readonly string[];
+  readonly query: Readonly<Record<string, string>>;
+  /** Parsed JSON; `undefined` for methods without a body. */
+  readonly body: unknown;
+}
+
+/** One row of the table in protocol's admin-messages.ts. */
+export interface AdminRoute {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** `*` stands for one segment. */
+  readonly path: string;
+  /** @returns what is answered as JSON with 200; `undefined` answers 204. */
+  handle(request: AdminRequest): Promise<unknown>;
+}
+
+/** The admin API, one entry per route. */
+export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
+  const { policyStore, admission, members, tokens, audit } = context;
+
+  const audited = async (event: AuditEvent["event"], detail: AuditEvent["detail"]): Promise<void> =>
+    audit.record({ event, actor: "admin", detail });
+
+  const apply = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+    const { policies, dryRun, prune, message } = read(applySchema, body);
+    const result = await admission.apply({ policies, dryRun, prune, message, author: "admin" });
+    if (!dryRun) await audited("policies-applied", changeDetail(result));
+    return result;
+  };
+
+  const remove = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+    const { keys } = read(deleteSchema, body);
+    const wanted = keys.map(({ kind, namespace, name }): PolicyKey => `${kind}/${namespace}/${name}`);
+    const present = policyStore.head.current.policies;
+    const missing = wanted.filter((key) => !present.has(key));
+    if (missing.length > 0) throw notFound("unknown-policy", `there is no ${missing.join(", no ")}`);
+    const result = await admission.remove(wanted, "admin");
+    await audited("policies-deleted", changeDetail(result));
+    return result;
+  };
+
+  const rollback = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+    const { revision } = read(rollbackSchema, body);
+    const earlier = await policyStore.at(revision);
+    if (earlier === undefined) throw unknownRevision(revision);
+    const result = await admission.restore(earlier, "admin");
+    await audited("policies-rolled-back", { to: earlier.revision, ...changeDetail(result) });
+    return result;
+  };
+
+  const acknowledgement = async ({ parts: [revision = ""], query }: AdminRequest): Promise<Acknowledgement> => {
+    const { timeout } = read(acknowledgementQuery, query);
+    const known = await policyStore.at(revision);
+    if (known === undefined) throw unknownRevision(revision);
+    return members.acknowledgement(known.revision, timeout);
+  };
+
+  const createToken = async ({ body }: AdminRequest): Promise<TokenIssued> => {
+    const { namespace, serviceAccount, ttl, uses } = read(tokenSchema, body);
+    const identity = workloadIdentity(context.trustDomain, namespace, serviceAccount);
+    if (identity === configServerIdentity(context.trustDomain)) {
+      throw badRequest(`${identity} is the config-server's own identity`);
+    }
+    try {
+      const issued = await tokens.create({ namespace, serviceAccount, ttlMs: ttl, uses });
+      await audited("token-created", { token: issued.id, identity, uses });
+      return issued;
+    } catch (error) {
+      if (error instanceof TooManyTokens) {
+        throw new AdminFailure(409, { error: "too-many-tokens", message: error.message });
+      }
+      throw error;
+    }
+  };
+
+  const revokeToken = async ({ parts: [id = ""] }: AdminRequest): Promise<undefined> => {
+    if (!(await tokens.revoke(id))) throw notFound("unknown-token", `there is no join token "${id}"`);
+    await audited("token-revoked", { token: id });
+  };
+
+  const renew = async ({ body }: AdminRequest): Promise<RenewResult> => {
+    const { member } = read(renewSchema, body);
+    if (member !== undefined && !members.list().some(({ id, connected }) => id === member && connected)) {
+      throw notFound("unknown-member", `no connected member has the id "${member}"`);
+    }
+    const asked = members.renew(member);
+    await audited("renewal-asked", { members: asked.length });
+    return { asked };
+  };
+
+  const policies = async ({ query }: AdminRequest): Promise<PolicyList> => {
+    const wanted = read(policiesQuery, query);
+    const { revision, policies: all } = policyStore.head.current;
+    const fits = (policy: Policy): boolean => {
+      const [kind, namespace, name] = policyKey(policy).split("/");
+      return (
+        (wanted.kind ?? kind) === kind &&
+        (wanted.namespace ?? namespace) === namespace &&
+        (wanted.name ?? name) === name
+      );
+    };
+    return { revision, policies: [...all.values()].filter(fits).map(withoutProofs) };
+  };
+
+  const withoutQuery =
+    <T>(answer: () => T | Promise<T>) =>
+    async ({ query }: AdminRequest): Promise<T> => {
+      read(noQuery, query);
+      return answer();
+    };
+
+  return [
+    { method: "POST", path: "/v1/apply", handle: apply },
+    { method: "GET", path: "/v1/policies", handle: policies },
+    { method: "POST", path: "/v1/delete", handle: remove },
+    {
+      method: "GET",
+      path: "/v1/history",
+      handle: async ({ query }): Promise<History> => ({
+        entries: await policyStore.history(read(historyQuery, query).limit),
+      }),
+    },
+    { method: "POST", path: "/v1/rollback", handle: rollback },
+    { method: "GET", path: "/v1/revisions/*/acknowledgement", handle: acknowledgement },
+    {
+      method: "GET",
+      path: "/v1/members",
+      handle: withoutQuery((): MemberList => ({ revision: headRevision(policyStore), members: members.list() })),
+    },
+    { method: "GET", path: "/v1/endpoints", handle: withoutQuery(() => context.endpoints()) },
+    { method: "POST", path: "/v1/tokens", handle: createToken },
+    {
+      method: "GET",
+      path: "/v1/tokens",
+      handle: withoutQuery(async (): Promise<TokenList> => ({ tokens: await tokens.list() })),
+    },
+    { method: "DELETE", path: "/v1/tokens/*", handle: revokeToken },
+    { method: "POST", path: "/v1/certificates/renew", handle: renew },
+    { method: "GET", path: "/v1/status", handle: withoutQuery(() => context.status()) },
+  ];
+};
+
+const headRevision = (policyStore: PolicyStore): Revision => policyStore.head.current.revision;
+
+const unknownRevision = (revision: string): AdminFailure =>
+  notFound("unknown-revision", `there is no revision "${revision}": see \`tulle history\``);
+
+const changeDetail = ({ revision, changes }: ApplyResult): AuditEvent["detail"] => {
+  const changed = changes.filter(({ change }) => change !== "unchanged");
+  return {
+    revision,
+    changed: changed.length,
+    first: changed
+      .slice(0, 10)
+      .map(({ key }) => key)
+      .join(" "),
+  };
+};
