@@ -1,6 +1,7 @@
-// The control plane of the example, a process of its own: `tulle up` with the ports and the folder that the launcher chose.
+// The control plane of the example, a process of its own: what `tulle up` runs, with the ports and the folder that the
+// launcher chose (TULLE_PORT, TULLE_ADMIN_PORT, TULLE_STATE_DIR).
 import { join } from "node:path";
-import { createConfigServer } from "@tulle/config-server";
+import { startConfigServer } from "@tulle/config-server";
 
 /** What the launcher is told once members can join. */
 export interface ConfigServerMessage {
@@ -12,31 +13,15 @@ export interface ConfigServerMessage {
   readonly adminFile: string;
 }
 
-const stateDir = process.env.CONFIG_SERVER_STATE ?? "config-server-state";
-const log = (level: string) => (detail: object, message: string) => {
-  console.log(JSON.stringify({ at: new Date().toISOString(), level, message, ...detail }));
-};
-
-const server = await createConfigServer({
-  stateDir,
-  port: Number(process.env.CONFIG_SERVER_PORT ?? 0),
-  adminPort: Number(process.env.CONFIG_SERVER_ADMIN_PORT ?? 0),
-  logger: { info: log("info"), warn: log("warn"), error: log("error") },
-});
-
-const end = (): void => {
-  server.close().finally(() => process.exit(0));
-};
-process.once("SIGTERM", end);
-process.once("SIGINT", end);
-// The launcher is gone.
-process.once("disconnect", end);
-
+const server = await startConfigServer();
 const message: ConfigServerMessage = {
   type: "serving",
   url: server.url,
   port: Number(new URL(server.url).port),
   adminPort: Number(new URL(server.adminUrl).port),
-  adminFile: join(stateDir, "admin.json"),
+  adminFile: join(server.stateDir, "admin.json"),
 };
+// The launcher is gone.
+process.once("disconnect", () => void server.close());
+process.channel?.unref();
 process.send?.(message);

@@ -85,7 +85,7 @@ const run = async (options: LauncherOptions): Promise<number> => {
     await Promise.race([bookinfo.start(say), aborted(ending.signal)]);
     await readRevision();
     say(`page: ${bookinfo.pageUrl}`);
-    say(`admin: TULLE_ADMIN_FILE=${bookinfo.adminFile}`);
+    say(`admin: npx tulle status --admin ${bookinfo.adminFile}`);
     load = startLoad({ pageUrl: bookinfo.pageUrl, rate: options.rate });
 
     const refresh = setInterval(

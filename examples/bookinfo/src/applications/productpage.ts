@@ -4,7 +4,7 @@ import { joinMesh } from "tulle";
 import { expressMesh } from "tulle/express";
 import type { Book, Reviews } from "./book.ts";
 import { onLoopback, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
-import { type PagePart, renderPage } from "./page.ts";
+import { renderPage } from "./page.ts";
 
 const version = "v1";
 const products: readonly { readonly id: number; readonly title: string }[] = [{ id: 0, title: "The Comedy of Errors" }];

@@ -67,7 +67,7 @@ export class Bookinfo {
       {
         name: "config-server",
         script: script("config-server.ts"),
-        env: { CONFIG_SERVER_STATE: inRun("config-server") },
+        env: { TULLE_STATE_DIR: inRun("config-server") },
         logFile: inRun("config-server.log"),
       },
       options.onUnexpectedEnd,
@@ -140,11 +140,10 @@ export class Bookinfo {
   async startConfigServer(): Promise<void> {
     this.#checkStopped();
     const before = this.#configServerAt;
-    const ports =
-      before === undefined
-        ? undefined
-        : { CONFIG_SERVER_PORT: String(before.port), CONFIG_SERVER_ADMIN_PORT: String(before.adminPort) };
-    this.#configServerAt = await this.#configServer.start(ports);
+    this.#configServerAt = await this.#configServer.start({
+      TULLE_PORT: String(before?.port ?? 0),
+      TULLE_ADMIN_PORT: String(before?.adminPort ?? 0),
+    });
     this.#admin?.close();
     this.#admin = await openAdmin(this.#configServerAt.adminFile);
   }
