@@ -2,6 +2,7 @@ import { MeshError, type MeshErrorCode } from "@tulle/policy";
 import { failCall } from "../failure.ts";
 import type { Call } from "../send.ts";
 import { errorCodeOf } from "./error-code.ts";
+import { undici } from "./undici.ts";
 
 /** How far a request had come when it failed. */
 export type FailedAt = "queued" | "sent" | "replying";
@@ -48,11 +49,13 @@ export const transportFailure = (
   if (error instanceof MeshError)
     return failCall(call, error.code, withoutCode(error), { cause: error.cause ?? error });
   const code = errorCodeOf(error);
-  if (code === undefined) return error;
+  const unparsable = error instanceof undici.errors.HTTPParserError;
+  if (code === undefined && !unparsable) return error;
   const fail = (meshCode: MeshErrorCode, message: string, hint?: string): MeshError =>
     failCall(call, meshCode, message, hint === undefined ? { cause: error } : { cause: error, hint });
-  if (invalidCall.has(code)) return fail("INVALID_CALL", `the request cannot be sent: ${messageOf(error)}`);
-  if (code.startsWith("HPE_") || brokenReply.has(code)) {
+  if (code !== undefined && invalidCall.has(code))
+    return fail("INVALID_CALL", `the request cannot be sent: ${messageOf(error)}`);
+  if (code === undefined || unparsable || brokenReply.has(code)) {
     return fail("REPLY_BROKEN", `the reply of ${endpoint.where} breaks the protocol: ${messageOf(error)}`);
   }
   const refused = isCertificateRefused(code);
