@@ -1,5 +1,6 @@
 export type * from "./admin-messages.ts";
 export { decodeMemberMessage, decodeServerMessage, encodeMessage } from "./codec.ts";
+export { configServerIdentity } from "./config-server-identity.ts";
 export { canonicalJson, contentVersion } from "./content-version.ts";
 export { type Delta, delta } from "./delta.ts";
 export type { JoinTokenClaims } from "./join-token.ts";

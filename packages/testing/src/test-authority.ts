@@ -34,6 +34,8 @@ export interface TestSvidOptions {
   readonly dnsNames?: readonly string[];
   /** @default 1 */
   readonly generation?: number;
+  /** SPKI, DER, of a key that was made elsewhere, as in a certificate request; `privateKey` is then `""`. @default a new key */
+  readonly publicKey?: Uint8Array;
   /** Bundles in the credentials. @default the authority's own */
   readonly bundles?: readonly TrustBundle[];
 }
@@ -75,6 +77,8 @@ export const createTestAuthority = async (trustDomain: string = "cluster.local")
       options.spiffeId ??
       `spiffe://${trustDomain}/ns/${options.namespace ?? "default"}/sa/${options.serviceAccount ?? "test"}`;
     const leafKeys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const requested =
+      options.publicKey && (await crypto.subtle.importKey("spki", options.publicKey, algorithm, true, ["verify"]));
     const lifetimeMs = options.lifetimeMs ?? 3_600_000;
     // A certificate counts in whole seconds.
     const notBeforeMs = wholeSecond(
@@ -97,7 +101,7 @@ export const createTestAuthority = async (trustDomain: string = "cluster.local")
         notBefore: new Date(notBeforeMs),
         notAfter: new Date(notAfterMs),
         signingAlgorithm: algorithm,
-        publicKey: leafKeys.publicKey,
+        publicKey: requested ?? leafKeys.publicKey,
         signingKey: keys.privateKey,
         extensions: [
           new BasicConstraintsExtension(false, undefined, true),
@@ -112,7 +116,7 @@ export const createTestAuthority = async (trustDomain: string = "cluster.local")
       generation: options.generation ?? 1,
       spiffeId,
       certificateChain: leaf.toString("pem"),
-      privateKey: pem("PRIVATE KEY", await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey)),
+      privateKey: requested ? "" : pem("PRIVATE KEY", await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey)),
       notBeforeMs,
       notAfterMs,
       bundles: options.bundles ?? [bundle],

@@ -1,0 +1,34 @@
+import type { Clock, Random } from "@tulle/time";
+import type { AgentLogger } from "./logger.ts";
+import type { ValidateSnapshot } from "./subscription.ts";
+
+/** How a process is a member of a mesh. */
+export interface AgentOptions {
+  /** The config-server, such as `wss://mesh.example:7117`; several are separated by commas and tried in turn. */
+  readonly server: string;
+  /** A join token. Shown only to a server that its pin fits, and only while there is no valid certificate. */
+  readonly token?: string;
+  /** A file with the token, read anew at each join. */
+  readonly tokenFile?: string;
+  /** The service that this process is an instance of. */
+  readonly service: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Stable across restarts where the platform gives one, such as a pod's name. @default kept in the state folder, else random */
+  readonly instanceId?: string;
+  /** Services that are called: `reviews`, `reviews.ns` or the long name. Others are learned at their first use. @default none */
+  readonly dependencies?: readonly string[];
+  /**
+   * Where the last good state and the credentials survive a restart. Processes that share it take one slot each.
+   * @default nowhere
+   */
+  readonly stateDir?: string;
+  /** Makes the instance ids of a cluster's workers differ where there is no state folder. @default node:cluster's or PM2's number */
+  readonly clusterWorker?: string;
+  /** Says why a policy cannot be run; it is then refused (NACK) and the last good one kept. @default every policy can be run */
+  readonly validate?: ValidateSnapshot;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** @default silent */
+  readonly logger?: AgentLogger;
+}

@@ -1,0 +1,402 @@
+import {
+  type Credentials,
+  type InboundSnapshot,
+  MeshError,
+  type OutboundSnapshot,
+  referencedService,
+  type ServiceKey,
+  serviceKey,
+} from "@tulle/policy";
+import {
+  encodeMessage,
+  type Hello,
+  MAX_MEMBER_MESSAGE_BYTES,
+  type Stream,
+  streams,
+  supportedVersions,
+} from "@tulle/protocol";
+import { Watchable, type Watched } from "@tulle/time";
+import type { AgentOptions } from "./agent-options.ts";
+import type { AgentState, MissingPart } from "./agent-state.ts";
+import { type Authentication, byCertificate, byToken } from "./authentication.ts";
+import { type Dialling, dialConfigServer } from "./config-server-peer.ts";
+import { ConnectFailure } from "./connect-failure.ts";
+import { CredentialKeeper } from "./credentials.ts";
+import { Discovery } from "./discovery.ts";
+import { currentWorker, instanceIdOf } from "./instance-id.ts";
+import { LastGood } from "./last-good.ts";
+import { type AgentLogger, silentLogger } from "./logger.ts";
+import { whileHeld } from "./process-hold.ts";
+import { keepConnected } from "./reconnect.ts";
+import { type Registration, Registrations } from "./registrations.ts";
+import { parseServerAddresses, type ServerAddress } from "./server-address.ts";
+import { Session } from "./session.ts";
+import { StateFolder } from "./state-folder.ts";
+import { Subscription } from "./subscription.ts";
+
+/** This process as a member of a mesh. */
+export interface Agent {
+  /** Unique among the members of the mesh. */
+  readonly instanceId: string;
+  /** `revision` is `""` and no name is known before the first policy has come. */
+  readonly outbound: Watched<OutboundSnapshot>;
+  /** `undefined` until it has come, and for a service without a `Service` policy. */
+  readonly inbound: Watched<InboundSnapshot | undefined>;
+  /** `undefined` until certificate and trust bundles have come. */
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly state: Watched<AgentState>;
+  /** Whether calls can be made with what is held, kept or fresh: a policy, and credentials that have not expired. */
+  readonly hasSnapshot: boolean;
+  /** Begins with what the state folder kept, and connects. Without effect when called again. */
+  start(): void;
+  /**
+   * Settles when the member is joined. Keeps the process alive meanwhile.
+   *
+   * @throws MeshError JOIN_TIMEOUT after `timeoutMs`; JOIN_REFUSED as soon as the server says no for a reason that waiting
+   * does not heal; MESH_CLOSED when the member leaves.
+   */
+  ready(timeoutMs: number): Promise<void>;
+  /**
+   * Subscribes to a service, and settles when its policy and its endpoints have come.
+   *
+   * @throws MeshError UNKNOWN_SERVICE after 2 s, with names that resemble it; NAMES_UNKNOWN where no names have come.
+   * @throws the signal's reason.
+   */
+  discover(service: ServiceKey, signal?: AbortSignal): Promise<void>;
+  /**
+   * Tells that an endpoint of this process listens. Remembered, and told again after each reconnect. Settles when the
+   * config-server has answered, or at once while there is no connection.
+   *
+   * @throws MeshError JOIN_REFUSED when this identity may not register for its service.
+   */
+  register(endpoint: Registration): Promise<void>;
+  /** Tells that an endpoint takes no new calls, or is gone. Settles as {@link register}; never throws. */
+  withdraw(endpointId: string, state: "draining" | "gone"): Promise<void>;
+  /** Says goodbye, writes what is to be kept, closes. */
+  leave(): Promise<void>;
+  counters(): Readonly<Record<string, number>>;
+}
+
+/** Name and version of this software, for people. */
+export const SOFTWARE = "tulle/0.1.0";
+
+/** How long each step of a connection may take: TCP and TLS, the upgrade, the welcome. */
+const STEP_TIMEOUT_MS = 10_000;
+
+/**
+ * Makes a member that has not started yet.
+ *
+ * @throws MeshError INVALID_CALL when the server's address is none.
+ */
+export const createAgent = (options: AgentOptions): Agent => new MeshAgent(options);
+
+class MeshAgent implements Agent {
+  readonly instanceId: string;
+  readonly state: Watchable<AgentState> = new Watchable<AgentState>({ state: "new" });
+  readonly #options: AgentOptions;
+  readonly #logger: AgentLogger;
+  readonly #own: ServiceKey;
+  readonly #addresses: readonly ServerAddress[];
+  readonly #lastGood: LastGood | undefined;
+  readonly #subscription: Subscription;
+  readonly #keeper: CredentialKeeper;
+  readonly #discovery: Discovery;
+  readonly #registrations: Registrations;
+  readonly #stop = new AbortController();
+  readonly #failure: Watchable<ConnectFailure | undefined> = new Watchable<ConnectFailure | undefined>(undefined);
+  readonly #counters = { connections: 0, connectFailures: 0, protocolErrors: 0, acks: 0, nacks: 0 };
+  #session: { readonly open: Session; readonly server: string } | undefined;
+  #loop: Promise<void> | undefined;
+  #leaving: Promise<void> | undefined;
+  #addressAt: number;
+  /** The last certificate was not accepted: the next attempt uses the token. */
+  #certificateFailed = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#logger = options.logger ?? silentLogger;
+    this.#own = serviceKey(options.namespace, options.service);
+    this.#addresses = parseServerAddresses(options.server);
+    this.#addressAt = Math.floor(options.random() * this.#addresses.length);
+    const folder = this.#takeFolder();
+    this.#lastGood = folder && new LastGood(folder, options.clock, this.#logger);
+    this.instanceId = instanceIdOf({
+      service: options.service,
+      given: options.instanceId,
+      slot: folder?.slot,
+      kept: this.#lastGood?.readInstanceId(),
+      worker: options.clusterWorker ?? currentWorker(process.env),
+    });
+    this.#subscription = new Subscription(this.#own, options.validate);
+    this.#keeper = new CredentialKeeper({
+      clock: options.clock,
+      random: options.random,
+      logger: this.#logger,
+      request: (csr) => this.#requestCertificate(csr),
+      store: (kept) => this.#lastGood?.keepCredentials(kept),
+    });
+    this.#discovery = new Discovery({
+      subscription: this.#subscription,
+      clock: options.clock,
+      send: (message) => this.#session?.open.send(message),
+      dependencies: (options.dependencies ?? []).map((name) => referencedService(name, options.namespace)),
+    });
+    this.#registrations = new Registrations(this.#own, (request) => this.#session?.open.request(request), this.#logger);
+  }
+
+  get outbound(): Watched<OutboundSnapshot> {
+    return this.#subscription.outbound;
+  }
+
+  get inbound(): Watched<InboundSnapshot | undefined> {
+    return this.#subscription.inbound;
+  }
+
+  get credentials(): Watched<Credentials | undefined> {
+    return this.#keeper.credentials;
+  }
+
+  get hasSnapshot(): boolean {
+    return this.#subscription.knows("policy") && this.credentials.current !== undefined && this.#keeper.valid;
+  }
+
+  start(): void {
+    if (this.state.current.state !== "new") return;
+    this.#restore();
+    this.#subscription.bundles.subscribe((bundles) => this.#keeper.trust(bundles));
+    this.#subscription.commits.subscribe(() => {
+      this.#lastGood?.keepStreams(this.#subscription.held);
+      this.#tellState();
+    });
+    this.#keeper.credentials.subscribe(() => this.#tellState());
+    this.#disconnected("not connected yet", undefined);
+    const { clock, random } = this.#options;
+    this.#loop = keepConnected({
+      clock,
+      random,
+      signal: this.#stop.signal,
+      connect: (worked) => this.#connect(worked),
+      onFailure: (failure, delayMs) => this.#failed(failure, delayMs),
+    });
+  }
+
+  ready(timeoutMs: number): Promise<void> {
+    return whileHeld(this.#becomesReady(timeoutMs));
+  }
+
+  discover(service: ServiceKey, signal?: AbortSignal): Promise<void> {
+    return this.#discovery.discover(service, signal);
+  }
+
+  register(endpoint: Registration): Promise<void> {
+    return this.#registrations.register(endpoint);
+  }
+
+  withdraw(endpointId: string, state: "draining" | "gone"): Promise<void> {
+    return this.#registrations.withdraw(endpointId, state);
+  }
+
+  leave(): Promise<void> {
+    this.#leaving ??= whileHeld(this.#leave());
+    return this.#leaving;
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    return { ...this.#counters, ...this.#keeper.counters, ...this.#lastGood?.counters };
+  }
+
+  async #leave(): Promise<void> {
+    this.state.set({ state: "leaving" });
+    await this.#session?.open.leave();
+    this.#stop.abort();
+    await this.#loop;
+    this.#keeper.close();
+    this.#subscription.close();
+    await this.#lastGood?.close();
+    this.state.set({ state: "left" });
+    this.state.close();
+  }
+
+  #takeFolder(): StateFolder | undefined {
+    const { stateDir } = this.#options;
+    if (stateDir === undefined) return undefined;
+    try {
+      return StateFolder.take(stateDir);
+    } catch (error) {
+      this.#logger.warn(`the state folder ${stateDir} is not used, nothing survives a restart: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #restore(): void {
+    const kept = this.#lastGood;
+    if (kept === undefined) return;
+    kept.writeInstanceId(this.instanceId);
+    const refusal = this.#subscription.restore(kept.readStreams());
+    if (refusal !== undefined) this.#logger.warn(`the kept policy is not used, it cannot be run: ${refusal}`);
+    this.#keeper.trust(this.#subscription.bundles.current);
+    const { certificate, pendingKey } = kept.readCredentials();
+    try {
+      this.#keeper.restore(certificate, pendingKey);
+    } catch (error) {
+      this.#logger.warn(`the kept certificate is not used: ${messageOf(error)}`);
+    }
+  }
+
+  /** Lives as long as one connection. */
+  async #connect(worked: () => void): Promise<never> {
+    const { clock } = this.#options;
+    const address = this.#addresses[this.#addressAt % this.#addresses.length];
+    if (address === undefined) throw new ConnectFailure("unreachable", "no config-server is named");
+    const dialling = { clock, timeoutMs: STEP_TIMEOUT_MS, signal: this.#stop.signal };
+    const { trust, token } = await this.#authentication(address, dialling);
+    const socket = await dialConfigServer(address, trust, dialling);
+    const open = await Session.open({ address, socket, token, ...dialling }, this.#hello(), {
+      stream: (message, bytes) => {
+        const answer = this.#subscription.receive(message, bytes);
+        if (answer?.type === "nack") {
+          this.#counters.nacks += 1;
+          this.#logger.error(`refused ${answer.stream} ${answer.revision}, the last good one stays: ${answer.reason}`);
+        } else if (answer !== undefined) this.#counters.acks += 1;
+        return answer;
+      },
+      renew: () => this.#keeper.renewNow(),
+    });
+    worked();
+    this.#welcomed(open, address.url);
+    const failure = await open.ended;
+    this.#session = undefined;
+    this.#subscription.connectionLost();
+    throw failure;
+  }
+
+  #welcomed(open: Session, server: string): void {
+    this.#counters.connections += 1;
+    this.#certificateFailed = false;
+    this.#failure.set(undefined);
+    this.#session = { open, server };
+    this.#logger.info(`connected to ${server} as ${open.welcome.spiffeId}`);
+    this.#keeper.connected(open.welcome.spiffeId, open.welcome.wallClockMs);
+    this.#registrations.replay();
+    this.#tellState();
+  }
+
+  async #authentication(address: ServerAddress, dialling: Dialling): Promise<Authentication> {
+    const credentials = this.credentials.current;
+    return credentials !== undefined && this.#keeper.valid && !this.#certificateFailed
+      ? byCertificate(credentials)
+      : byToken(this.#options, address, dialling);
+  }
+
+  #failed(failure: ConnectFailure, delayMs: number): void {
+    this.#counters.connectFailures += 1;
+    if (failure.kind === "protocol") this.#counters.protocolErrors += 1;
+    const { token, tokenFile, clock } = this.#options;
+    // A certificate that is not believed, or that does not believe the server, may be of an older mesh: try the token once.
+    const distrust = failure.kind === "untrusted" || failure.code === "unauthenticated";
+    this.#certificateFailed = distrust && !this.#certificateFailed && (token ?? tokenFile) !== undefined;
+    this.#addressAt += 1;
+    const wait = `the next attempt is in ${Math.round(delayMs)} ms`;
+    if (failure.lasting || failure.kind === "protocol") this.#logger.error(`${failure.message}; ${wait}`);
+    else this.#logger.warn(`${failure.message}; ${wait}`);
+    this.#failure.set(failure);
+    this.#disconnected(failure.message, clock.wallNow() + delayMs);
+  }
+
+  #disconnected(reason: string, nextAttemptMs: number | undefined): void {
+    const before = this.state.current;
+    if (before.state === "leaving" || before.state === "left") return;
+    if (!this.hasSnapshot) {
+      this.state.set({ state: "joining", lastFailure: this.#failure.current?.message });
+      return;
+    }
+    const sinceMs = before.state === "disconnected" ? before.sinceMs : this.#options.clock.wallNow();
+    this.state.set({ state: "disconnected", sinceMs, nextAttemptMs, reason });
+  }
+
+  /** Tells what the member has and lacks, while it is connected. */
+  #tellState(): void {
+    const session = this.#session;
+    const { state } = this.state.current;
+    if (session === undefined || state === "leaving" || state === "left") return;
+    const missing = this.#missing();
+    const { server } = session;
+    if (missing.length > 0) this.state.set({ state: "unready", server, missing });
+    else if (state !== "joined") this.state.set({ state: "joined", server, spiffeId: session.open.welcome.spiffeId });
+  }
+
+  #missing(): readonly MissingPart[] {
+    const missing: MissingPart[] = [];
+    if (!this.#subscription.knows("policy")) missing.push("policy");
+    if (!this.#subscription.knows("trust")) missing.push("trust");
+    if (!this.#keeper.valid) missing.push("certificate");
+    return missing;
+  }
+
+  #becomesReady(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: MeshError): void => {
+        timer.cancel();
+        for (const stop of stops) stop();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const look = (): void => {
+        const { state } = this.state.current;
+        const failure = this.#failure.current;
+        if (state === "joined") settle();
+        else if (state === "leaving" || state === "left")
+          settle(new MeshError("MESH_CLOSED", { message: "the mesh was left" }));
+        else if (failure?.lasting) settle(new MeshError("JOIN_REFUSED", { message: failure.message, cause: failure }));
+      };
+      const timer = this.#options.clock.after(timeoutMs, () => settle(this.#lateError(timeoutMs)));
+      const stops = [this.state.subscribe(look), this.#failure.subscribe(look)];
+      look();
+    });
+  }
+
+  #lateError(timeoutMs: number): MeshError {
+    const { current } = this.state;
+    const lacks =
+      current.state === "unready" ? `${current.server} has not sent: ${current.missing.join(", ")}` : undefined;
+    const failure = this.#failure.current;
+    return new MeshError("JOIN_TIMEOUT", {
+      message: `${this.#own} did not become ready within ${timeoutMs} ms`,
+      hint: lacks ?? failure?.message ?? `no answer from ${this.#options.server}`,
+      cause: failure,
+    });
+  }
+
+  async #requestCertificate(csr: string): Promise<string> {
+    const session = this.#session;
+    if (session === undefined) throw new ConnectFailure("lost", "not connected to the config-server");
+    const answer = await session.open.request({ type: "certificate-request", csr });
+    if (answer.type !== "certificate")
+      throw new ConnectFailure("protocol", `a certificate request was answered by ${answer.type}`);
+    return answer.chain;
+  }
+
+  #hello(): string {
+    const { service, namespace, labels } = this.#options;
+    const hello: Hello = {
+      type: "hello",
+      protocol: supportedVersions,
+      features: ["gzip"],
+      software: SOFTWARE,
+      member: { id: this.instanceId, namespace, service, labels },
+      held: this.#subscription.helloHeld(),
+      subscriptions: this.#discovery.subscriptions,
+    };
+    const text = encodeMessage(hello);
+    if (Buffer.byteLength(text) <= MAX_MEMBER_MESSAGE_BYTES) return text;
+    // Too much to tell: the server then sends everything, in full.
+    return encodeMessage({ ...hello, held: this.#onlySeen() });
+  }
+
+  #onlySeen(): Hello["held"] {
+    const told = (stream: Stream) => ({ revision: null, seen: this.#subscription.held[stream].seen, resources: {} });
+    return Object.fromEntries(streams.map((stream) => [stream, told(stream)]));
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,44 @@
+import type { Credentials } from "@tulle/policy";
+import { type Dialling, learnPinnedRoot, type PeerTrust } from "./config-server-peer.ts";
+import { ConnectFailure } from "./connect-failure.ts";
+import { trustDomainOf } from "./credentials.ts";
+import { type JoinToken, readJoinToken } from "./join-token.ts";
+import type { ServerAddress } from "./server-address.ts";
+
+/** Whom to believe, and how to prove who we are. */
+export interface Authentication {
+  readonly trust: PeerTrust;
+  /** Sent in the upgrade, after the server has proven itself. */
+  readonly token: string | undefined;
+}
+
+/** By the certificate: mTLS, trusting the roots of our own trust domain. */
+export const byCertificate = (credentials: Credentials): Authentication => {
+  const trustDomain = trustDomainOf(credentials.spiffeId);
+  const roots = credentials.bundles.find((bundle) => bundle.trustDomain === trustDomain)?.roots ?? [];
+  return { trust: { trustDomain, roots, identity: credentials }, token: undefined };
+};
+
+/**
+ * By the join token: trusting the one root that the token pins.
+ *
+ * @throws ConnectFailure when there is no token, or the server shows no such root.
+ */
+export const byToken = async (
+  given: { readonly token?: string; readonly tokenFile?: string },
+  address: ServerAddress,
+  dialling: Dialling,
+): Promise<Authentication> => {
+  const token: JoinToken | undefined = readJoinToken(given);
+  if (token === undefined) {
+    throw new ConnectFailure(
+      "refused",
+      "this member has neither a valid certificate nor a join token: give it a token",
+      {
+        code: "unauthenticated",
+      },
+    );
+  }
+  const root = await learnPinnedRoot(address, token.pin, dialling);
+  return { trust: { trustDomain: token.trustDomain, roots: [root] }, token: token.text };
+};

@@ -1,0 +1,278 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { type Credentials, parseSpiffeId, type TrustBundle } from "@tulle/policy";
+import { type Clock, type Random, type Timer, Watchable } from "@tulle/time";
+import { certificateRequest } from "./certificate-request.ts";
+import { uriNames } from "./config-server-peer.ts";
+import type { AgentLogger } from "./logger.ts";
+
+/** A certificate and its key, as they are kept. */
+export interface StoredCertificate {
+  /** Leaf first, PEM. */
+  readonly certificateChain: string;
+  /** PKCS#8 PEM. */
+  readonly privateKey: string;
+  /** When it was received, milliseconds since 1970 by the config-server's clock: its life counts from then. */
+  readonly receivedMs: number;
+}
+
+/** What the keeper of the credentials is given. */
+export interface CredentialKeeperOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: AgentLogger;
+  /** Sends a certificate request; settles with the chain. Rejects when refused or not connected. */
+  readonly request: (csr: string) => Promise<string>;
+  /** Keeps what must survive a restart. `pendingKey` is there while a certificate for it is being asked for. */
+  readonly store: (kept: { readonly certificate?: StoredCertificate; readonly pendingKey?: string }) => void;
+}
+
+/** The wall clock is looked at this often, so that a jump or a suspended machine is noticed. */
+const WATCH_INTERVAL_MS = 60_000;
+
+/** Renewal at half life, this much earlier or later, so that members that started together do not renew together. */
+const RENEWAL_JITTER = 0.01;
+
+const RETRY_BASE_MS = 1_000;
+const RETRY_MAX_MS = 60_000;
+
+/** A retry never waits longer than this share of the certificate's life, so that short lives are renewed in time. */
+const RETRY_SHARE_OF_LIFE = 0.05;
+
+/** Shares of life left at which people are warned, once each. */
+const WARNINGS = [0.25, 0.1, 0] as const;
+
+/** A skew of the wall clock that is worth a warning. */
+const NOTABLE_SKEW_MS = 5_000;
+
+interface Life {
+  readonly receivedMs: number;
+  readonly notAfterMs: number;
+  readonly renewAtMs: number;
+}
+
+/**
+ * Keeps the member's certificate: makes a key here, asks for a certificate, and asks for the next one, with a new key, at half
+ * of its life. All times are compared by the config-server's clock, as far as it is known.
+ */
+export class CredentialKeeper {
+  readonly credentials: Watchable<Credentials | undefined> = new Watchable<Credentials | undefined>(undefined);
+  readonly counters = { renewals: 0, renewalFailures: 0 };
+  readonly #options: CredentialKeeperOptions;
+  #certificate: Omit<Credentials, "generation" | "bundles"> | undefined;
+  #bundles: readonly TrustBundle[] = [];
+  #generation = 0;
+  #life: Life | undefined;
+  #warned = 0;
+  #pendingKey: KeyObject | undefined;
+  #spiffeId: string | undefined;
+  #skewMs = 0;
+  #asking = false;
+  #failures = 0;
+  /** Why the last request failed, said once. */
+  #told: string | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(options: CredentialKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Milliseconds by which the config-server's clock is ahead of ours. */
+  get skewMs(): number {
+    return this.#skewMs;
+  }
+
+  /** Whether the present certificate can still be shown. */
+  get valid(): boolean {
+    return this.#certificate !== undefined && this.#serverNow() < this.#certificate.notAfterMs;
+  }
+
+  /** Goes on with what an earlier life of the member kept. @throws Error when key and certificate do not fit or cannot be read. */
+  restore(certificate: StoredCertificate | undefined, pendingKey: string | undefined): void {
+    if (pendingKey !== undefined) this.#pendingKey = createPrivateKey(pendingKey);
+    if (certificate === undefined) return;
+    this.#take(certificate, createPrivateKey(certificate.privateKey));
+    if (!this.valid) {
+      this.#options.logger.warn(
+        `the kept certificate expired at ${iso(this.#certificate?.notAfterMs)}${this.#skewWords()}`,
+      );
+    }
+  }
+
+  /** The bundles changed: the same certificate, another generation. */
+  trust(bundles: readonly TrustBundle[]): void {
+    this.#bundles = bundles;
+    this.#publish();
+  }
+
+  /** The config-server welcomed the member: it says who it is, what time it is, and certificates can be asked for. */
+  connected(spiffeId: string, serverWallMs: number): void {
+    const { clock, logger } = this.#options;
+    this.#skewMs = serverWallMs - clock.wallNow();
+    if (Math.abs(this.#skewMs) > NOTABLE_SKEW_MS) {
+      logger.warn(
+        `the clock of this machine is ${skewText(this.#skewMs)}; certificates may look expired or not yet valid`,
+      );
+    }
+    if (this.#spiffeId !== undefined && this.#spiffeId !== spiffeId) {
+      logger.warn(`the config-server takes this member for ${spiffeId}; it was ${this.#spiffeId}`);
+    }
+    this.#spiffeId = spiffeId;
+    this.#failures = 0;
+    if (this.#certificate === undefined || this.#certificate.spiffeId !== spiffeId) this.renewNow();
+    else this.#watch();
+  }
+
+  /** Asks for a new certificate at once, unless one is being asked for. */
+  renewNow(): void {
+    void this.#renew();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.credentials.close();
+  }
+
+  async #renew(): Promise<void> {
+    const spiffeId = this.#spiffeId;
+    if (this.#asking || this.#closed || spiffeId === undefined) return;
+    this.#asking = true;
+    try {
+      const key = this.#keyToCertify();
+      const certificateChain = await this.#options.request(certificateRequest(key, spiffeId));
+      const certificate = { certificateChain, privateKey: pkcs8(key), receivedMs: this.#serverNow() };
+      this.#take(certificate, key, spiffeId);
+      this.#pendingKey = undefined;
+      this.#failures = 0;
+      this.#told = undefined;
+      this.counters.renewals += 1;
+      this.#options.store({ certificate });
+    } catch (error) {
+      this.#failures += 1;
+      this.counters.renewalFailures += 1;
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== this.#told) this.#options.logger.warn(`no certificate for ${spiffeId}: ${why}`);
+      this.#told = why;
+    } finally {
+      this.#asking = false;
+    }
+    this.#watch();
+  }
+
+  /**
+   * The key is kept until its certificate has come: a single-use token is bound to the first key that it was used with, so
+   * that a crash between the server's signature and our receipt can be made good with the same key and no other.
+   */
+  #keyToCertify(): KeyObject {
+    if (this.#pendingKey === undefined) {
+      this.#pendingKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+      this.#options.store({ pendingKey: pkcs8(this.#pendingKey) });
+    }
+    return this.#pendingKey;
+  }
+
+  #take(certificate: StoredCertificate, key: KeyObject, expected?: string): void {
+    const leaf = new X509Certificate(certificate.certificateChain);
+    if (!leaf.publicKey.equals(createPublicKey(key))) throw new Error("the certificate is for another key");
+    const [spiffeId, ...others] = uriNames(leaf);
+    if (spiffeId === undefined || others.length > 0)
+      throw new Error("the certificate does not say exactly one SPIFFE ID");
+    if (expected !== undefined && spiffeId !== expected) {
+      throw new Error(`the certificate says ${spiffeId} in place of ${expected}`);
+    }
+    const notAfterMs = leaf.validToDate.getTime();
+    const halfLifeMs = Math.max(0, notAfterMs - certificate.receivedMs) / 2;
+    const jitter = 1 + RENEWAL_JITTER * (2 * this.#options.random() - 1);
+    this.#certificate = {
+      spiffeId,
+      certificateChain: certificate.certificateChain,
+      privateKey: certificate.privateKey,
+      notBeforeMs: leaf.validFromDate.getTime(),
+      notAfterMs,
+    };
+    this.#life = {
+      receivedMs: certificate.receivedMs,
+      notAfterMs,
+      renewAtMs: certificate.receivedMs + halfLifeMs * jitter,
+    };
+    this.#warned = 0;
+    this.#publish();
+    this.#watch();
+  }
+
+  #publish(): void {
+    if (this.#certificate === undefined || this.#bundles.length === 0) return;
+    this.#generation += 1;
+    this.credentials.set({ ...this.#certificate, generation: this.#generation, bundles: this.#bundles });
+  }
+
+  /** Arms the timer for whatever comes first: renewal, a retry, a warning, or the next look at the wall clock. */
+  #watch(): void {
+    this.#timer?.cancel();
+    if (this.#closed || this.#asking) return;
+    const dueInMs = this.#failures > 0 ? this.#retryDelayMs() : this.#untilRenewalMs();
+    const delayMs = Math.max(0, Math.min(dueInMs, this.#untilWarningMs(), WATCH_INTERVAL_MS));
+    const renewAt = this.#options.clock.now() + dueInMs;
+    this.#timer = this.#options.clock.after(delayMs, () => this.#look(renewAt));
+  }
+
+  #look(retryAtMs: number): void {
+    this.#warn();
+    const due = this.#failures > 0 ? this.#options.clock.now() >= retryAtMs : this.#untilRenewalMs() <= 0;
+    if (due) this.renewNow();
+    else this.#watch();
+  }
+
+  #untilRenewalMs(): number {
+    return this.#life === undefined ? Number.POSITIVE_INFINITY : this.#life.renewAtMs - this.#serverNow();
+  }
+
+  #retryDelayMs(): number {
+    const lifeMs = this.#life === undefined ? Number.POSITIVE_INFINITY : this.#life.notAfterMs - this.#life.receivedMs;
+    const bound = Math.min(RETRY_BASE_MS * 2 ** (this.#failures - 1), RETRY_MAX_MS, lifeMs * RETRY_SHARE_OF_LIFE);
+    return bound * (0.5 + this.#options.random() / 2);
+  }
+
+  #untilWarningMs(): number {
+    const share = WARNINGS[this.#warned];
+    if (this.#life === undefined || share === undefined) return Number.POSITIVE_INFINITY;
+    const { receivedMs, notAfterMs } = this.#life;
+    return notAfterMs - share * (notAfterMs - receivedMs) - this.#serverNow();
+  }
+
+  #warn(): void {
+    let crossed = false;
+    while (this.#untilWarningMs() <= 0) {
+      this.#warned += 1;
+      crossed = true;
+    }
+    if (!crossed) return;
+    const { logger } = this.#options;
+    const until = `${iso(this.#life?.notAfterMs)}${this.#skewWords()}`;
+    const why = this.#failures > 0 ? `, ${this.#failures} requests for the next one failed` : "";
+    if (this.#warned === WARNINGS.length) logger.error(`the certificate expired at ${until}${why}`);
+    else
+      logger.warn(
+        `less than ${100 * (WARNINGS[this.#warned - 1] ?? 0)} % of the certificate's life is left, it ends at ${until}${why}`,
+      );
+  }
+
+  #serverNow(): number {
+    return this.#options.clock.wallNow() + this.#skewMs;
+  }
+
+  #skewWords(): string {
+    return Math.abs(this.#skewMs) > NOTABLE_SKEW_MS ? ` (the clock of this machine is ${skewText(this.#skewMs)})` : "";
+  }
+}
+
+/** The trust domain of a SPIFFE ID, `""` for a text that is none. */
+export const trustDomainOf = (spiffeId: string): string => parseSpiffeId(spiffeId)?.trustDomain ?? "";
+
+const skewText = (skewMs: number): string =>
+  `${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs > 0 ? "behind" : "ahead of"} the config-server's`;
+
+const pkcs8 = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString();
+
+const iso = (ms: number | undefined): string => (ms === undefined ? "an unknown time" : new Date(ms).toISOString());
