@@ -165,7 +165,7 @@ const asConnectFailure = (error: unknown, where: string): MeshError => {
   return isUnverifiedPeer(code)
     ? new MeshError("IDENTITY_MISMATCH", {
         message: `${where} showed a certificate that cannot be verified (${code})`,
-        hint: "it must be valid now and chain to a root of this mesh's trust domain",
+        hint: "it must be valid now and chain to a root that is trusted for this endpoint",
         cause: error,
       })
     : new MeshError("CONNECT_FAILED", {

@@ -81,7 +81,7 @@ const prepare = (credentials: Credentials): Generation => {
   return { credentials, trustDomain, context };
 };
 
-/** OpenSSL's words for a chain that leads nowhere or is out of date. */
+/** The words of OpenSSL and Node.js for a chain that leads nowhere or is out of date, and for a host name that it does not hold. */
 const unverified = new Set([
   "CERT_HAS_EXPIRED",
   "CERT_NOT_YET_VALID",
@@ -97,6 +97,7 @@ const unverified = new Set([
   "CERT_REJECTED",
   "CERT_CHAIN_TOO_LONG",
   "PATH_LENGTH_EXCEEDED",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
 ]);
 
 /** Whether a handshake failed because the peer's chain could not be verified, by the error's code. */
