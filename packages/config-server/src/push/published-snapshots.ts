@@ -1,0 +1,49 @@
+import type { ServiceKey, TrustBundle } from "@tulle/policy";
+import type { PreparedResource, ResourceName, Revision, Stream } from "@tulle/protocol";
+import type { EndpointRevision } from "../registry/instance-table.ts";
+import { EndpointSnapshot, endpointsFor } from "../snapshots/endpoint-snapshot.ts";
+import { buildPolicySnapshot, type PolicySnapshot, policiesFor } from "../snapshots/policy-snapshot.ts";
+import { buildTrustSnapshot, type TrustSnapshot } from "../snapshots/trust-snapshot.ts";
+import type { PolicyRevision } from "../store/policy-store.ts";
+import type { Published } from "./session.ts";
+
+/** What is published now: the three streams' snapshots, each replaced whole. */
+export class PublishedSnapshots implements Published {
+  #policy: PolicySnapshot;
+  #endpoints: EndpointSnapshot;
+  #trust: TrustSnapshot;
+
+  constructor(policy: PolicyRevision, endpoints: EndpointRevision, bundles: readonly TrustBundle[]) {
+    this.#policy = buildPolicySnapshot(policy);
+    this.#endpoints = new EndpointSnapshot(endpoints);
+    this.#trust = buildTrustSnapshot(bundles);
+  }
+
+  revision(stream: Stream): Revision {
+    if (stream === "policy") return this.#policy.revision;
+    return stream === "endpoints" ? this.#endpoints.revision : this.#trust.revision;
+  }
+
+  wanted(
+    stream: Stream,
+    own: ServiceKey,
+    subscriptions: Iterable<ServiceKey>,
+  ): ReadonlyMap<ResourceName, PreparedResource> {
+    if (stream === "policy") return policiesFor(this.#policy, own, subscriptions);
+    return stream === "endpoints" ? endpointsFor(this.#endpoints, subscriptions) : this.#trust.resources;
+  }
+
+  /** @throws ProtocolError `too-large`; then the last good snapshot stays. */
+  takePolicy(revision: PolicyRevision): void {
+    if (revision.revision !== this.#policy.revision) this.#policy = buildPolicySnapshot(revision, this.#policy);
+  }
+
+  takeEndpoints(revision: EndpointRevision): void {
+    if (revision.revision !== this.#endpoints.revision)
+      this.#endpoints = new EndpointSnapshot(revision, this.#endpoints);
+  }
+
+  takeTrust(bundles: readonly TrustBundle[]): void {
+    this.#trust = buildTrustSnapshot(bundles);
+  }
+}
