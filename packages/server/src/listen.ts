@@ -99,10 +99,9 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
       for (const state of states) state.closed = true;
       for (const stop of stopServing) stop();
       const closed = all.filter((server) => server.listening).map(closeServer);
-      sockets.destroyAll();
       health?.closeAllConnections();
+      await Promise.all([...closed, sockets.destroyAll()]);
       meshPort.close();
-      await Promise.all(closed);
     })();
     return closing;
   };

@@ -26,7 +26,18 @@ export class OpenSockets {
     };
   }
 
-  destroyAll(): void {
-    for (const socket of this.#sockets) socket.destroy();
+  /** Cuts all of them; resolves when the last one is gone. */
+  destroyAll(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#sockets.size === 0) {
+        resolve();
+        return;
+      }
+      const stop = this.onEmpty(() => {
+        stop();
+        resolve();
+      });
+      for (const socket of this.#sockets) socket.destroy();
+    });
   }
 }

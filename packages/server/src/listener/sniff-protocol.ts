@@ -51,6 +51,7 @@ export class ProtocolSniffer {
       this.#waiting--;
       timer.cancel();
       socket.off("readable", look);
+      socket.off("end", leave);
       socket.off("close", stop);
       socket.off("error", ignore);
     };
@@ -62,15 +63,14 @@ export class ProtocolSniffer {
       // Buffer: nobody has set an encoding on a socket that was just accepted.
       const chunk = socket.read() as Buffer | null;
       const first = chunk?.[0];
-      if (chunk === null || first === undefined) {
-        if (socket.readableEnded) socket.destroy();
-        return;
-      }
+      if (chunk === null || first === undefined) return;
       stop();
       socket.unshift(chunk);
       found(first === TLS_HANDSHAKE ? "tls" : "plaintext");
     };
+    const leave = (): void => void socket.destroy();
     socket.on("readable", look);
+    socket.once("end", leave);
     socket.once("close", stop);
     socket.on("error", ignore);
   }

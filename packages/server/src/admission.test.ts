@@ -1,0 +1,29 @@
+import { FakeClock } from "@tulle/testing";
+import { constant } from "@tulle/time";
+import { expect, test } from "vitest";
+import { admit, gatesFor } from "./admission.ts";
+import type { Gate, Visit } from "./gate.ts";
+import { CurrentInbound } from "./inbound-policy.ts";
+
+test("the first gate that refuses is the last that is asked", () => {
+  const asked: string[] = [];
+  const gate =
+    (name: string, refuses: boolean): Gate =>
+    () => {
+      asked.push(name);
+      return refuses ? { code: "ACCESS_DENIED", detail: name } : undefined;
+    };
+  // No gate of this test looks at the visit.
+  const refusal = admit([gate("a", false), gate("b", true), gate("c", false)], {} as Visit);
+  expect(refusal).toEqual({ code: "ACCESS_DENIED", detail: "b" });
+  expect(asked).toEqual(["a", "b"]);
+});
+
+test("without an inbound policy no gate below readiness is asked", () => {
+  const current = new CurrentInbound(constant(undefined));
+  const gates = gatesFor({ current, clock: new FakeClock(), touchHeaders: false });
+  // Neither socket nor headers say anything.
+  const visit = { request: { socket: {}, headers: {} }, mtls: "strict", listener: "mesh" } as unknown as Visit;
+  expect(admit(gates, visit)).toMatchObject({ code: "NOT_READY" });
+  expect(visit.permit).toBeUndefined();
+});
