@@ -1,4 +1,5 @@
-// For everybody who writes policies: the kinds and their parts.
+// For everybody who writes policies: builders, the kinds and their parts.
+
 export type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
 export type { AuthenticationPolicy } from "./authentication-policy.ts";
 // For the sides of the mesh: what policies mean.
@@ -11,6 +12,26 @@ export {
 } from "./authorization.ts";
 export type { Balancer } from "./balancer-policy.ts";
 export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, type EffectiveBalancer, effectiveBalancer } from "./balancer-policy.ts";
+export {
+  type AccessEnd,
+  type AccessOptions,
+  access,
+  type Caller,
+  type WrittenAccessRule,
+} from "./builders/build-access.ts";
+export { authentication } from "./builders/build-authentication.ts";
+export { type MeshFields, mesh } from "./builders/build-mesh.ts";
+export {
+  type RouteBuilder,
+  type RouteOptions,
+  type RuleEnd,
+  type RuleOptions,
+  route,
+  type WrittenMatch,
+} from "./builders/build-route.ts";
+export { type ServiceFields, type ServiceOf, service } from "./builders/build-service.ts";
+export { definePolicies } from "./builders/define-policies.ts";
+export type { Selected } from "./builders/selection.ts";
 export { checkPolicies } from "./check-policies.ts";
 export { checkPolicy } from "./check-policy.ts";
 export { checkReferences } from "./check-references.ts";
