@@ -12,7 +12,7 @@ import { createEnrollment } from "./create-enrollment.ts";
 import { MAX_CSR_BYTES } from "./csr.ts";
 import type { Evidence, MemberIdentity } from "./enrollment.ts";
 import { FAILED_JOIN_BURST } from "./join-limiter.ts";
-import { type JoinTokenRequest, openJoinTokens } from "./join-token.ts";
+import { CLAIM_RETRY_MS, type JoinTokenRequest, openJoinTokens } from "./join-token.ts";
 
 const HOUR_MS = 3_600_000;
 const trustDomain = "cluster.local";
@@ -86,9 +86,19 @@ describe("joining by token", () => {
     await enrollment.issue(await join(issued.token), csr);
     await enrollment.issue(await join(issued.token), csr);
     await expect(enrollment.issue(await join(issued.token), await csrOf(await ecdsa("P-256")))).rejects.toEqual(
-      refusal("token-used", "was used with another key"),
+      refusal("token-used", "was used already"),
     );
     expect(await tokens.list()).toMatchObject([{ id: issued.id, state: "used" }]);
+  });
+
+  test("a single-use token opens no connection once the time to come again is over", async () => {
+    const { token, join, enrollment, clock } = await setUp();
+    const issued = await token();
+    await enrollment.issue(await join(issued.token), await csrOf(await ecdsa("P-256")));
+    clock.advance(CLAIM_RETRY_MS - 1);
+    await join(issued.token);
+    clock.advance(1);
+    await expect(join(issued.token)).rejects.toEqual(refusal("token-used"));
   });
 
   test("two keys that race for a single-use token: one wins", async () => {

@@ -18,9 +18,10 @@ export interface JoinTokenRequest {
 export interface JoinTokens {
   create(request: JoinTokenRequest): Promise<TokenIssued>;
   /**
-   * Checks signature, expiry and revocation. Whether a single-use token was used by another key shows only in {@link claim}.
+   * Checks signature, expiry, revocation, and that a single-use token was not used longer than {@link CLAIM_RETRY_MS} ago.
+   * Until then only {@link claim} can tell whether it is the same key that comes again.
    *
-   * @throws EnrollmentRefused `token-malformed`, `token-signature`, `token-expired` or `token-revoked`.
+   * @throws EnrollmentRefused `token-malformed`, `token-signature`, `token-expired`, `token-revoked` or `token-used`.
    */
   verify(token: string): Promise<JoinTokenClaims>;
   /**
@@ -49,6 +50,9 @@ export const MAX_TOKENS = 10_000;
 /** The longest token that is looked at. */
 const MAX_TOKEN_LENGTH = 4096;
 
+/** So long the key that claimed a single-use token may come again, if it crashed before it had its certificate. */
+export const CLAIM_RETRY_MS = 600_000;
+
 /** An expired token stays listed for a day. */
 const REMEMBERED_MS = 24 * 3_600_000;
 
@@ -64,6 +68,7 @@ interface TokenRecord {
   readonly expiresAtMs: number;
   readonly revoked?: true;
   readonly claimedBy?: string;
+  readonly claimedAtMs?: number;
 }
 
 /** Thrown when {@link MAX_TOKENS} exist. */
@@ -104,7 +109,8 @@ export const openJoinTokens = async (options: JoinTokensOptions): Promise<JoinTo
     verify: async (token) => {
       const claims = await verifySignature(token, keys.publicKey, clock);
       const entry = await store.get(`${PREFIX}${claims.jti}`);
-      checkUsable(claims.jti, entry, clock);
+      const { claimedAtMs } = checkUsable(claims.jti, entry, clock);
+      if (claimedAtMs !== undefined && claimedAtMs + CLAIM_RETRY_MS <= clock.wallNow()) throw used(claims.jti);
       return claims;
     },
     claim: async (id, keyHash) => {
@@ -113,13 +119,9 @@ export const openJoinTokens = async (options: JoinTokensOptions): Promise<JoinTo
         const entry = await store.get(key);
         const record = checkUsable(id, entry, clock);
         if (record.uses === "multi" || record.claimedBy === keyHash) return;
-        if (record.claimedBy !== undefined) {
-          throw new EnrollmentRefused(
-            "token-used",
-            `the single-use join token ${id} was used with another key: create a new one`,
-          );
-        }
-        const value = JSON.stringify({ ...record, claimedBy: keyHash } satisfies TokenRecord);
+        if (record.claimedBy !== undefined) throw used(id);
+        const claimed: TokenRecord = { ...record, claimedBy: keyHash, claimedAtMs: clock.wallNow() };
+        const value = JSON.stringify(claimed);
         if (await store.commit([{ key, version: entry?.version ?? 0 }], [{ key, value }])) return;
         // Somebody was faster: a claim or a revocation, and both are final, so the loop ends.
       }
@@ -164,6 +166,9 @@ const checkUsable = (id: string, entry: StoreEntry | undefined, clock: Clock): T
   if (record.expiresAtMs <= clock.wallNow()) throw expired(id, record.expiresAtMs);
   return record;
 };
+
+const used = (id: string): EnrollmentRefused =>
+  new EnrollmentRefused("token-used", `the single-use join token ${id} was used already: create a new one`);
 
 const expired = (id: string, atMs: number): EnrollmentRefused =>
   new EnrollmentRefused(
