@@ -36,9 +36,9 @@ const run = async (options: LauncherOptions): Promise<number> => {
     runDirectory,
     publicPort: options.port ?? (await freeOrAny(PAGE_PORT)),
     otlpEndpoint: receiver.endpoint,
-    onUnexpectedEnd: ({ name, code, signal, logFile }) => {
+    onUnexpectedEnd: ({ name, code, signal, logFile, lastWords }) => {
       deaths += 1;
-      say(`${name} ended unexpectedly with ${signal ?? `code ${code}`}, see ${logFile}`);
+      say(`${name} ended unexpectedly with ${signal ?? `code ${code}`}, see ${logFile}:\n${lastWords}`);
     },
   });
   const killAll = (): void => {

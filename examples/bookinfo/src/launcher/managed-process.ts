@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 
 /** How one process of the application is started. */
 export interface ProcessDescription {
@@ -24,10 +24,13 @@ export interface UnexpectedEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly logFile: string;
+  /** The last lines of the log. */
+  readonly lastWords: string;
 }
 
 const READY_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 8_000;
+const LAST_LINES = 12;
 
 /**
  * One process of the application. It runs in a process group of its own, so that Ctrl-C reaches the launcher alone, and it
@@ -85,7 +88,7 @@ export class ManagedProcess<Ready extends { readonly type: string }> {
         const expected = this.#state.state === "ending";
         this.#state = { state: "ended" };
         resolve();
-        if (!expected) this.#onUnexpectedEnd({ name, code, signal, logFile });
+        if (!expected) this.#onUnexpectedEnd({ name, code, signal, logFile, lastWords: lastLines(logFile) });
       });
     });
     return new Promise((resolve, reject) => {
@@ -127,3 +130,11 @@ export class ManagedProcess<Ready extends { readonly type: string }> {
     return this.#exited;
   }
 }
+
+const lastLines = (file: string): string => {
+  try {
+    return readFileSync(file, "utf8").trimEnd().split("\n").slice(-LAST_LINES).join("\n");
+  } catch {
+    return "";
+  }
+};
