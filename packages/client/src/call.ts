@@ -3,6 +3,9 @@ import type { AttemptSummary, Endpoint, RouteQuestion, ServiceKey } from "@tulle
 import { CallCancellation } from "./cancellation.ts";
 import type { Attempt, Call, CallOptions, CallPlan, Inherited } from "./send.ts";
 
+/** Where results and failures of a call keep it, for explanations; the same in every copy of the package. */
+export const callKey: symbol = Symbol.for("tulle.call");
+
 /** What a face knows of a call. */
 export interface CallStart {
   readonly method: string;
@@ -58,6 +61,18 @@ export class MeshCall implements Call, RouteQuestion {
     return headerOf(this.headers, name);
   }
 }
+
+// undici hands the call to its users as the `context` of a reply.
+Object.defineProperty(MeshCall.prototype, callKey, {
+  get(this: MeshCall) {
+    return this;
+  },
+});
+
+/** Makes a failure or a reply of the mesh's own tell its call. */
+export const belongsTo = (result: object, call: MeshCall): void => {
+  Object.defineProperty(result, callKey, { value: call, configurable: true });
+};
 
 /** The value of a header in a flat list, by its lower-case name; several values are joined with ",". */
 export const headerOf = (headers: readonly string[], name: string): string | undefined => {

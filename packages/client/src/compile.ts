@@ -23,6 +23,7 @@ import {
   type WeightedDestination,
   WHOLE_SERVICE,
 } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
 import { assembleDestination, type ClientParts, type DestinationChain, destinationChain } from "./chain.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
@@ -67,6 +68,7 @@ export interface DestinationPlan extends CallPlan {
   readonly circuit: Circuit | undefined;
   readonly target: Destination;
   readonly chain: DestinationChain;
+  readonly clock: Clock;
 }
 
 /** The port of services that name none. */
@@ -180,7 +182,7 @@ const compileDestination = (
     destination: target,
     pool: effectiveConnectionPool(policy, mesh),
   });
-  return { destination: key, subset, weight, timeouts, retry, circuit, target, chain };
+  return { destination: key, subset, weight, timeouts, retry, circuit, target, chain, clock: parts.clock };
 };
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */

@@ -2,9 +2,13 @@ import type { Context } from "@opentelemetry/api";
 import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
-import { assembleFront, type ClientParts, frontChain } from "./chain.ts";
+import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
+import { createExplain, type ExplainInit, type Explanation } from "./explain.ts";
 import type { FaceCounters, FaceKit } from "./faces/call-maker.ts";
 import { MeshDispatcher } from "./faces/dispatcher.ts";
+import { createFetch, type MeshFetch } from "./faces/fetch.ts";
+import { Installation } from "./faces/install.ts";
+import { LegacyDispatcher } from "./faces/legacy-dispatcher.ts";
 import { createRequest, type MeshRequest } from "./faces/request.ts";
 import type { RetryCounters } from "./layers/retry.ts";
 import { Ledger } from "./ledger.ts";
@@ -48,8 +52,20 @@ export interface ClientOptions {
 
 /** Outgoing calls of a member. */
 export interface Client {
+  readonly fetch: MeshFetch;
   readonly request: MeshRequest;
+  /** For undici's own functions: `request(url, { dispatcher })`. */
   readonly dispatcher: Dispatcher;
+  /** For the `dispatcher` option of the built-in fetch, whose dialect on Node.js 22 and 24 is an older one. */
+  readonly fetchDispatcher: Dispatcher;
+  /** Sends every built-in `fetch` of the process through the mesh. */
+  install(): void;
+  /** Takes {@link install} back. */
+  uninstall(): void;
+  /** What would happen to a call, and why, without making it. */
+  explain(url: string | URL, init?: ExplainInit): Explanation;
+  /** Prints the steps that a call to a service meets, in order; `undefined` while the service is not known. */
+  describeChain(service: ServiceKey): string | undefined;
   /** Totals since the client was made, by name. */
   counters(): Record<string, number>;
   /** Takes no more calls, lets those under way end, and closes every connection. May be called again. */
@@ -94,16 +110,39 @@ export const createClient = (options: ClientOptions): Client => {
     counters,
     closed: false,
   };
-  const before = options.outside ?? undici.getGlobalDispatcher();
-  const dispatcher = new MeshDispatcher(kit, () => before);
+  const outside = (): Dispatcher => options.outside ?? installation.outside;
+  const legacyOutside = (): Dispatcher | undefined =>
+    options.outside === undefined ? installation.legacyOutside : undefined;
+  const dispatcher = new MeshDispatcher(kit, outside);
+  const fetchDispatcher = new LegacyDispatcher(dispatcher, hosts, legacyOutside);
+  const installation = new Installation(dispatcher, fetchDispatcher);
   return {
+    fetch: createFetch({ ...kit, outsideFetch: outsideFetch(options.outside) }),
     request: createRequest(dispatcher),
     dispatcher,
+    fetchDispatcher,
+    install: () => installation.install(),
+    uninstall: () => installation.uninstall(),
+    explain: createExplain({ hosts, table, clock }),
+    describeChain: (service) => {
+      const plan = table.find(service)?.unmatched?.destinations[0];
+      return plan === undefined ? undefined : describeChain(front, plan.chain);
+    },
     counters: () => ({ ...counters, ...transport.counters }),
     close: async () => {
       kit.closed = true;
+      installation.uninstall();
       stopWatching();
       await ledger.close();
     },
   };
+};
+
+/** The built-in fetch as it is now: whoever makes `mesh.fetch` the global one later must not be called in a circle. */
+const outsideFetch = (outside: Dispatcher | undefined): MeshFetch => {
+  const builtIn = globalThis.fetch;
+  // The standard's types know no options of the mesh and no foreign Request; both pass through as they are.
+  if (outside === undefined) return (input, init) => builtIn(input as Request, init);
+  const dispatcher = new undici.Dispatcher1Wrapper(outside);
+  return (input, init) => builtIn(input as Request, { dispatcher, ...init } as RequestInit);
 };

@@ -1,5 +1,15 @@
 // For users of the mesh.
+export type { CandidateFigures } from "./balancing/picker.ts";
 export { type Client, type ClientOptions, createClient } from "./create-client.ts";
+export {
+  type ExplainedAttempt,
+  type ExplainedDestination,
+  type ExplainInit,
+  type Explanation,
+  explain,
+} from "./explain.ts";
 export type { MeshDispatchOptions } from "./faces/dispatcher.ts";
+export type { MeshFetch } from "./faces/fetch.ts";
+export type { MeshRequestInit, RequestLike } from "./faces/fetch-request.ts";
 export type { MeshRequest, MeshRequestOptions } from "./faces/request.ts";
-export type { CallOptions } from "./send.ts";
+export type { CallOptions, Inherited } from "./send.ts";

@@ -71,7 +71,8 @@ export class MeshDispatcher extends undici.Dispatcher {
   }
 }
 
-const originOf = ({ origin }: MeshDispatchOptions): string =>
+/** Scheme and authority of a dispatch. */
+export const originOf = ({ origin }: Dispatcher.DispatchOptions): string =>
   typeof origin === "string" ? origin : origin === undefined ? "" : origin.origin;
 
 const pathOf = ({ path, query }: MeshDispatchOptions): string => {

@@ -1,7 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { isMeshError } from "@tulle/policy";
 import type { Dispatcher } from "undici";
-import type { MeshCall } from "../call.ts";
+import { belongsTo, type MeshCall } from "../call.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import { discardBody } from "../retry/replay-body.ts";
 import type { Send } from "../send.ts";
@@ -122,6 +122,7 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
   }
 
   #fail(error: Error): void {
+    if (isMeshError(error)) belongsTo(error, this.#call);
     if (!this.#wantsReply || !isMeshError(error) || this.aborted) {
       this.error(error);
       return;

@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { CallOptions } from "../send.ts";
-import { undici } from "../transport/undici.ts";
 import type { MeshDispatcher } from "./dispatcher.ts";
+import { splitUrl } from "./split-url.ts";
 
 /** Options of {@link MeshRequest}: undici's, and those of the mesh for this call. */
 export type MeshRequestOptions = Partial<Omit<Dispatcher.RequestOptions<null>, "origin" | "path">> & {
@@ -16,6 +16,10 @@ export type MeshRequestOptions = Partial<Omit<Dispatcher.RequestOptions<null>, "
 export type MeshRequest = (url: string | URL, options?: MeshRequestOptions) => Promise<Dispatcher.ResponseData>;
 
 /** Makes {@link MeshRequest} over a dispatcher. */
-export const createRequest = (dispatcher: MeshDispatcher): MeshRequest => {
-  return (url, options) => undici.request(url, { ...options, dispatcher });
-};
+export const createRequest =
+  (dispatcher: MeshDispatcher): MeshRequest =>
+  (url, options) => {
+    const { origin, path } = splitUrl(url);
+    const method = options?.method ?? (options?.body === undefined || options.body === null ? "GET" : "PUT");
+    return dispatcher.request({ ...options, origin, path, method });
+  };

@@ -1,0 +1,290 @@
+import { formatDuration, isMeshError } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
+import type { CandidateFigures } from "./balancing/picker.ts";
+import { callKey, MeshCall } from "./call.ts";
+import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
+import { splitUrl } from "./faces/split-url.ts";
+import type { HostResolver } from "./routing/resolve-host.ts";
+import { type RouteTable, ruleFor } from "./routing/route-table.ts";
+
+/** One attempt, as it was. */
+export interface ExplainedAttempt {
+  /** From 1. */
+  readonly number: number;
+  readonly endpoint: string | undefined;
+  readonly progress: "not-sent" | "refused" | "sent" | "answered";
+  readonly status: number | undefined;
+  readonly code: string | undefined;
+  /** To the headers or the failure, milliseconds. */
+  readonly durationMs: number;
+  /** How long the retry waited before it, milliseconds. */
+  readonly waitedMs: number;
+}
+
+/** One destination that the rule may send a call to. */
+export interface ExplainedDestination {
+  /** `default/reviews` or `default/reviews:v1`. */
+  readonly name: string;
+  readonly weight: number;
+  readonly circuit: "closed" | "open" | "half-open" | "off";
+  readonly balancer: string;
+  /** Endpoints that may be picked now, with the picker's figures. */
+  readonly candidates: readonly CandidateFigures[];
+  /** Endpoints of the service that may not: draining, unhealthy or of another subset. */
+  readonly leftOut: number;
+}
+
+/** What happened to a call, or would happen to one, and why. Plain data; `toString` tells it to people. */
+export interface Explanation {
+  readonly url: string;
+  readonly method: string;
+  /** `mesh`, `outside`, or `refused` by its host alone. */
+  readonly kind: "mesh" | "outside" | "refused";
+  readonly service: string | undefined;
+  /** Revision of the policy in force. */
+  readonly revision: string | undefined;
+  /** `route/rule`, or "default" where no rule matched. */
+  readonly rule: string | undefined;
+  /** Where the policy was read from, as `file:line`. */
+  readonly origin: string | undefined;
+  /** The subset that the split drew; `undefined` before the call, or when all endpoints are meant. */
+  readonly subset: string | undefined;
+  readonly destinations: readonly ExplainedDestination[];
+  readonly timeouts:
+    | { readonly timeoutMs: number; readonly covers: string; readonly attemptTimeoutMs: number }
+    | undefined;
+  /** Retries that are allowed; 0 when they are off. */
+  readonly retries: number;
+  /** Empty before the call. */
+  readonly attempts: readonly ExplainedAttempt[];
+  /** Code of the failure, if the call failed by the mesh. */
+  readonly failure: string | undefined;
+  /** Why, where a sentence is needed. */
+  readonly note: string | undefined;
+  toString(): string;
+}
+
+/**
+ * Tells what happened to a call, from what the caller has in hand: a `Response` of `mesh.fetch`, the data of
+ * `mesh.request` (or its `context`), or a failure. `undefined` for what did not come through the mesh, and for failures
+ * that were refused by their host alone.
+ */
+export const explain = (result: unknown): Explanation | undefined => {
+  const call = callIn(result) ?? callIn((result as { context?: unknown } | null | undefined)?.context);
+  return call === undefined ? undefined : explainCall(call, isMeshError(result) ? result.code : undefined);
+};
+
+const callIn = (value: unknown): MeshCall | undefined =>
+  // Looked up on values of unknown shape; only this package puts something there.
+  typeof value === "object" && value !== null ? (value as Record<symbol, MeshCall | undefined>)[callKey] : undefined;
+
+/** What a call would say of itself; only what routes look at. */
+export interface ExplainInit {
+  /** @default "GET" */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What explaining needs of the client. */
+export interface ExplainKit {
+  readonly hosts: HostResolver;
+  readonly table: RouteTable;
+  readonly clock: Clock;
+}
+
+/** Makes the explanation of calls that are not made. */
+export const createExplain =
+  ({ hosts, table, clock }: ExplainKit) =>
+  (url: string | URL, init: ExplainInit = {}): Explanation => {
+    const { origin, path } = splitUrl(url);
+    const method = init.method ?? "GET";
+    const to = hosts.resolve(origin);
+    if (to.kind === "outside") return explainHost(String(url), method, "outside");
+    if (to.kind === "refused")
+      return explainHost(String(url), method, "refused", { failure: to.code, note: to.message });
+    const { service, authority, port } = to;
+    const compiled = table.find(service);
+    if (compiled === undefined) {
+      return explainHost(String(url), method, "mesh", {
+        service,
+        note: "this member has not called the service yet; the first call asks the mesh for it",
+      });
+    }
+    const call = new MeshCall({
+      method,
+      authority,
+      port,
+      path,
+      service,
+      headers: Object.entries(init.headers ?? {}).flat(),
+      body: null,
+      replayable: true,
+      options: {},
+      startedAtMs: clock.now(),
+      inherited: undefined,
+    });
+    return explainAhead(call, compiled, ruleFor(compiled, call), table.revision);
+  };
+
+/** What is known of a call that never came to a route. */
+const explainHost = (
+  url: string,
+  method: string,
+  kind: Explanation["kind"],
+  detail: { readonly service?: string; readonly failure?: string; readonly note?: string } = {},
+): Explanation =>
+  new Told({
+    url,
+    method,
+    kind,
+    service: detail.service,
+    revision: undefined,
+    rule: undefined,
+    origin: undefined,
+    subset: undefined,
+    destinations: [],
+    timeouts: undefined,
+    retries: 0,
+    attempts: [],
+    failure: detail.failure,
+    note: detail.note,
+  });
+
+/** What would happen to a call. */
+const explainAhead = (
+  call: MeshCall,
+  compiled: CompiledService,
+  rule: CompiledRule | undefined,
+  revision: string,
+): Explanation => {
+  const [first] = rule?.destinations ?? [];
+  return new Told({
+    url: urlOf(call),
+    method: call.method,
+    kind: rule === undefined ? "refused" : "mesh",
+    service: compiled.snapshot.key,
+    revision,
+    rule: rule?.name,
+    origin: originOf(rule),
+    subset: rule?.destinations.length === 1 ? first?.subset : undefined,
+    destinations: (rule?.destinations ?? []).map(explainDestination),
+    timeouts: first?.timeouts,
+    retries: first?.retry?.retries ?? 0,
+    attempts: [],
+    failure: rule === undefined ? "NO_ROUTE" : undefined,
+    note: rule === undefined ? "no rule matches, and a route refuses what none matches" : undefined,
+  });
+};
+
+/** What happened to a call; the candidates' figures are those of now. */
+const explainCall = (call: MeshCall, failure: string | undefined): Explanation => {
+  // Plans are made by compile.ts alone, and all of them are of this kind.
+  const plan = call.plan as DestinationPlan | undefined;
+  return new Told({
+    url: urlOf(call),
+    method: call.method,
+    kind: "mesh",
+    service: call.service,
+    revision: call.revision,
+    rule: call.rule,
+    origin: undefined,
+    subset: call.subset,
+    destinations: plan === undefined ? [] : [explainDestination(plan)],
+    timeouts: plan?.timeouts,
+    retries: plan?.retry?.retries ?? 0,
+    attempts: call.attempts.map(({ number, endpoint, progress, status, code, durationMs, waitedMs }) => ({
+      number,
+      endpoint,
+      progress,
+      status,
+      code,
+      durationMs,
+      waitedMs,
+    })),
+    failure,
+    note: undefined,
+  });
+};
+
+const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
+  const { endpoints, labels, picker } = plan.target;
+  const candidates = endpoints.subset(labels);
+  return {
+    name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
+    weight: plan.weight,
+    circuit: plan.circuit?.state ?? "off",
+    balancer: picker.name,
+    candidates: picker.explain(candidates, plan.clock.now()),
+    leftOut: endpoints.all().length - candidates.length,
+  };
+};
+
+const urlOf = (call: MeshCall): string => `http://${call.authority}${call.path}`;
+
+const originOf = (rule: CompiledRule | undefined): string | undefined => {
+  const origin = rule?.route?.origin;
+  return origin === undefined ? undefined : `${origin.file}:${origin.line}`;
+};
+
+type Data = Omit<Explanation, "toString">;
+
+/** An explanation's data with its telling. */
+class Told implements Explanation {
+  readonly url!: string;
+  readonly method!: string;
+  readonly kind!: Explanation["kind"];
+  readonly service!: string | undefined;
+  readonly revision!: string | undefined;
+  readonly rule!: string | undefined;
+  readonly origin!: string | undefined;
+  readonly subset!: string | undefined;
+  readonly destinations!: readonly ExplainedDestination[];
+  readonly timeouts!: Explanation["timeouts"];
+  readonly retries!: number;
+  readonly attempts!: readonly ExplainedAttempt[];
+  readonly failure!: string | undefined;
+  readonly note!: string | undefined;
+
+  constructor(data: Data) {
+    Object.assign(this, data);
+  }
+
+  toString(): string {
+    return tell(this).join("\n");
+  }
+}
+
+const tell = (told: Data): string[] => {
+  const lines = [`${told.method} ${told.url}`];
+  if (told.kind === "outside") lines.push("  outside the mesh: handed on untouched");
+  if (told.service !== undefined)
+    lines.push(`  service ${told.service}, policy revision ${told.revision ?? "unknown"}`);
+  if (told.rule !== undefined) lines.push(`  rule ${told.rule}${told.origin === undefined ? "" : ` (${told.origin})`}`);
+  if (told.timeouts !== undefined) {
+    const { timeoutMs, covers, attemptTimeoutMs } = told.timeouts;
+    const until = covers === "headers" ? "until the headers" : "for the whole reply";
+    lines.push(
+      `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}; retries ${told.retries}`,
+    );
+  }
+  for (const { name, weight, circuit, balancer, candidates, leftOut } of told.destinations) {
+    lines.push(
+      `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
+    );
+    for (const { endpoint, inFlight, rttMs, load } of candidates) {
+      lines.push(
+        `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}`,
+      );
+    }
+  }
+  for (const { number, endpoint, progress, status, code, durationMs, waitedMs } of told.attempts) {
+    const waited = waitedMs > 0 ? ` after waiting ${waitedMs.toFixed(1)} ms` : "";
+    const outcome = [progress, status, code].filter((each) => each !== undefined).join(" ");
+    lines.push(`  attempt ${number}${waited}: ${endpoint ?? "no endpoint"}, ${outcome}, ${durationMs.toFixed(1)} ms`);
+  }
+  if (told.failure !== undefined)
+    lines.push(`  failed: ${told.failure}${told.note === undefined ? "" : ` (${told.note})`}`);
+  return lines;
+};
+
+const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none" : formatDuration(ms));

@@ -1,0 +1,156 @@
+import { isMeshError, type MeshError } from "@tulle/policy";
+import { belongsTo, type MeshCall } from "../call.ts";
+import type { Reply } from "../reply.ts";
+import { discardBody, OnceBody } from "../retry/replay-body.ts";
+import type { Resolution } from "../routing/resolve-host.ts";
+import { flattenHeaders } from "./call-headers.ts";
+import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
+import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest } from "./fetch-request.ts";
+import { localReply, wantsReply } from "./local-reply.ts";
+import { linkToResponse, MeshResponse } from "./mesh-response.ts";
+import { headersAfter, isRedirect, MAX_REDIRECTS, redirectTo } from "./redirect.ts";
+import { splitUrl } from "./split-url.ts";
+
+/**
+ * WHATWG `fetch` through the mesh. Hosts outside the mesh go to the built-in fetch, untouched. Requests, headers and bodies
+ * of any copy of undici are understood.
+ *
+ * @throws MeshError, a TypeError, for failures of the mesh; the signal's reason for aborts; TypeError where the standard does.
+ */
+export type MeshFetch = (input: string | URL | RequestLike, init?: MeshRequestInit) => Promise<Response>;
+
+/** What fetch needs beside what all faces need. */
+export interface FetchKit extends FaceKit {
+  /** The built-in fetch, for hosts outside the mesh. */
+  readonly outsideFetch: (input: string | URL | RequestLike, init?: MeshRequestInit) => Promise<Response>;
+}
+
+/** Makes {@link MeshFetch}. */
+export const createFetch =
+  (kit: FetchKit): MeshFetch =>
+  (input, init) => {
+    try {
+      linkToResponse();
+      // Whoever names a dispatcher wants that one.
+      if (init !== undefined && "dispatcher" in init && init.dispatcher !== undefined)
+        return kit.outsideFetch(input, init);
+      const to = kit.hosts.resolve(originOf(input));
+      if (to.kind === "outside") {
+        kit.counters.outside++;
+        return kit.outsideFetch(input, init);
+      }
+      return begin(kit, to, readRequest(input, init), 0);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  };
+
+const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: number): Promise<Response> => {
+  const asReply = wantsReply(request.options ?? {}, kit.localReplies);
+  const url = request.origin + request.path;
+  if (kit.closed) return refuse(closedFailure(url), asReply);
+  if (to.kind !== "mesh") {
+    kit.counters.refused++;
+    return refuse(refusalOf(url, to as Extract<Resolution, { kind: "refused" }>), asReply);
+  }
+  const { signal } = request;
+  if (signal?.aborted === true) return Promise.reject(signal.reason);
+  const call = makeCall(kit, to, {
+    method: request.method,
+    path: request.path,
+    headers: flattenHeaders(request.headers),
+    body: request.body,
+    options: request.options,
+  });
+  const release = signal === undefined ? undefined : followSignal(signal, call);
+  return kit.send(call).then(
+    (reply) => {
+      if (release !== undefined) reply.onDone(release);
+      if (isRedirect(reply.status) && request.redirect !== "manual")
+        return redirect(kit, request, call, reply, redirects);
+      return new MeshResponse({ call, reply, url: `http://${call.authority}${call.path}`, redirected: redirects > 0 });
+    },
+    (error: unknown) => {
+      release?.();
+      return fail(call, error, asReply);
+    },
+  );
+};
+
+const redirect = async (
+  kit: FetchKit,
+  request: FetchRequest,
+  call: MeshCall,
+  reply: Reply,
+  redirects: number,
+): Promise<Response> => {
+  const from = new URL(call.path, `http://${call.authority}`);
+  const { location } = reply.headers;
+  if (request.redirect === "error") {
+    reply.discard();
+    throw new TypeError("fetch failed", { cause: new Error("unexpected redirect") });
+  }
+  if (typeof location !== "string") return new MeshResponse({ call, reply, url: from.href, redirected: redirects > 0 });
+  reply.discard();
+  if (redirects >= MAX_REDIRECTS) throw new TypeError("fetch failed", { cause: new Error("redirect count exceeded") });
+  const next = redirectTo(from, request.method, reply.status, location);
+  if (!next.dropsBody && (call.body as unknown) instanceof OnceBody) {
+    throw new TypeError("fetch failed", { cause: new Error("a body that is a stream cannot follow a redirect") });
+  }
+  const { url, method } = next;
+  const further: FetchRequest = {
+    ...request,
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method,
+    headers: headersAfter(next, request.headers),
+    body: next.dropsBody ? null : request.body,
+  };
+  const to = kit.hosts.resolve(url.origin);
+  return to.kind === "outside" ? leave(kit, url, further) : begin(kit, to, further, redirects + 1);
+};
+
+/** Follows a redirect out of the mesh. */
+const leave = (kit: FetchKit, url: URL, { method, headers, body, signal }: FetchRequest): Promise<Response> => {
+  kit.counters.outside++;
+  const pairs: [string, string][] = [];
+  for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? "", headers[at + 1] ?? ""]);
+  return kit.outsideFetch(url, {
+    method,
+    headers: pairs,
+    // Only strings and bytes come here: streams follow no redirect.
+    body: body as NonNullable<RequestInit["body"]> | null,
+    ...(signal === undefined ? {} : { signal }),
+  });
+};
+
+const fail = (call: MeshCall, error: unknown, asReply: boolean): Response | Promise<never> => {
+  const reason = call.cancel.cancelled ? call.cancel.reason : error;
+  discardBody(call.body, reason instanceof Error ? reason : new Error("the call was given up"));
+  if (!isMeshError(reason)) {
+    // The standard wants network errors to be TypeErrors; aborts are the caller's own reason.
+    return Promise.reject(call.cancel.cancelled ? reason : new TypeError("fetch failed", { cause: reason }));
+  }
+  const result = asReply ? responseOf(reason) : reason;
+  belongsTo(result, call);
+  return result instanceof Response ? result : Promise.reject(result);
+};
+
+/** A call that never began. */
+const refuse = (error: MeshError, asReply: boolean): Promise<Response> =>
+  asReply ? Promise.resolve(responseOf(error)) : Promise.reject(error);
+
+const responseOf = (error: MeshError): Response => {
+  const { status, statusText, headers, body } = localReply(error);
+  return new Response(new Uint8Array(body), { status, statusText, headers });
+};
+
+/** Gives the call up when the signal says so. Returns the way to stop listening. */
+const followSignal = (signal: AbortSignal, call: MeshCall): (() => void) => {
+  const onAbort = (): void => call.cancel.cancel(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  return () => signal.removeEventListener("abort", onAbort);
+};
+
+const originOf = (input: string | URL | RequestLike): string =>
+  splitUrl(typeof input === "object" && !(input instanceof URL) && "url" in input ? input.url : input).origin;
