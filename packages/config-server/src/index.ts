@@ -1,1 +1,28 @@
-export {};
+// For whoever runs a config-server in a process or a test.
+export type { AdminFile } from "./admin/admin-file.ts";
+export { type ConfigServer, createConfigServer } from "./create-config-server.ts";
+export { type ConfigServerEnvironment, optionsFromEnvironment } from "./environment.ts";
+export {
+  DEFAULT_STATE_DIR,
+  type RunningConfigServer,
+  type StartOptions,
+  startConfigServer,
+} from "./main.ts";
+export {
+  type ConfigServerLogger,
+  type ConfigServerOptions,
+  DEFAULT_ADMIN_PORT,
+  DEFAULT_PORT,
+  DEFAULT_TRUST_DOMAIN,
+} from "./options.ts";
+// For whoever brings another store.
+export {
+  MAX_COMMIT_BYTES,
+  MAX_COMMIT_OPERATIONS,
+  type StateStore,
+  type StoreCheck,
+  type StoreEntry,
+  type StoreEvent,
+  type StoreLease,
+  type StoreWrite,
+} from "./store/state-store.ts";

@@ -37,7 +37,7 @@ export interface ConfigServerOptions {
   readonly startGraceMs?: number;
   /** A member that lost its connection has so long to come back, milliseconds. @default 10 s */
   readonly disconnectGraceMs?: number;
-  /** Members are pinged this often, milliseconds. @default 10 s */
+  /** Members are pinged this often, milliseconds. @default 15 s */
   readonly pingIntervalMs?: number;
   /** @default silent */
   readonly logger?: ConfigServerLogger;

@@ -1,0 +1,248 @@
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
+import { createRequire } from "node:module";
+import { isIPv6 } from "node:net";
+import { join } from "node:path";
+import { TLSSocket } from "node:tls";
+import type { ApplyResult, TokenIssued } from "@tulle/protocol";
+import { type Clock, constant, systemClock } from "@tulle/time";
+import { adminToken, writeAdminFile } from "./admin/admin-file.ts";
+import { createAdminHandler } from "./admin/admin-handler.ts";
+import { createPolicyAdmission } from "./admin/policy-admission.ts";
+import { adminRoutes } from "./admin/routes.ts";
+import { discardedAuditLog, openAuditFile } from "./audit/audit-log.ts";
+import type { ServerCertificate } from "./authority/authority.ts";
+import { memoryKeyStore, openFileKeyStore } from "./authority/key-store.ts";
+import { openAuthority } from "./authority/open-authority.ts";
+import { keepServerCertificate } from "./authority/server-certificate.ts";
+import { createEnrollment } from "./enrollment/create-enrollment.ts";
+import type { Evidence } from "./enrollment/enrollment.ts";
+import { type JoinTokenRequest, openJoinTokens } from "./enrollment/join-token.ts";
+import {
+  type ConfigServerOptions,
+  certificateHosts,
+  checkOptions,
+  DEFAULT_ADMIN_PORT,
+  DEFAULT_PORT,
+  DEFAULT_TRUST_DOMAIN,
+  silentLogger,
+} from "./options.ts";
+import { createPushServer } from "./push/push-server.ts";
+import { openRegistry } from "./registry/registry.ts";
+import { MemoryStore } from "./store/memory-store.ts";
+import { openPolicyStore } from "./store/revisioned-policy-store.ts";
+import { openSqliteStore } from "./store/sqlite-store.ts";
+import type { StateStore } from "./store/state-store.ts";
+
+/** A config-server that runs in this process. */
+export interface ConfigServer {
+  /** Where members connect, such as `wss://127.0.0.1:7117`. */
+  readonly url: string;
+  /** Such as `https://127.0.0.1:7118`. */
+  readonly adminUrl: string;
+  readonly adminToken: string;
+  /** Root certificates of the mesh, PEM; what a client of the admin API trusts. */
+  readonly ca: string;
+  /** SHA-256 of the root's SubjectPublicKeyInfo, base64url; join tokens carry it. */
+  readonly pin: string;
+  createToken(request: Partial<JoinTokenRequest> & Pick<JoinTokenRequest, "serviceAccount">): Promise<TokenIssued>;
+  /**
+   * As `tulle apply`: all policies or none.
+   *
+   * @param policies plain values, as a file would hold them.
+   * @throws PolicyError with every problem.
+   */
+  apply(policies: readonly unknown[], message?: string): Promise<ApplyResult>;
+  /** Tells the members to reconnect later (1012), and frees everything. May be called again. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_TOKEN_TTL_MS = 3_600_000;
+
+/** How long a peer may take to send a request's headers, and the whole of it. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/**
+ * Starts a config-server: opens keys, CA, store, policies, registry, enrollment and push in this order, each on those before,
+ * and listens last, so that nobody is answered by half a server. Closing goes the other way round: members are told, the
+ * listeners end, then the state is closed.
+ *
+ * @throws RangeError for options out of range; Error when the state folder or an address cannot be used.
+ */
+export const createConfigServer = async (options: ConfigServerOptions = {}): Promise<ConfigServer> => {
+  checkOptions(options);
+  const { stateDir, trustDomain = DEFAULT_TRUST_DOMAIN, clock = systemClock, random = Math.random } = options;
+  const logger = options.logger ?? silentLogger;
+  const software = softwareName();
+  const onError = (error: unknown): void => logger.error({ err: error }, "the config-server failed at something");
+
+  // Each step says how it is undone; an opening that fails half way, and a close, undo what was done in reverse.
+  const undo: (() => unknown)[] = [];
+  const unwind = async (): Promise<void> => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  };
+
+  try {
+    const files = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(stateDir);
+    const keyStore = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(join(stateDir, "keys"));
+    const audit =
+      stateDir === undefined ? discardedAuditLog : await openAuditFile(join(stateDir, "audit.jsonl"), clock);
+    undo.push(() => audit.close());
+
+    const authority = await openAuthority({ keyStore, trustDomain, clock, ...ttl(options) });
+    const store = options.store ?? openOwnStore(stateDir, clock);
+    if (store !== options.store) undo.push(() => store.close());
+    const policyStore = await openPolicyStore(store, clock);
+    undo.push(() => policyStore.close());
+    const registry = await openRegistry({ store, clock, policies: policyStore.head, leases: leases(options) });
+    undo.push(() => registry.close());
+
+    const tokens = await openJoinTokens({ store, keyStore, trustDomain, pin: authority.pin, clock });
+    const enrollment = createEnrollment({ authority, tokens, audit, clock });
+    const push = createPushServer({
+      enrollment,
+      policyStore,
+      registry,
+      bundles: constant([authority.bundle]),
+      clock,
+      random,
+      options: { software, onError, ...pings(options) },
+    });
+    const admission = createPolicyAdmission(policyStore, trustDomain);
+
+    const token = await adminToken(files);
+    const routes = adminRoutes({
+      trustDomain,
+      policyStore,
+      admission,
+      members: push.members,
+      tokens,
+      audit,
+      endpoints: () => registry.list(),
+      status: () => ({
+        software,
+        revision: policyStore.head.current.revision,
+        trustDomain,
+        members: push.members.list().filter(({ connected }) => connected).length,
+        inStartGrace: registry.inStartGrace,
+        counters: { ...registry.counters(), ...push.counters() },
+      }),
+    });
+
+    const hosts = certificateHosts(options);
+    const renewed = (next: ServerCertificate): void => {
+      for (const server of [memberServer, adminServer]) server.setSecureContext(tlsOf(next));
+    };
+    const kept = await keepServerCertificate({ authority, hosts, clock, onRenew: renewed, onError });
+    undo.push(() => kept.close());
+
+    const adminServer = createServer(
+      { ...tlsOf(kept.current), ...timeouts },
+      createAdminHandler({ routes, token, onError }),
+    );
+    // Whether a certificate or a token counts is enrollment's decision, so TLS lets both kinds of member in.
+    const memberServer = createServer(
+      { ...tlsOf(kept.current), ...timeouts, requestCert: true, rejectUnauthorized: false },
+      answerNonMember,
+    );
+    memberServer.on("upgrade", (request, socket, head) =>
+      push.handleUpgrade(request, socket, head, evidenceOf(request)),
+    );
+
+    undo.push(() => closeListener(adminServer));
+    const adminAddress = await listen(adminServer, options.adminPort ?? DEFAULT_ADMIN_PORT, options.adminHost);
+    undo.push(() => closeListener(memberServer));
+    undo.push(() => push.close());
+    const address = await listen(memberServer, options.port ?? DEFAULT_PORT, options.host);
+
+    const url = `wss://${address}`;
+    const adminUrl = `https://${adminAddress}`;
+    const ca = authority.bundle.roots.join("");
+    await writeAdminFile(files, { url: adminUrl, token, ca });
+    logger.info(
+      { url, adminUrl, trustDomain, revision: policyStore.head.current.revision },
+      "the config-server serves",
+    );
+
+    let closing: Promise<void> | undefined;
+    return {
+      url,
+      adminUrl,
+      adminToken: token,
+      ca,
+      pin: authority.pin,
+      createToken: ({ serviceAccount, namespace = "default", ttlMs = DEFAULT_TOKEN_TTL_MS, uses = "single" }) =>
+        tokens.create({ serviceAccount, namespace, ttlMs, uses }),
+      apply: (policies, message = "") =>
+        admission.apply({ policies, dryRun: false, prune: false, message, author: "program" }),
+      close: () => {
+        closing ??= unwind();
+        return closing;
+      },
+    };
+  } catch (error) {
+    await unwind();
+    throw error;
+  }
+};
+
+const openOwnStore = (stateDir: string | undefined, clock: Clock): StateStore =>
+  stateDir === undefined ? new MemoryStore(clock) : openSqliteStore(join(stateDir, "state.db"), clock);
+
+const timeouts = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS } as const;
+
+const tlsOf = ({ chain, privateKey }: ServerCertificate) => ({
+  cert: chain,
+  key: privateKey,
+  minVersion: "TLSv1.2" as const,
+});
+
+const ttl = ({ certificateTtlMs }: ConfigServerOptions) => (certificateTtlMs === undefined ? {} : { certificateTtlMs });
+
+const leases = ({ startGraceMs, disconnectGraceMs }: ConfigServerOptions) => ({
+  ...(startGraceMs === undefined ? {} : { startGraceMs }),
+  ...(disconnectGraceMs === undefined ? {} : { reconnectGraceMs: disconnectGraceMs }),
+});
+
+const pings = ({ pingIntervalMs }: ConfigServerOptions) => (pingIntervalMs === undefined ? {} : { pingIntervalMs });
+
+const evidenceOf = ({ headers, socket }: IncomingMessage): Evidence => ({
+  authorization: headers.authorization,
+  certificate: socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined,
+  address: socket.remoteAddress,
+});
+
+const answerNonMember = (request: IncomingMessage, response: ServerResponse): void => {
+  const healthy = request.url === "/healthz";
+  const text = JSON.stringify(healthy ? { status: "serving" } : { error: "upgrade-required" });
+  response.writeHead(healthy ? 200 : 426, {
+    "content-type": "application/json",
+    ...(healthy ? {} : { upgrade: "websocket" }),
+  });
+  response.end(text);
+};
+
+const listen = async (server: Server, port: number, host = "127.0.0.1"): Promise<string> => {
+  server.listen(port, host);
+  await once(server, "listening");
+  const bound = server.address();
+  // A server that listens on a port has an address object.
+  if (bound === null || typeof bound === "string") throw new Error("the server has no port");
+  const dialled = bound.address === "0.0.0.0" ? "127.0.0.1" : bound.address === "::" ? "::1" : bound.address;
+  return isIPv6(dialled) ? `[${dialled}]:${bound.port}` : `${dialled}:${bound.port}`;
+};
+
+const closeListener = async (server: Server): Promise<void> => {
+  if (!server.listening) return;
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+};
+
+const softwareName = (): string => {
+  const manifest: { readonly version: string } = createRequire(import.meta.url)("../package.json");
+  return `tulle/${manifest.version}`;
+};
