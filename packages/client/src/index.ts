@@ -1,6 +1,10 @@
 // For users of the mesh.
-export type { CandidateFigures } from "./balancing/picker.ts";
+export { PeakEwmaLoad } from "./balancing/peak-ewma.ts";
+export { type Balanced, type CandidateFigures, createPicker, type Outcome, type Picker } from "./balancing/picker.ts";
+export { PowerOfTwo } from "./balancing/power-of-two.ts";
+export { RoundRobin } from "./balancing/round-robin.ts";
 export { type Client, type ClientOptions, createClient } from "./create-client.ts";
+export { type EndpointFigures, newFigures } from "./endpoints/endpoint-figures.ts";
 export {
   type ExplainedAttempt,
   type ExplainedDestination,

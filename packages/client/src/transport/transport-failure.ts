@@ -31,9 +31,14 @@ const terminated = new Set([
   "UND_ERR_DESTROYED",
 ]);
 
-/** The peer's word, after the handshake as TLS 1.3 has it, that it does not accept our certificate. */
+const certificateAlert = /^ERR_SSL_.*ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|ACCESS_DENIED)/;
+
+/**
+ * The peer's word that it does not accept our certificate. In TLS 1.3 it comes when our side has finished the handshake and
+ * may have sent a request; the peer has not read it, for these alerts exist only within its part of the handshake.
+ */
 export const isCertificateRefused = (code: string | undefined): boolean =>
-  code?.startsWith("ERR_SSL_") === true && code.includes("ALERT");
+  code !== undefined && certificateAlert.test(code);
 
 /**
  * What a transport's error means for the call: a {@link MeshError} with the error as its cause. Errors that the mesh does
@@ -58,8 +63,7 @@ export const transportFailure = (
   if (code === undefined || unparsable || brokenReply.has(code)) {
     return fail("REPLY_BROKEN", `the reply of ${endpoint.where} breaks the protocol: ${messageOf(error)}`);
   }
-  const refused = isCertificateRefused(code);
-  if (!refused && !terminated.has(code))
+  if (!code.startsWith("ERR_SSL_") && !terminated.has(code))
     return at === "queued" ? fail("CONNECT_FAILED", `no connection to ${endpoint.where} (${code})`) : error;
   switch (at) {
     case "queued":

@@ -1,0 +1,88 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { TestServer } from "./transport-kit.ts";
+
+/** Runs a module of its own process. @returns what it printed, when it has exited by itself. */
+const run = async (source: string, ...args: string[]): Promise<{ code: number | null; output: string }> => {
+  const child = spawn(process.execPath, ["--input-type=module-typescript", "--eval", source, ...args], {
+    cwd: fileURLToPath(new URL(".", import.meta.url)),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += String(chunk);
+  });
+  const [code] = await once(child, "close");
+  return { code, output: output.trim() };
+};
+
+const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+
+describe("loading undici", () => {
+  const guard = url("../src/transport/undici.ts");
+
+  test("leaves the global dispatcher of the built-in fetch alone, before and after its first use", async () => {
+    const { output } = await run(`
+      const legacy = Symbol.for("undici.globalDispatcher.1");
+      const before = globalThis[legacy];
+      await import(${guard});
+      const same = globalThis[legacy] === before;
+      await fetch("data:,x");
+      await import(${guard});
+      console.log(JSON.stringify({ same, ownClass: globalThis[legacy]?.constructor?.name }));
+    `);
+    const { same, ownClass } = JSON.parse(output);
+    expect(same).toBe(true);
+    expect(ownClass ?? "none").not.toContain("Dispatcher1Wrapper");
+  });
+
+  test("gives back a dispatcher that the application had set", async () => {
+    const { output } = await run(`
+      const legacy = Symbol.for("undici.globalDispatcher.1");
+      const own = { dispatch() {} };
+      globalThis[legacy] = own;
+      const { undici } = await import(${guard});
+      console.log(globalThis[legacy] === own, typeof undici.Pool);
+    `);
+    expect(output).toBe("true function");
+  });
+
+  test("leaves a built-in fetch working as before", async () => {
+    await using server = await TestServer.http((request, response) => response.end(request.headers["content-length"]));
+    const { output } = await run(
+      `
+      await import(${guard});
+      const headers = { "content-length": "5" };
+      console.log(await (await fetch(process.argv[1], { method: "POST", body: "hello", headers })).text());
+    `,
+      `http://127.0.0.1:${server.port}`,
+    );
+    expect(output).toBe("5");
+  });
+});
+
+test("a process whose calls are done exits, with idle connections, circuits and drain hints left open", async () => {
+  await using server = await TestServer.http((_request, response) => response.end("done"));
+  const { code, output } = await run(
+    `
+    const { TestCaller, TestServer } = await import(${url("./transport-kit.ts")});
+    const { createCircuit } = await import(${url("../src/breaker/circuit.ts")});
+    const { systemClock } = await import("@tulle/time");
+    const endpoint = { id: "a", address: "127.0.0.1", port: Number(process.argv[1]), transport: "plaintext",
+      labels: {}, health: "healthy", serviceAccount: "reviews" };
+    const caller = new TestCaller([endpoint], { policy: { keepAliveMs: 600_000 } });
+    caller.idleTimeoutMs = 600_000;
+    const policy = { errorPercent: 1, minimumVolume: 1, windowMs: 600_000, openForMs: 600_000 };
+    const circuit = createCircuit({ name: "a", policy, clock: systemClock });
+    await circuit.run({ deadlineMs: Infinity }, { progress: "answered" }, async () => ({ status: 503 }));
+    const text = await caller.text();
+    caller.endpoints.markDraining("a");
+    console.log(text, circuit.state);
+  `,
+    String(server.port),
+  );
+  expect(output).toBe("done open");
+  expect(code).toBe(0);
+});
