@@ -117,10 +117,10 @@ const dial = (
     });
     // The connection to the config-server never keeps a process alive whose own work is done.
     socket.unref();
+    // An error between two listeners, or after the end, must not end the process; `close` follows each.
+    socket.on("error", () => undefined);
     const fail = (failure: ConnectFailure): void => {
       settle();
-      // Destroying may bring a last error that nobody needs.
-      socket.on("error", () => undefined);
       socket.destroy();
       reject(failure);
     };

@@ -184,6 +184,7 @@ class LiveConnection implements Connection {
   }
 
   #shut(code: number, reason: string): void {
+    if (this.#closed) return;
     this.#shutting = true;
     this.#webSocket.close(code, reason);
     this.#watch?.cancel();

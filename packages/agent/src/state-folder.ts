@@ -1,14 +1,5 @@
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { randomBytes } from "node:crypto";
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -105,17 +96,19 @@ const lock = (path: string): boolean => {
   return create(path);
 };
 
+/** The lock appears with its content or not at all: one that is empty for a moment would look like a dead one. */
 const create = (path: string): boolean => {
   const holder: Holder = { pid: process.pid, startedAt: startOf(process.pid) };
+  const own = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
+  writeFileSync(own, JSON.stringify(holder), { mode: 0o600, flush: true });
   try {
-    const file = openSync(path, "wx", 0o600);
-    writeSync(file, JSON.stringify(holder));
-    fsyncSync(file);
-    closeSync(file);
+    linkSync(own, path);
     return true;
   } catch (error) {
     if (isCode(error, "EEXIST")) return false;
     throw error;
+  } finally {
+    rmSync(own);
   }
 };
 

@@ -116,7 +116,7 @@ export class FakeConfigServer {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return Number(new URL(this.url).port);
   }
 
   /** Of the newest connection. */

@@ -1,0 +1,142 @@
+import { FakeClock } from "@tulle/testing";
+import { describe, expect, test } from "vitest";
+import { useMembers } from "./member-fixture.ts";
+
+const members = useMembers();
+
+describe("an outage of the config-server", () => {
+  test("the member keeps what it holds, comes back by its certificate, and says what it holds", async () => {
+    const agent = await members.joined();
+    const before = agent.outbound.current;
+    await members.restartServer();
+    await expect.poll(() => members.server.members[0]?.hello).toBeDefined();
+    expect(agent.outbound.current).toBe(before);
+    const { member } = members.server;
+    expect(member.authorization).toBeUndefined();
+    expect(member.shown).toBe("spiffe://cluster.local/ns/default/sa/productpage");
+    const { policy, endpoints, trust } = member.hello!.held;
+    expect([policy?.revision, endpoints?.revision, trust?.seen]).toEqual(["e.1", "e.1", "e.1"]);
+    expect(Object.keys(policy!.resources)).toEqual([
+      "mesh",
+      "names/-",
+      "service/default/reviews",
+      "inbound/default/productpage",
+    ]);
+    await expect.poll(() => agent.state.current.state).toBe("joined");
+    expect(member.of("certificate-request")).toEqual([]);
+  });
+
+  test("the position of a refused policy is said as seen", async () => {
+    const agent = await members.joined({
+      validate: ({ outbound }) => (outbound.revision === "e.2" ? "no" : undefined),
+    });
+    members.server.member.transact({ stream: "policy", revision: "e.2" });
+    await expect.poll(() => agent.counters().nacks).toBe(1);
+    await members.restartServer();
+    await expect
+      .poll(() => members.server.members[0]?.hello?.held.policy)
+      .toMatchObject({ revision: "e.1", seen: "e.2" });
+  });
+
+  test("endpoints are registered again, those that drain are withdrawn again, those that are gone are not", async () => {
+    const agent = await members.joined();
+    const endpoint = { address: "127.0.0.1", port: 9080, transport: "mtls", labels: {} } as const;
+    for (const id of ["stays", "drains", "goes"]) await agent.register({ id, ...endpoint });
+    await agent.withdraw("drains", "draining");
+    await agent.withdraw("goes", "gone");
+    await members.restartServer();
+    await expect.poll(() => members.server.members[0]?.of("withdraw").length).toBe(1);
+    expect(members.server.member.of("register").map((each) => each.endpoint.id)).toEqual(["stays"]);
+    expect(members.server.member.of("withdraw")).toMatchObject([{ endpointId: "drains", state: "draining" }]);
+  });
+
+  test("what is registered meanwhile settles at once and is told at the next connection", async () => {
+    const agent = await members.joined();
+    const { port } = members.server;
+    await members.server.stop();
+    await expect.poll(() => agent.state.current.state).toBe("disconnected");
+    await agent.register({ id: "late", address: "127.0.0.1", port, transport: "mtls", labels: {} });
+    await members.restartServer();
+    await expect.poll(() => members.server.members[0]?.of("register").length).toBe(1);
+  });
+
+  test("a registration that is refused says why and is not repeated", async () => {
+    const agent = await members.joined();
+    members.server.script.onRequest = (from, { id }) =>
+      from.say({ type: "refused", id, code: "not-allowed", message: "productpage names other accounts" });
+    await expect(
+      agent.register({ id: "x", address: "127.0.0.1", port: 1, transport: "mtls", labels: {} }),
+    ).rejects.toThrow("JOIN_REFUSED: the config-server refused to register x for default/productpage: not-allowed");
+    await members.restartServer();
+    await expect.poll(() => agent.counters().connections).toBe(2);
+    expect(members.server.member.of("register")).toEqual([]);
+  });
+
+  test("after a goodbye the member stays away for as long as it was asked to", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock });
+    members.server.member.say({ type: "goodbye", reason: "restart", retryAfterMs: 5_000 });
+    await expect
+      .poll(() => agent.state.current)
+      .toMatchObject({
+        state: "disconnected",
+        reason: "the config-server says goodbye: restart",
+      });
+    await clock.advanceAsync(4_999);
+    expect(members.server.upgrades).toHaveLength(1);
+    await clock.advanceAsync(101);
+    await expect.poll(() => members.server.upgrades.length).toBe(2);
+  });
+
+  test("a server that is silent for two intervals is dead", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock });
+    clock.advance(29_000);
+    members.server.member.socket.ping();
+    await new Promise((resolve) => members.server.member.socket.once("pong", resolve));
+    clock.advance(29_999);
+    expect(agent.state.current.state).toBe("joined");
+    clock.advance(1);
+    await expect
+      .poll(() => agent.state.current)
+      .toMatchObject({
+        state: "disconnected",
+        reason: `${members.server.url} was silent for 30000 ms`,
+      });
+  });
+
+  test("of several config-servers the next one is tried", async () => {
+    const agent = await members.joined({ server: `wss://127.0.0.1:1,${members.server.url}` });
+    expect(agent.state.current).toMatchObject({ server: members.server.url });
+  });
+
+  test("a certificate that the server does not accept any more is made good by the token", async () => {
+    const agent = await members.joined();
+    members.server.script.upgradeRefusal = { status: 401, body: '{"code":"unauthenticated","message":"who?"}' };
+    members.server.member.socket.terminate();
+    await expect.poll(() => members.server.upgrades.length).toBe(2);
+    expect(members.server.upgrades[1]).toBeUndefined();
+    expect(agent.state.current.state).toBe("disconnected");
+  });
+});
+
+describe("leaving", () => {
+  test("says goodbye, closes, and leaves no timer", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock });
+    await agent.leave();
+    expect(members.server.member.of("goodbye")).toHaveLength(1);
+    expect(agent.state.current).toEqual({ state: "left" });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test("ends a member that never connected", async () => {
+    const clock = new FakeClock();
+    const agent = members.member({ clock, server: "wss://127.0.0.1:1" });
+    agent.start();
+    await expect.poll(() => agent.counters().connectFailures).toBe(1);
+    await agent.leave();
+    expect(clock.pendingTimers).toBe(0);
+    await expect(agent.ready(1)).rejects.toMatchObject({ code: "MESH_CLOSED" });
+  });
+});
