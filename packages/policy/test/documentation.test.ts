@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
 import * as menu from "@tulle/policy";
+import { MeshError, type MeshErrorCode, meshErrorCodes, notSupported } from "@tulle/policy";
+import { readPolicyFiles } from "@tulle/policy/file";
+import { policySchemas } from "@tulle/policy/schema";
 import { describe, expect, test } from "vitest";
-import { readPolicyFiles } from "./file.ts";
-import { MeshError } from "./mesh-error.ts";
-import { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
-import { notSupported } from "./not-supported.ts";
-import { allFieldPaths } from "./schema/fields-of.ts";
-import { policySchemas } from "./schema.ts";
+import { allFieldPaths } from "../src/schema/fields-of.ts";
 
 const page = (path: string): string => readFileSync(new URL(`../../../docs/${path}`, import.meta.url), "utf8");
 
