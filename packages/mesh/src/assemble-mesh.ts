@@ -1,0 +1,151 @@
+import { createClient } from "@tulle/client";
+import { parseDuration } from "@tulle/policy";
+import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
+import { type Clock, constant, type Random, systemClock } from "@tulle/time";
+import { advertisedAddress } from "./advertised-address.ts";
+import { bindServer } from "./bound-server.ts";
+import type { Mesh, MeshListenOptions, MeshStatus } from "./mesh.ts";
+import { type MeshMode, type MeshOptions, silentLogger } from "./mesh-options.ts";
+import type { MeshSource } from "./mesh-source.ts";
+import { passThroughOutbound } from "./pass-through.ts";
+import { leaveOnSignal } from "./shutdown-signals.ts";
+import { VisitContext } from "./visit-context.ts";
+
+/** Who this process is, with every default filled in. */
+export interface MeshIdentity {
+  readonly service: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly mode: MeshMode;
+  readonly advertise: string | undefined;
+}
+
+/** How long a leaving member waits for the registry to hear that it drains: a dead config-server must not hold it up. */
+const WITHDRAW_LIMIT_MS = parseDuration("1s");
+
+/** Puts a source, a client and a server together into one mesh. */
+export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options: MeshOptions): Mesh => {
+  const clock: Clock = options.clock ?? systemClock;
+  const random: Random = options.random ?? Math.random;
+  const logger = options.logger ?? silentLogger;
+  const { service, namespace, labels, mode } = identity;
+  const visits = new VisitContext();
+
+  const client = createClient({
+    outbound: mode === "off" || mode === "observe" ? constant(passThroughOutbound) : source.outbound,
+    credentials: source.credentials,
+    clock,
+    random,
+    namespace,
+    service,
+    labels,
+    discover: (key, signal) => source.discover(key, signal),
+    inherit: () => visits.inherited(),
+    ...(options.outside === undefined ? {} : { outside: options.outside }),
+    ...(options.localReplies === undefined ? {} : { localReplies: options.localReplies }),
+  });
+  const server = createServer({
+    inbound: source.inbound,
+    credentials: source.credentials,
+    clock,
+    service,
+    namespace,
+    labels,
+    mode,
+    enter: (visit, run) => visits.enter(visit, run),
+  });
+
+  const listeners = new Map<string, MeshListener>();
+  let stopSignals: (() => void) | undefined;
+  let leaving: Promise<void> | undefined;
+
+  const listen = async (app: ListenApp, listenOptions: MeshListenOptions): Promise<MeshListener> => {
+    const listener = await server.listen(app, listenOptions);
+    const id = listeners.size === 0 ? source.instanceId : `${source.instanceId}-${listeners.size}`;
+    listeners.set(id, listener);
+    const registered = source.register({
+      id,
+      address: advertisedAddress({ advertise: listenOptions.advertise ?? identity.advertise, host: listener.host }),
+      port: listener.port,
+      transport: listener.transport,
+      labels,
+    });
+    if (source.state() === "joined") {
+      try {
+        await registered;
+      } catch (error) {
+        listeners.delete(id);
+        await listener.close();
+        throw error;
+      }
+    } else {
+      // Without a config-server the registration waits for one; serving does not.
+      registered.catch((error: unknown) => logger.error(`registration of ${id} was refused: ${String(error)}`));
+    }
+    if (listenOptions.signals !== false) stopSignals ??= leaveOnSignal(leave);
+    return listener;
+  };
+
+  const leave = (): Promise<void> => {
+    leaving ??= (async () => {
+      stopSignals?.();
+      await settledWithin(
+        [...listeners.keys()].map((id) => source.withdraw(id, "draining")),
+        WITHDRAW_LIMIT_MS,
+        clock,
+      );
+      // The clients hear of it first and close their idle connections; closing first would lose the calls under way to us.
+      await Promise.all([...listeners.values()].map((listener) => listener.drain()));
+      await source.leave();
+      await server.close();
+      client.uninstall();
+      await client.close();
+    })();
+    return leaving;
+  };
+
+  const status = (): MeshStatus => {
+    const credentials = source.credentials.current;
+    const revision = source.outbound.current.revision;
+    return {
+      state: source.state(),
+      mode,
+      service,
+      namespace,
+      instanceId: source.instanceId,
+      revision: revision === "" ? undefined : revision,
+      spiffeId: credentials?.spiffeId,
+      credentialGeneration: credentials?.generation ?? 0,
+      certificateNotAfterMs: credentials?.notAfterMs,
+      counters: { ...client.counters(), ...server.counters(), ...source.counters() },
+    };
+  };
+
+  const mesh: Mesh = {
+    fetch: client.fetch,
+    request: client.request,
+    dispatcher: client.dispatcher,
+    fetchDispatcher: client.fetchDispatcher,
+    install: () => client.install(),
+    uninstall: () => client.uninstall(),
+    explain: (url, init) => client.explain(url, init),
+    listen,
+    ready: () => source.ready(),
+    get status() {
+      return status();
+    },
+    leave,
+    [Symbol.asyncDispose]: leave,
+  };
+  bindServer(mesh, server);
+  return mesh;
+};
+
+const settledWithin = (promises: readonly Promise<unknown>[], limitMs: number, clock: Clock): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = clock.after(limitMs, resolve);
+    Promise.allSettled(promises).then(() => {
+      timer.cancel();
+      resolve();
+    });
+  });

@@ -1,0 +1,47 @@
+import { MeshError } from "@tulle/policy";
+import { type MeshMode, meshModes } from "./mesh-options.ts";
+
+/** The variables that a member reads; docs/environment.md has the table. */
+export interface MemberEnvironment {
+  readonly server: string | undefined;
+  readonly token: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly stateDir: string | undefined;
+  readonly service: string | undefined;
+  readonly namespace: string | undefined;
+  readonly instanceId: string | undefined;
+  readonly advertise: string | undefined;
+  readonly mode: MeshMode | undefined;
+}
+
+/**
+ * Reads the `TULLE_*` variables of a member. An empty variable counts as unset, as in most platforms' templates.
+ *
+ * @throws MeshError INVALID_CALL when TULLE_MODE is none of the modes.
+ */
+export const readEnvironment = (env: Readonly<Record<string, string | undefined>>): MemberEnvironment => {
+  const read = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
+  return {
+    server: read("TULLE_SERVER"),
+    token: read("TULLE_TOKEN"),
+    tokenFile: read("TULLE_TOKEN_FILE"),
+    stateDir: read("TULLE_STATE_DIR"),
+    service: read("TULLE_SERVICE"),
+    namespace: read("TULLE_NAMESPACE"),
+    instanceId: read("TULLE_INSTANCE_ID"),
+    advertise: read("TULLE_ADVERTISE"),
+    mode: modeNamed(read("TULLE_MODE")),
+  };
+};
+
+const modeNamed = (text: string | undefined): MeshMode | undefined => {
+  if (text === undefined) return undefined;
+  const mode = meshModes.find((known) => known === text);
+  if (mode === undefined) {
+    throw new MeshError("INVALID_CALL", {
+      message: `TULLE_MODE is "${text}"`,
+      hint: `write one of ${meshModes.join(", ")}`,
+    });
+  }
+  return mode;
+};

@@ -1,0 +1,35 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Context } from "@opentelemetry/api";
+
+/** What an open visit hands down to the calls made inside it. */
+export interface Inheritance {
+  /** Clock milliseconds by which the visit's caller wants its answer. */
+  readonly deadlineMs: number | undefined;
+  /** The OpenTelemetry context of the visit's span. */
+  readonly context: Context | undefined;
+}
+
+/** The part of a visit that is inherited. */
+interface OpenVisit extends Inheritance {
+  readonly open: boolean;
+}
+
+/**
+ * Joins the server's side to the client's: neither imports the other. A call made inside a visit inherits its deadline and
+ * its trace, but only while the visit is open: a timer that was made inside a visit and fires after its end must not find a
+ * dead deadline.
+ */
+export class VisitContext {
+  readonly #visits = new AsyncLocalStorage<OpenVisit>();
+
+  /** Runs a handler inside its visit. */
+  enter<T>(visit: OpenVisit, run: () => T): T {
+    return this.#visits.run(visit, run);
+  }
+
+  /** What the calling code inherits: `undefined` outside a visit and after its end. */
+  inherited(): Inheritance | undefined {
+    const visit = this.#visits.getStore();
+    return visit?.open === true ? visit : undefined;
+  }
+}
