@@ -38,27 +38,14 @@ export class CurrentInbound {
   /** Snapshots that could not be compiled; the last good one stayed. */
   rejected = 0;
   readonly #unsubscribe: () => void;
-  readonly #onChange = new Set<() => void>();
 
   constructor(inbound: Watched<InboundSnapshot | undefined>) {
     this.#take(inbound.current);
-    this.#unsubscribe = inbound.subscribe((snapshot) => {
-      this.#take(snapshot);
-      for (const listener of this.#onChange) listener();
-    });
-  }
-
-  /** Calls `listener` after each change. Returns the way to stop. */
-  onChange(listener: () => void): () => void {
-    this.#onChange.add(listener);
-    return () => {
-      this.#onChange.delete(listener);
-    };
+    this.#unsubscribe = inbound.subscribe((snapshot) => this.#take(snapshot));
   }
 
   close(): void {
     this.#unsubscribe();
-    this.#onChange.clear();
   }
 
   #take(snapshot: InboundSnapshot | undefined): void {

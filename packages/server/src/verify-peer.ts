@@ -22,17 +22,17 @@ export interface PresentedPeer {
   /** The leaf; its `issuerCertificate` leads to the intermediates that came with it. */
   readonly leaf: X509Certificate | undefined;
   /**
-   * OpenSSL's verdict over all roots together, `undefined` when it was content. It covers what is not checked again
-   * here: purpose, path length, constraints.
+   * OpenSSL's verdict over all roots together: `true`, the code of its no, or `undefined` when it was not asked with the
+   * present roots. It covers what is not checked again here: purpose, path length, constraints.
    */
-  readonly authorizationError: string | undefined;
+  readonly authorized: true | string | undefined;
 }
 
 /** Longer chains are refused; a leaf under an intermediate or two is what exists. */
 const LONGEST_CHAIN = 5;
 
 /** Words of OpenSSL for a certificate outside its time. */
-const timeErrors: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+const timeErrors: ReadonlySet<unknown> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
 
 /**
  * Verifies who a peer is: exactly one URI in the certificate, a SPIFFE ID, and a chain to a root of that ID's own trust
@@ -41,7 +41,7 @@ const timeErrors: ReadonlySet<string> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_Y
  * @param nowMs wall-clock milliseconds.
  */
 export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs: number): PeerVerdict => {
-  const { leaf, authorizationError } = presented;
+  const { leaf, authorized } = presented;
   if (leaf === undefined) return { ok: false, code: "PEER_ABSENT", detail: "the caller showed no certificate" };
   const spiffeId = spiffeIdOf(leaf);
   if (spiffeId === undefined) {
@@ -51,10 +51,10 @@ export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs:
   const own = roots.get(trustDomain);
   if (own === undefined)
     return untrusted(`${spiffeId} is of the trust domain ${trustDomain}, whose roots are not known`);
-  const chain = chainToRoot(leaf, own);
+  const chain = chainToRoot(leaf, own) ?? hiddenChain(presented, roots);
   if (chain === undefined) return untrusted(`the chain of ${spiffeId} ends at no root of ${trustDomain}`);
   const outside = chain.find((each) => nowMs < each.validFromDate.getTime() || nowMs >= each.validToDate.getTime());
-  if (outside !== undefined || (authorizationError !== undefined && timeErrors.has(authorizationError))) {
+  if (outside !== undefined || timeErrors.has(authorized)) {
     const { validFrom, validTo } = outside ?? leaf;
     return {
       ok: false,
@@ -62,7 +62,7 @@ export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs:
       detail: `the chain of ${spiffeId} holds a certificate valid from ${validFrom} to ${validTo}`,
     };
   }
-  if (authorizationError !== undefined) return untrusted(`the chain of ${spiffeId} is refused: ${authorizationError}`);
+  if (typeof authorized === "string") return untrusted(`the chain of ${spiffeId} is refused: ${authorized}`);
   return { ok: true, spiffeId, notAfterMs: Math.min(...chain.map((each) => each.validToDate.getTime())) };
 };
 
@@ -97,6 +97,19 @@ const chainToRoot = (
   }
   return undefined;
 };
+
+/**
+ * Some releases of Node (24.21, 26.8 and later; nodejs/node#65579) do not show a server the intermediates that came with
+ * a leaf. Where the roots of one domain alone are trusted, OpenSSL's yes means just them; where there are more, nobody
+ * could tell whose chain it was, and the peer stays refused.
+ */
+const hiddenChain = (
+  { leaf, authorized }: PresentedPeer,
+  roots: TrustedRoots,
+): readonly X509Certificate[] | undefined =>
+  leaf !== undefined && leaf.issuerCertificate === undefined && authorized === true && roots.size === 1
+    ? [leaf]
+    : undefined;
 
 const isIssuedBy = (child: X509Certificate, issuer: X509Certificate): boolean =>
   child.checkIssued(issuer) && child.verify(issuer.publicKey);

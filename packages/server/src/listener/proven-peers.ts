@@ -45,7 +45,7 @@ export class ProvenPeers {
   /** What the certificate of a socket proves, without remembering it. */
   verify(socket: TLSSocket): PeerVerdict {
     return verifyPeer(
-      { leaf: socket.getPeerX509Certificate(), authorizationError: authorizationErrorOf(socket) },
+      { leaf: socket.getPeerX509Certificate(), authorized: authorizedOf(socket) },
       this.#roots,
       this.#clock.wallNow(),
     );
@@ -103,11 +103,7 @@ export class ProvenPeers {
     // A renewal drops no root; checking every signature again would stall a server with many connections for nothing.
     if (!dropped) return;
     for (const [socket, proven] of this.#open) {
-      const verdict = verifyPeer(
-        { leaf: proven.leaf, authorizationError: undefined },
-        this.#roots,
-        this.#clock.wallNow(),
-      );
+      const verdict = verifyPeer({ leaf: proven.leaf, authorized: undefined }, this.#roots, this.#clock.wallNow());
       if (!verdict.ok) this.#retire(socket, proven);
     }
   }
@@ -116,6 +112,6 @@ export class ProvenPeers {
 const textsOf = (credentials: Credentials | undefined): ReadonlySet<string> =>
   new Set(credentials?.bundles.flatMap(({ trustDomain, roots }) => roots.map((root) => `${trustDomain} ${root}`)));
 
-/** OpenSSL's verdict. Node's types call it an Error; it is the code's text where the server asked for a certificate. */
-const authorizationErrorOf = (socket: TLSSocket): string | undefined =>
-  socket.authorized ? undefined : String(socket.authorizationError ?? "not authorized");
+/** OpenSSL's verdict. Node's types call it an Error; it is the code's text where a server asked for a certificate. */
+const authorizedOf = (socket: TLSSocket): true | string =>
+  socket.authorized || String(socket.authorizationError ?? "not authorized");

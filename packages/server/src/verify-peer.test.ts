@@ -1,0 +1,68 @@
+import { X509Certificate } from "node:crypto";
+import { createTestAuthority, type TestAuthority } from "@tulle/testing";
+import { beforeAll, describe, expect, test } from "vitest";
+import { parseRoots, verifyPeer } from "./verify-peer.ts";
+
+let authority: TestAuthority;
+let other: TestAuthority;
+
+beforeAll(async () => {
+  [authority, other] = await Promise.all([createTestAuthority(), createTestAuthority("elsewhere.example")]);
+});
+
+const leafOf = async (from: TestAuthority, options: Parameters<TestAuthority["issue"]>[0] = {}) =>
+  new X509Certificate((await from.issue(options)).certificateChain);
+
+describe("a peer is verified", () => {
+  test("by the roots of its own trust domain, until the first certificate of its chain ends", async () => {
+    const leaf = await leafOf(authority, { serviceAccount: "a", lifetimeMs: 60_000 });
+    expect(verifyPeer({ leaf, authorized: true }, parseRoots([authority.bundle]), Date.now())).toEqual({
+      ok: true,
+      spiffeId: "spiffe://cluster.local/ns/default/sa/a",
+      notAfterMs: leaf.validToDate.getTime(),
+    });
+  });
+
+  test("on the moment at which its time ends it is expired, and before it begins too", async () => {
+    const leaf = await leafOf(authority);
+    const roots = parseRoots([authority.bundle]);
+    const at = (nowMs: number) => verifyPeer({ leaf, authorized: true }, roots, nowMs);
+    expect(at(leaf.validToDate.getTime() - 1)).toMatchObject({ ok: true });
+    expect(at(leaf.validToDate.getTime())).toMatchObject({ ok: false, code: "PEER_EXPIRED" });
+    expect(at(leaf.validFromDate.getTime() - 1)).toMatchObject({ ok: false, code: "PEER_EXPIRED" });
+  });
+
+  test("and refused when OpenSSL found what is not checked here", async () => {
+    const leaf = await leafOf(authority);
+    expect(
+      verifyPeer({ leaf, authorized: "INVALID_PURPOSE" }, parseRoots([authority.bundle]), Date.now()),
+    ).toMatchObject({ ok: false, code: "PEER_UNTRUSTED", detail: expect.stringContaining("INVALID_PURPOSE") });
+  });
+
+  test("and never by another domain's roots, whatever OpenSSL says of all together", async () => {
+    const leaf = await leafOf(other, { spiffeId: "spiffe://cluster.local/ns/default/sa/a" });
+    const roots = parseRoots([authority.bundle, other.bundle]);
+    expect(verifyPeer({ leaf, authorized: true }, roots, Date.now())).toMatchObject({
+      ok: false,
+      code: "PEER_UNTRUSTED",
+    });
+  });
+
+  test.each([
+    ["no URI", { uris: [], dnsNames: ["a"] }],
+    ["two URIs", { uris: ["spiffe://cluster.local/a", "spiffe://cluster.local/b"] }],
+    ["another scheme", { uris: ["https://cluster.local/a"] }],
+    ["an ID with a query", { uris: ["spiffe://cluster.local/a?b"] }],
+    ["a name that reads like a list", { dnsNames: ['a", URI:spiffe://cluster.local/b'], uris: [] }],
+  ])("and refused with %s", async (_what, options) => {
+    const leaf = await leafOf(authority, options);
+    expect(verifyPeer({ leaf, authorized: true }, parseRoots([authority.bundle]), Date.now())).toMatchObject({
+      ok: false,
+      code: "PEER_UNTRUSTED",
+    });
+  });
+
+  test("and absent without a certificate", () => {
+    expect(verifyPeer({ leaf: undefined, authorized: "x" }, new Map(), 0)).toMatchObject({ code: "PEER_ABSENT" });
+  });
+});
