@@ -98,6 +98,7 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
   };
 
   const publisher = new Publisher(clock, () => {
+    const before = streams.map((stream) => published.revision(stream));
     try {
       published.takePolicy(policyStore.head.current);
     } catch (error) {
@@ -108,7 +109,8 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     published.takeEndpoints(registry.endpoints.current);
     published.takeTrust(bundles.current);
     counters.count("publications");
-    for (const session of book.sessions) for (const stream of streams) session.advance(stream);
+    const changed = streams.filter((stream, at) => published.revision(stream) !== before[at]);
+    for (const session of book.sessions) for (const stream of changed) session.advance(stream);
   });
   const subscriptions = [policyStore.head, registry.endpoints, bundles].map((watched: Watched<unknown>) =>
     watched.subscribe(() => publisher.changed()),

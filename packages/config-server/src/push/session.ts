@@ -28,7 +28,7 @@ import type { RawData, WebSocket } from "ws";
 import { type Enrollment, EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
 import { RegistrationRefused } from "../registry/registration.ts";
 import type { Registry, Tenancy } from "../registry/registry.ts";
-import { Outbox } from "./outbox.ts";
+import { MAX_BUFFERED_BYTES, MAX_STALL_MS, Outbox } from "./outbox.ts";
 import type { PushCounters } from "./push-counters.ts";
 import { closeCodeOf, closeCodes } from "./refusal.ts";
 import { certificateBudget, fullBudget, type RequestBudget, withdraw } from "./request-budget.ts";
@@ -196,8 +196,8 @@ export class Session {
   refuse(code: RefusalCode, message: string): void {
     if (this.#state.state === "ended") return;
     this.#host.counters.count(`refused.${code}`);
-    this.#say({ type: "refused", code, message });
     this.#end("lost");
+    this.#say({ type: "refused", code, message });
     this.#socket.close(closeCodeOf(code), code);
   }
 
@@ -211,8 +211,8 @@ export class Session {
   /** Asks whether the member is still there; ends the session of one that was silent since the last time, or does not read. */
   beat(): void {
     const aliveMs = Math.max(this.#heardMs, this.#outbox.progressMs);
-    if (this.#outbox.stalled || this.#outbox.overfull) {
-      this.refuse("slow-reader", "what was sent is not read: the connection holds too much, or nothing moves");
+    if (this.#outbox.stalled) {
+      this.refuse("slow-reader", `nothing that was sent has been read for ${MAX_STALL_MS} ms`);
     } else if (this.#host.clock.now() - aliveMs > this.#host.pingIntervalMs) {
       this.#host.counters.count("deadPeers");
       this.#end("lost");
@@ -418,6 +418,8 @@ export class Session {
 
   #say(message: ServerMessage): void {
     this.#outbox.say(encodeMessage(message));
+    // Transactions wait for room; answers do not, so this is a member that asks and does not read.
+    if (this.#outbox.overfull) this.refuse("slow-reader", `more than ${MAX_BUFFERED_BYTES} bytes wait to be read`);
   }
 }
 
