@@ -1,2 +1,4 @@
 #!/usr/bin/env node
-import "../dist/main.js";
+import { runCli } from "@tulle/cli";
+
+process.exitCode = await runCli(process.argv.slice(2));

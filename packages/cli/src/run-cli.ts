@@ -1,0 +1,67 @@
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { applyCommand } from "./commands/apply.ts";
+import { deleteCommand } from "./commands/delete.ts";
+import { explainCommand } from "./commands/explain.ts";
+import { getCommand } from "./commands/get.ts";
+import { historyCommand } from "./commands/history.ts";
+import { rollbackCommand } from "./commands/rollback.ts";
+import { statusCommand } from "./commands/status.ts";
+import { tokenCommand } from "./commands/token.ts";
+import { upCommand } from "./commands/up.ts";
+import { CommandFailure, type ExitCode, exitCodes } from "./exit-code.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+
+/**
+ * Runs one command line.
+ *
+ * @param argv without node and script: `["apply", "policies/"]`.
+ * @returns what the process should exit with; see {@link exitCodes}.
+ */
+export const runCli = async (argv: readonly string[], terminal: Terminal = processTerminal()): Promise<ExitCode> => {
+  const program = createProgram(terminal);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (!(error instanceof CommandFailure)) throw error;
+    if (argv.includes("--json")) terminal.write(`${JSON.stringify(error.detail)}\n`);
+    terminal.writeError(`${paint(terminal, error.message)}\n`);
+    return error.exitCode;
+  }
+};
+
+const createProgram = (terminal: Terminal): Command => {
+  const program = new Command("tulle")
+    .description("the command line of the Tulle mesh")
+    .version(ownVersion())
+    .addCommand(upCommand(terminal))
+    .addCommand(applyCommand(terminal))
+    .addCommand(getCommand(terminal))
+    .addCommand(deleteCommand(terminal))
+    .addCommand(historyCommand(terminal))
+    .addCommand(rollbackCommand(terminal))
+    .addCommand(statusCommand(terminal))
+    .addCommand(explainCommand(terminal))
+    .addCommand(tokenCommand(terminal));
+  everyCommand(program, (command) =>
+    command
+      .exitOverride()
+      .showHelpAfterError("(--help tells what a command takes)")
+      .configureOutput({ writeOut: terminal.write, writeErr: terminal.writeError }),
+  );
+  return program;
+};
+
+const everyCommand = (command: Command, change: (command: Command) => void): void => {
+  change(command);
+  for (const child of command.commands) everyCommand(child, change);
+};
+
+const paint = (terminal: Terminal, text: string): string => (terminal.color ? `\x1b[31m${text}\x1b[39m` : text);
+
+const ownVersion = (): string => {
+  const manifest: { readonly version: string } = createRequire(import.meta.url)("../package.json");
+  return manifest.version;
+};
