@@ -52,6 +52,12 @@ test("deny goes before allow and names its policy and rule", () => {
   });
 });
 
+test("a refusal says where its policy was read from", () => {
+  const origin = { file: "access.yaml", line: 7 };
+  const decide = compileAccess([access({ action: "deny", rules: [{}], origin })], "cluster.local");
+  expect(decide(page)).toMatchObject({ policy: "Access/default/a", rule: "0", origin });
+});
+
 test("any allow policy may allow", () => {
   const policies = [
     access({ rules: [{ from: [{ namespaces: ["other"] }] }] }, "a"),

@@ -1,5 +1,6 @@
 import type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
 import { policyKey } from "./policy.ts";
+import type { PolicyOrigin } from "./policy-meta.ts";
 
 /** What a call shows of itself to the access policies of the service that it reached. */
 export interface AccessQuestion {
@@ -26,6 +27,8 @@ export type AccessVerdict =
       readonly policy?: string;
       /** The name or the place of the rule that denied it. */
       readonly rule?: string;
+      /** Where that policy was read from, where that is known. */
+      readonly origin?: PolicyOrigin;
       /** All policies that were looked at, in order. */
       readonly considered: readonly string[];
     };
@@ -63,12 +66,12 @@ export const compileAccess = (policies: readonly AccessPolicy[], trustDomain: st
   }
   const noneAllows: AccessVerdict = { allowed: false, considered };
   return (question) => {
-    for (const { fits, policy, rule } of denying) {
-      if (fits(question)) return { allowed: false, policy, rule, considered };
+    for (const { fits, refusal } of denying) {
+      if (fits(question)) return { ...refusal, considered };
     }
     if (!someAllow) return allowedByDefault;
-    for (const { fits, verdict } of allowing) {
-      if (fits(question)) return verdict;
+    for (const { fits, grant } of allowing) {
+      if (fits(question)) return grant;
     }
     return noneAllows;
   };
@@ -80,9 +83,15 @@ type Test = (question: AccessQuestion) => boolean;
 
 interface CompiledRule {
   readonly fits: Test;
-  readonly policy: string;
-  readonly rule: string;
-  readonly verdict: AccessVerdict;
+  /** The verdict if it is a rule that allows. */
+  readonly grant: AccessVerdict;
+  /** The verdict, but for what was considered, if it is a rule that denies. */
+  readonly refusal: {
+    readonly allowed: false;
+    readonly policy: string;
+    readonly rule: string;
+    readonly origin?: PolicyOrigin;
+  };
 }
 
 /** `unknown` is what a field that this version does not know answers. */
@@ -96,7 +105,12 @@ const compileRules = (policy: AccessPolicy, reading: Reading): readonly Compiled
 
 const compiled = (policy: AccessPolicy, rule: string, fits: Test): CompiledRule => {
   const key = policyKey(policy);
-  return { fits, policy: key, rule, verdict: { allowed: true, by: `${key} rule ${rule}` } };
+  const origin = policy.origin === undefined ? {} : { origin: policy.origin };
+  return {
+    fits,
+    grant: { allowed: true, by: `${key} rule ${rule}` },
+    refusal: { allowed: false, policy: key, rule, ...origin },
+  };
 };
 
 const denyAll = (policy: AccessPolicy): CompiledRule =>
@@ -167,7 +181,12 @@ const unknownFields = (value: object, known: ReadonlySet<string>, { unknown }: R
 const compileValues = (values: readonly string[]): ((value: string | undefined) => boolean) => {
   const exact = new Set(values.filter((value) => !value.startsWith("*") && !value.endsWith("*")));
   const wild = values.filter((value) => !exact.has(value)).map(compileWildcard);
-  return (value) => value !== undefined && value !== "" && (exact.has(value) || wild.some((fits) => fits(value)));
+  return (value) => {
+    if (value === undefined || value === "") return false;
+    if (exact.has(value)) return true;
+    for (const fits of wild) if (fits(value)) return true;
+    return false;
+  };
 };
 
 /** `*` any value, `*end`, `start*`. Elsewhere a star is an ordinary character, as in Istio. */
@@ -186,13 +205,22 @@ const LOCAL_TRUST_DOMAIN = "cluster.local/";
 const inTrustDomain = (principal: string, trustDomain: string): string =>
   principal.startsWith(LOCAL_TRUST_DOMAIN) ? `${trustDomain}/${principal.slice(LOCAL_TRUST_DOMAIN.length)}` : principal;
 
+// Loops and not `every` and `some`: those would make a closure for each call that is decided.
 const allOf = (tests: readonly Test[]): Test => {
   const [only] = tests;
   if (only === undefined) return () => true;
-  return tests.length === 1 ? only : (question) => tests.every((test) => test(question));
+  if (tests.length === 1) return only;
+  return (question) => {
+    for (const test of tests) if (!test(question)) return false;
+    return true;
+  };
 };
 
 const anyOf = (tests: readonly Test[]): Test => {
   const [only] = tests;
-  return tests.length === 1 && only !== undefined ? only : (question) => tests.some((test) => test(question));
+  if (tests.length === 1 && only !== undefined) return only;
+  return (question) => {
+    for (const test of tests) if (test(question)) return true;
+    return false;
+  };
 };

@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import { effectiveBalancer } from "./balancer-policy.ts";
 import { effectiveCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { effectiveConnectionPool } from "./connection-pool-policy.ts";
-import type { MeshPolicy } from "./mesh-policy.ts";
+import { type MeshPolicy, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
 import { effectiveMtlsMode } from "./mtls-mode.ts";
 import { effectiveRetry, effectiveRetryBudget } from "./retry-policy.ts";
 import { DEFAULT_MESH } from "./select.ts";
-import type { ServicePolicy } from "./service-policy.ts";
+import { type ServicePolicy, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
 import { effectiveTimeouts } from "./timeouts.ts";
 
 const service: ServicePolicy = { kind: "Service", name: "reviews" };
@@ -55,6 +55,8 @@ test("the defaults of a mesh of which nothing is said", () => {
   });
   expect(effectiveBalancer(service)).toEqual({ algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 });
   expect(effectiveMtlsMode({ mesh: DEFAULT_MESH, authentication: [] })).toBe("strict");
+  expect([trustDomainOf(DEFAULT_MESH), outboundModeOf(DEFAULT_MESH)]).toEqual(["cluster.local", "allow-any"]);
+  expect([servicePortOf(service), serviceAccountsOf(service)]).toEqual([80, ["reviews"]]);
 });
 
 test("the mesh's values stand in for a rule's, which win field by field", () => {

@@ -66,6 +66,7 @@ export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";
+export { DEFAULT_OUTBOUND_MODE, DEFAULT_TRUST_DOMAIN, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
 export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
 export { notSupported } from "./not-supported.ts";
@@ -102,7 +103,8 @@ export {
 } from "./select.ts";
 export type { WorkloadSelector } from "./selector.ts";
 export { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
-export { type ServicePolicy, serviceAccountsOf } from "./service-policy.ts";
+export type { ServicePolicy } from "./service-policy.ts";
+export { DEFAULT_SERVICE_PORT, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
 export type { InboundSnapshot, OutboundSnapshot, ServiceSnapshot } from "./snapshot.ts";
 export {
   formatSpiffeId,

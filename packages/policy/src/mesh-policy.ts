@@ -36,3 +36,15 @@ export interface MeshPolicy extends PolicyMeta {
   /** Not supported yet. */
   readonly accessLog?: boolean;
 }
+
+/** The trust domain of a mesh that names none (Istio). */
+export const DEFAULT_TRUST_DOMAIN = "cluster.local";
+
+/** The trust domain of a mesh. */
+export const trustDomainOf = (mesh: MeshPolicy): string => mesh.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+
+/** What happens to hosts that the mesh does not own, where nothing is said (Istio). */
+export const DEFAULT_OUTBOUND_MODE: OutboundMode = "allow-any";
+
+/** What happens to hosts that the mesh does not own. */
+export const outboundModeOf = (mesh: MeshPolicy): OutboundMode => mesh.outbound ?? DEFAULT_OUTBOUND_MODE;

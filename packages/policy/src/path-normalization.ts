@@ -17,9 +17,9 @@
  * @returns the path, or `undefined` when it is malformed: then no rule can be trusted with it and the call is refused.
  */
 export const normalizePath = (target: string): string | undefined => {
-  const end = pathEnd(target);
-  const path = end === target.length ? target : target.slice(0, end);
-  if (isNormal(path)) return path;
+  const end = normalUntil(target);
+  if (end > 0 && isPathEnd(target, end)) return target.slice(0, end);
+  const path = target.slice(0, pathEnd(target, end));
   if (path === "*") return path;
   if (!path.startsWith("/") && !path.startsWith("\\")) return undefined;
   const escaped = normalizeEscapes(path);
@@ -27,12 +27,15 @@ export const normalizePath = (target: string): string | undefined => {
   return resolveDotSegments(escaped).replaceAll(/\/{2,}/g, "/");
 };
 
-const pathEnd = (target: string): number => {
-  for (let at = 0; at < target.length; at++) {
-    const code = target.charCodeAt(at);
-    if (code === QUESTION_MARK || code === HASH) return at;
-  }
-  return target.length;
+const isPathEnd = (target: string, at: number): boolean => {
+  const code = target.charCodeAt(at);
+  return at === target.length || code === QUESTION_MARK || code === HASH;
+};
+
+const pathEnd = (target: string, from: number): number => {
+  let at = from;
+  while (!isPathEnd(target, at)) at++;
+  return at;
 };
 
 const QUESTION_MARK = 0x3f;
@@ -45,17 +48,21 @@ const LAST_CONTROL = 0x20;
 const DELETE = 0x7f;
 const LAST_BYTE = 0xff;
 
-/** Sees in one pass that nearly every path needs no work. A dot at the start of a segment is left to the long way. */
-const isNormal = (path: string): boolean => {
-  if (path.charCodeAt(0) !== SLASH) return false;
+/**
+ * How far a target is a path that needs no work: nearly always to its end, which one pass sees. A dot at the start of a
+ * segment is left to the long way.
+ */
+const normalUntil = (target: string): number => {
+  if (target.charCodeAt(0) !== SLASH) return 0;
   let previous = 0;
-  for (let at = 0; at < path.length; at++) {
-    const code = path.charCodeAt(at);
-    if (code <= LAST_CONTROL || code >= DELETE || code === PERCENT || code === BACKSLASH) return false;
-    if (previous === SLASH && (code === SLASH || code === DOT)) return false;
+  for (let at = 0; at < target.length; at++) {
+    const code = target.charCodeAt(at);
+    if (code <= LAST_CONTROL || code >= DELETE || code === PERCENT || code === BACKSLASH) return at;
+    if (code === QUESTION_MARK || code === HASH) return at;
+    if (previous === SLASH && (code === SLASH || code === DOT)) return at;
     previous = code;
   }
-  return true;
+  return target.length;
 };
 
 const unreserved = /^[A-Za-z0-9._~-]$/;

@@ -70,7 +70,12 @@ const compileAlternatives = (matches: readonly RouteMatch[] | undefined, engine:
     tests.push(test);
   }
   const [only] = tests;
-  return tests.length === 1 ? only : (seen) => tests.some((test) => test(seen));
+  if (tests.length === 1) return only;
+  // Loops here and below: `some` and `every` would make a closure for each call.
+  return (seen) => {
+    for (const test of tests) if (test(seen)) return true;
+    return false;
+  };
 };
 
 const compileMatch = (match: RouteMatch, engine: RegexEngine): Test | undefined => {
@@ -92,7 +97,11 @@ const compileMatch = (match: RouteMatch, engine: RegexEngine): Test | undefined 
     tests.push((seen) => fits(seen.parameter(name)));
   }
   const [only] = tests;
-  return tests.length <= 1 ? only : (seen) => tests.every((test) => test(seen));
+  if (tests.length <= 1) return only;
+  return (seen) => {
+    for (const test of tests) if (!test(seen)) return false;
+    return true;
+  };
 };
 
 /** One call under the eyes of the rules: holds what several of them ask for. */

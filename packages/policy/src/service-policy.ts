@@ -46,3 +46,9 @@ export interface ServicePolicy extends PolicyMeta {
 /** The service accounts that may answer for a service. */
 export const serviceAccountsOf = (service: ServicePolicy): readonly string[] =>
   service.serviceAccounts ?? [service.name];
+
+/** The port in URLs of a service that names none: that of HTTP. */
+export const DEFAULT_SERVICE_PORT = 80;
+
+/** The port in URLs. */
+export const servicePortOf = (service: ServicePolicy): number => service.port ?? DEFAULT_SERVICE_PORT;
