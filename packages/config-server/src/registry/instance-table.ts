@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Endpoint, ServiceKey } from "@tulle/policy";
+import { type Endpoint, type ServiceKey, serviceKey } from "@tulle/policy";
 import { canonicalJson, type Revision } from "@tulle/protocol";
 import { Watchable, type Watched } from "@tulle/time";
 import type { PolicyRevision } from "../store/policy-store.ts";
@@ -21,6 +21,11 @@ export type InstanceKey = `${ServiceKey}/${string}`;
 
 /** Builds the key of an instance. */
 export const instanceKey = (service: ServiceKey, endpointId: string): InstanceKey => `${service}/${endpointId}`;
+
+const serviceOf = (key: InstanceKey): ServiceKey => {
+  const [namespace = "", name = ""] = key.split("/", 2);
+  return serviceKey(namespace, name);
+};
 
 /** All endpoints at one position of the endpoints stream. Immutable; services that did not change keep their arrays. */
 export interface EndpointRevision {
@@ -62,6 +67,8 @@ export class InstanceTable {
   readonly #changes: Change[] = [];
   readonly #unsubscribe: () => void;
   #head: Head;
+  /** The policies that said what may be published, when it was last published. */
+  #publishedUnder: PolicyRevision | undefined;
   #writing: Promise<void> | undefined;
   #closed = false;
 
@@ -167,8 +174,12 @@ export class InstanceTable {
   }
 
   async #commit(next: ReadonlyMap<InstanceKey, Registration | undefined>): Promise<boolean> {
+    const policies = this.#policies.current;
     const services = this.#published(next);
-    if (next.size === 0 && services === this.#endpoints.current.services) return true;
+    if (next.size === 0 && services === this.#endpoints.current.services) {
+      this.#publishedUnder = policies;
+      return true;
+    }
     const { epoch, version } = this.#head;
     const texts = [...next].map(([key, registration]) => ({
       key: PREFIX + key,
@@ -185,6 +196,7 @@ export class InstanceTable {
     this.#head = { epoch, number: this.#head.number + 1, version: (await readHead(this.#store)).version };
     for (const [key, registration] of next) this.#take(key, await this.#store.get(PREFIX + key), registration);
     this.#endpoints.set({ revision: this.#revision(), services });
+    this.#publishedUnder = policies;
     return true;
   }
 
@@ -195,6 +207,8 @@ export class InstanceTable {
     }
     for (const key of [...this.#rows.keys()]) if (!found.has(key)) this.#rows.delete(key);
     for (const [key, entry] of found) this.#take(key, entry, undefined);
+    // Another writer may have changed any service.
+    this.#publishedUnder = undefined;
     this.#head = await readHead(this.#store);
   }
 
@@ -208,21 +222,29 @@ export class InstanceTable {
     }
   }
 
-  /** What is published once `next` is written: the present map and arrays where nothing differs. */
+  /**
+   * What is published once `next` is written: the present map and arrays where nothing differs. Only services of `next` are
+   * looked at, but all of them under a new policy revision.
+   */
   #published(next: ReadonlyMap<InstanceKey, Registration | undefined>): ReadonlyMap<ServiceKey, readonly Endpoint[]> {
-    const registrations = new Map<InstanceKey, Registration | undefined>(this.all());
-    for (const [key, registration] of next) registrations.set(key, registration);
+    const before = this.#endpoints.current.services;
+    const policies = this.#policies.current;
+    const everything = policies !== this.#publishedUnder;
+    const touched = new Set(everything ? before.keys() : [...next.keys()].map(serviceOf));
+    if (touched.size === 0 && !everything) return before;
     const found = new Map<ServiceKey, Endpoint[]>();
-    for (const registration of registrations.values()) {
-      if (registration === undefined) continue;
+    const add = (registration: Registration | undefined): void => {
+      if (registration === undefined) return;
       const { service, endpoint } = registration;
-      if (!mayAnswerFor(this.#policies.current, service, endpoint.serviceAccount)) continue;
+      if (!everything && !touched.has(service)) return;
+      if (!mayAnswerFor(policies, service, endpoint.serviceAccount)) return;
       const endpoints = found.get(service);
       if (endpoints === undefined) found.set(service, [endpoint]);
       else endpoints.push(endpoint);
-    }
-    const before = this.#endpoints.current.services;
-    const services = new Map<ServiceKey, readonly Endpoint[]>();
+    };
+    for (const [key, { registration }] of this.#rows) if (!next.has(key)) add(registration);
+    for (const registration of next.values()) add(registration);
+    const services = new Map([...before].filter(([service]) => !touched.has(service)));
     for (const [service, endpoints] of found) {
       endpoints.sort((a, b) => (a.id < b.id ? -1 : 1));
       const old = before.get(service);

@@ -284,13 +284,15 @@ describe("the registry", () => {
     await expect.poll(health).toEqual({ i0: "healthy" });
   });
 
-  it("decides again when another writer was faster", async () => {
+  it("decides again when another writer was faster, and takes over what that one wrote", async () => {
+    policies.set(revisionOf(2, reviews, { kind: "Service", name: "details" }));
     await open();
     const other = registry;
     await open();
-    await other.attach(registrant("m")).register({ service, endpoint: endpoint("a") });
+    await other.attach(registrant("m", "details")).register({ service: "default/details", endpoint: endpoint("a") });
     await registry.attach(registrant("n")).register({ service, endpoint: endpoint("b") });
-    expect(health()).toEqual({ a: "healthy", b: "healthy" });
+    expect(health()).toEqual({ b: "healthy" });
+    expect(registry.endpoints.current.services.get("default/details")).toMatchObject([{ id: "a" }]);
   });
 
   it("refuses what comes after its end, and leaves no timer", async () => {
