@@ -78,6 +78,12 @@ export const notSupportedIn = (kind: PolicyKind, policy: unknown): readonly NotS
     });
   });
 
+/** Whether a value that a field may be typed to hold has behaviour, so that it may be offered to people. */
+export const isSupportedValue = (kind: PolicyKind, path: PolicyPath, value: string): boolean => {
+  const way = path.map((step, at) => (typeof step === "number" ? "[]" : at === 0 ? step : `.${step}`)).join("");
+  return !notSupported[kind].includes(`${way}=${value}`);
+};
+
 interface Reached {
   readonly path: PolicyPath;
   readonly value: unknown;

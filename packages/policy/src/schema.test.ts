@@ -95,6 +95,14 @@ test.each<[string, unknown, readonly string[]]>([
     ],
   ],
   [
+    "choices that are not supported yet are not offered",
+    { kind: "Service", name: "a", protocol: "https", balancer: { algorithm: "maglv" } },
+    [
+      'Service/default/a protocol: expected "http"; got "https"; did you mean "http"?',
+      'Service/default/a balancer.algorithm: expected "peak-ewma", "round-robin"; got "maglv"',
+    ],
+  ],
+  [
     "wrong inside of something that may be false",
     { kind: "Service", name: "a", circuitBreaker: { windw: "1s", openFor: 5 } },
     [

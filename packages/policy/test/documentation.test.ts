@@ -9,6 +9,17 @@ import { allFieldPaths } from "../src/schema/fields-of.ts";
 
 const page = (path: string): string => readFileSync(new URL(`../../../docs/${path}`, import.meta.url), "utf8");
 
+/** Runs an example against the package, and gives what it exports as `policies`. */
+const run = (example: string): readonly menu.Policy[] => {
+  const script = example
+    .replace(/^import \{(.*)\} from "@tulle\/policy";$/m, "const {$1} = policy;")
+    .replaceAll(/^export const policies = /gm, "result.policies = ")
+    .replaceAll(/^export /gm, "");
+  const result: { policies?: readonly menu.Policy[] } = {};
+  runInNewContext(script, { policy: menu, result });
+  return result.policies ?? [];
+};
+
 /** What stands under each heading of a level. */
 const sections = (text: string, level: string): ReadonlyMap<string, string> =>
   new Map(
@@ -86,17 +97,20 @@ describe.each(kinds)("docs/policies: %s", (kind) => {
   });
 
   test("its TypeScript makes the same policy", () => {
-    const script = example("ts")
-      .replace(/^import \{(.*)\} from "@tulle\/policy";$/m, "const {$1} = policy;")
-      .replaceAll(/^export const policies = /gm, "result.policies = ")
-      .replaceAll(/^export /gm, "");
-    const result: { policies?: readonly menu.Policy[] } = {};
-    runInNewContext(script, { policy: menu, result });
-    const last = fromYaml.policies.at(-1);
-    const { origin, ...written } = last ?? {};
+    const { origin, ...written } = fromYaml.policies.at(-1) ?? {};
     expect(origin).toBeDefined();
-    const built = result.policies?.at(-1);
     // The builders say what is a default too.
-    expect(built).toMatchObject(JSON.parse(JSON.stringify(written)));
+    expect(run(example("ts")).at(-1)).toMatchObject(JSON.parse(JSON.stringify(written)));
   });
+});
+
+test("the example of the package's README runs as pasted", () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const [, script = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+  expect(run(script).map(({ kind, name }) => `${kind}/${name}`)).toEqual([
+    "Service/productpage",
+    "Service/reviews",
+    "Route/reviews",
+    "Access/reviews-allow",
+  ]);
 });

@@ -1,7 +1,10 @@
 import type { z } from "zod";
 import { nearest } from "../name-index.ts";
+import { isSupportedValue } from "../not-supported.ts";
+import type { PolicyKind } from "../policy.ts";
 import type { PolicyPath } from "../policy-path.ts";
 import { fieldsAt } from "./fields-of.ts";
+import { policySchemas } from "./kinds.ts";
 
 /** One finding of zod in the words of policies. */
 export interface ExplainedIssue {
@@ -12,22 +15,29 @@ export interface ExplainedIssue {
 
 /** Puts zod's findings in the words of policies: one per field, with what was perhaps meant. */
 export const explainIssues = (
-  schema: z.ZodType,
+  kind: PolicyKind,
   value: unknown,
   issues: readonly z.core.$ZodIssue[],
-): readonly ExplainedIssue[] => issues.flatMap((issue) => explain(schema, value, issue, []));
+): readonly ExplainedIssue[] => issues.flatMap((issue) => explain({ kind, value }, issue, []));
 
-const explain = (
-  schema: z.ZodType,
-  value: unknown,
-  issue: z.core.$ZodIssue,
-  before: PolicyPath,
-): readonly ExplainedIssue[] => {
+interface Written {
+  readonly kind: PolicyKind;
+  readonly value: unknown;
+}
+
+const explain = (written: Written, issue: z.core.$ZodIssue, before: PolicyPath): readonly ExplainedIssue[] => {
   const path = [...before, ...stepsOf(issue.path)];
-  const found = valueAt(value, path);
+  const found = valueAt(written.value, path);
+  const choose = (choices: readonly string[]): readonly ExplainedIssue[] => [
+    wrongChoice(
+      path,
+      choices.filter((choice) => isSupportedValue(written.kind, path, choice)),
+      found,
+    ),
+  ];
   switch (issue.code) {
     case "unrecognized_keys": {
-      const known = fieldsAt(schema, path);
+      const known = fieldsAt(policySchemas[written.kind], path);
       return issue.keys.map((key) => ({
         path: [...path, key],
         message: `unknown field "${key}"`,
@@ -37,14 +47,14 @@ const explain = (
     case "invalid_type":
       return [{ path, message: wrongType(issue, found) }];
     case "invalid_value":
-      return [wrongChoice(path, issue.values.map(String), found)];
+      return choose(issue.values.map(String));
     case "invalid_union": {
-      if (issue.discriminator !== undefined) return [wrongChoice(path, optionsOf(issue), found)];
+      if (issue.discriminator !== undefined) return choose(optionsOf(issue));
       // The alternative that looked inside the value is the one that was meant.
       const meant = issue.errors.find((errors) =>
         errors.some((error) => error.path.length > 0 || error.code === "unrecognized_keys"),
       );
-      if (meant !== undefined) return meant.flatMap((inner) => explain(schema, value, inner, path));
+      if (meant !== undefined) return meant.flatMap((inner) => explain(written, inner, path));
       const expected = issue.errors.flatMap((errors) => errors.map(expectationOf)).toReversed();
       return [{ path, message: `expected ${expected.join(" or ")}, got ${describe(found)}` }];
     }

@@ -47,14 +47,13 @@ const parsePolicy = (value: unknown, given: PolicyOrigin | undefined): ParsedPol
   const origin = given ?? originOf(written.origin);
   const { kind } = written;
   if (!isKind(kind)) return { problems: [{ ...wrongKind(written), ...at(origin) }] };
-  const schema = policySchemas[kind];
-  const parsed = schema.safeParse(value);
+  const parsed = policySchemas[kind].safeParse(value);
   if (parsed.success) {
     const policy: Policy = { ...parsed.data, ...at(origin) };
     const problems = checkPolicy(policy);
     return problems.length === 0 ? { policy, problems } : { problems };
   }
-  const found = [...explainIssues(schema, value, parsed.error.issues), ...notSupportedIn(kind, value)];
+  const found = [...explainIssues(kind, value, parsed.error.issues), ...notSupportedIn(kind, value)];
   const problems = found.map(({ path, ...rest }) => ({
     ...keyOf(kind, written),
     path: formatPath(path),
