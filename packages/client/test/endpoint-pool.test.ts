@@ -54,6 +54,23 @@ describe("an endpoint that leaves", () => {
   });
 });
 
+test("connections are retired at their greatest age, and calls go on over new ones", async () => {
+  const clock = new FakeClock();
+  const sockets = new Set<unknown>();
+  await using server = await TestServer.http((request, response) => {
+    sockets.add(request.socket);
+    response.end("ok");
+  });
+  await using caller = new TestCaller([server.endpoint()], { clock, policy: { maxAgeMs: 60_000, connections: 1 } });
+  await caller.text();
+  clock.advance(60_000 * 0.9 - 1);
+  await caller.text();
+  expect(sockets.size).toBe(1);
+  clock.advance(60_000 * 0.2 + 2);
+  await caller.text();
+  expect(sockets.size).toBe(2);
+});
+
 test("closing the set waits for calls under way, but not for ever", async () => {
   const clock = new FakeClock();
   const { server, waiting } = await serveOnDemand();

@@ -109,7 +109,7 @@ describe("an update", () => {
     const [a] = set.all();
     set.update(reviews(endpoint("b")), pool);
     expect(callable()).toEqual(["b"]);
-    expect(() => a?.pool.dispatch({ path: "/", method: "GET" }, { released: false })).toThrow(
+    expect(() => a?.pool.dispatch({ path: "/", method: "GET" }, { released: false }, 0)).toThrow(
       /CONNECT_FAILED.*has left/,
     );
   });

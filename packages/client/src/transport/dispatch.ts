@@ -114,6 +114,7 @@ class Exchange implements PooledHandler, Reply, Flow {
           servername: pool.servername,
         } as Dispatcher.DispatchOptions,
         this,
+        attempt.startedAtMs,
       );
     } catch (error) {
       // The pool took nothing, so there is nothing to release.

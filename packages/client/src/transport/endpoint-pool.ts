@@ -8,7 +8,7 @@ import { type PooledHandler, pooledClient } from "./pooled-client.ts";
 import type { Transport, TransportCounters } from "./transport.ts";
 import { undici } from "./undici.ts";
 
-/** How much the age at which sockets are retired differs from pool to pool, so that they do not all go at once. */
+/** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
 
 /** What makes a pool. */
@@ -25,7 +25,8 @@ export interface EndpointPoolOptions {
 /**
  * The connections to one endpoint: an undici `Pool` in HTTP/1.1, opened with the first call. The undici pool is exchanged for
  * a fresh one when the credentials change: exchanges under way finish on the old one's sockets, which then close, and none
- * that begins later can travel under an old certificate or to a peer that is no longer trusted.
+ * that begins later can travel under an old certificate or to a peer that is no longer trusted. It is exchanged in the same way
+ * when it reaches its greatest age: undici's own `clientTtl` reads the clock once per connection and call.
  */
 export class EndpointPool {
   readonly endpoint: Endpoint;
@@ -44,6 +45,7 @@ export class EndpointPool {
   #expected: ExpectedPeer;
   #pool: Pool | undefined;
   #credentials: Credentials | undefined;
+  #retireAtMs = 0;
   /** Undici pools that finish what they have. */
   readonly #retiring = new Map<Pool, Promise<void>>();
   #closed = false;
@@ -65,13 +67,16 @@ export class EndpointPool {
    * Hands a request to a connection, or lets it wait for one. Each one that is taken must be given back to {@link release}
    * when its exchange is over.
    *
+   * @param nowMs clock milliseconds.
    * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
    */
-  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler): void {
+  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, nowMs: number): void {
     if (this.active >= this.#maxActive) throw this.#overflow();
     if (this.#closed) throw this.#gone();
     const credentials = this.verified ? this.#transport.credentials.current : undefined;
-    if (this.#pool === undefined || credentials !== this.#credentials) this.#open(credentials);
+    if (this.#pool === undefined || credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
+      this.#open(credentials, nowMs);
+    }
     this.active++;
     // `#open` has just set it where it was missing.
     (this.#pool as Pool).dispatch(options, handler);
@@ -126,9 +131,10 @@ export class EndpointPool {
     timer.cancel();
   }
 
-  #open(credentials: Credentials | undefined): void {
+  #open(credentials: Credentials | undefined, nowMs: number): void {
     this.retireConnections();
     this.#credentials = credentials;
+    this.#retireAtMs = nowMs + this.#policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1));
     this.#pool = this.#transport.home.runInAsyncScope(() => this.#create());
   }
 
@@ -154,7 +160,6 @@ export class EndpointPool {
       // The deadline, the attempt's limit and the body's idle limit are the mesh's own, on its own clock.
       headersTimeout: 0,
       bodyTimeout: 0,
-      clientTtl: policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1)),
       // Typed for undici's own connectors; both arguments are called as it calls them.
       connect: connect as NonNullable<Pool.Options["connect"]>,
     });
