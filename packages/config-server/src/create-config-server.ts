@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import type { ApplyResult, TokenIssued } from "@tulle/protocol";
+import { workloadIdentity } from "@tulle/policy";
+import type { ApplyResult, EndpointList, TokenIssued } from "@tulle/protocol";
 import { type Clock, constant, systemClock } from "@tulle/time";
 import { adminToken, writeAdminFile } from "./admin/admin-file.ts";
 import { createAdminHandler } from "./admin/admin-handler.ts";
@@ -46,6 +47,7 @@ export interface ConfigServer {
   readonly ca: string;
   /** SHA-256 of the root's SubjectPublicKeyInfo, base64url; join tokens carry it. */
   readonly pin: string;
+  /** @throws RangeError when namespace or service account cannot stand in a SPIFFE ID. */
   createToken(request: Partial<JoinTokenRequest> & Pick<JoinTokenRequest, "serviceAccount">): Promise<TokenIssued>;
   /**
    * As `tulle apply`: all policies or none.
@@ -57,6 +59,9 @@ export interface ConfigServer {
   /** Tells the members to reconnect later (1012), and frees everything. May be called again. */
   close(): Promise<void>;
 }
+
+/** Who acted, where the process itself did and not somebody with the admin token. */
+const PROGRAM = "program";
 
 const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 
@@ -110,7 +115,8 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       random,
       options: { software, onError, ...pings(options) },
     });
-    const admission = createPolicyAdmission(policyStore, trustDomain);
+    const endpoints = (): EndpointList => registry.list();
+    const admission = createPolicyAdmission({ policyStore, trustDomain, audit, endpoints });
 
     const token = await adminToken(files);
     const routes = adminRoutes({
@@ -120,7 +126,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       members: push.members,
       tokens,
       audit,
-      endpoints: () => registry.list(),
+      endpoints,
       status: () => ({
         software,
         revision: policyStore.head.current.revision,
@@ -173,10 +179,14 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       adminToken: token,
       ca,
       pin: authority.pin,
-      createToken: ({ serviceAccount, namespace = "default", ttlMs = DEFAULT_TOKEN_TTL_MS, uses = "single" }) =>
-        tokens.create({ serviceAccount, namespace, ttlMs, uses }),
+      createToken: async ({ serviceAccount, namespace = "default", ttlMs = DEFAULT_TOKEN_TTL_MS, uses = "single" }) => {
+        const identity = workloadIdentity(trustDomain, namespace, serviceAccount);
+        const issued = await tokens.create({ serviceAccount, namespace, ttlMs, uses });
+        await audit.record({ event: "token-created", actor: PROGRAM, detail: { token: issued.id, identity, uses } });
+        return issued;
+      },
       apply: (policies, message = "") =>
-        admission.apply({ policies, dryRun: false, prune: false, message, author: "program" }),
+        admission.apply({ policies, dryRun: false, prune: false, message, author: PROGRAM }),
       close: () => {
         closing ??= unwind();
         return closing;

@@ -1,7 +1,7 @@
 import { splitServiceKey } from "@tulle/policy";
 import type { EndpointList, PolicyList } from "@tulle/protocol";
 import type { Command } from "commander";
-import { createMesh, type Explanation, type FixedEndpoint, isMeshError } from "tulle";
+import type { Explanation, FixedEndpoint } from "tulle";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
 import { usageFailure } from "../exit-code.ts";
 import type { Terminal } from "../terminal.ts";
@@ -51,6 +51,8 @@ const explainFixed = async (
   url: string,
   headers: Readonly<Record<string, string>>,
 ): Promise<Explanation> => {
+  // Loaded here alone: the other commands need no client.
+  const { createMesh, isMeshError } = await import("tulle");
   const [service = from, namespace = "default"] = from.split(".");
   const mesh = createMesh({ service, namespace, mode: "full", policies, endpoints: callable(endpoints) });
   try {

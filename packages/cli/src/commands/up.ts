@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type ConfigServerOptions, type RunningConfigServer, startConfigServer } from "@tulle/config-server";
+import type { ConfigServerOptions, RunningConfigServer } from "@tulle/config-server";
 import { isTrustDomain, PolicyError, tryParseDuration } from "@tulle/policy";
 import { type Command, InvalidArgumentError } from "commander";
 import { newCommand, printJson } from "../command-context.ts";
@@ -65,6 +65,8 @@ const start = async (terminal: Terminal, options: UpOptions): Promise<RunningCon
   };
   // What people should know is printed; the log is for what goes wrong, unless more of it is asked for.
   const environment = { TULLE_LOG_LEVEL: "warn", ...terminal.environment };
+  // Loaded here alone: the other commands must not wait for a CA and a store that they do not use.
+  const { startConfigServer } = await import("@tulle/config-server");
   try {
     return await startConfigServer({ environment, options: given });
   } catch (error) {

@@ -5,7 +5,7 @@ import type { ApplyRequest, MemberStatus, Revision } from "@tulle/protocol";
 import { FakeClock } from "@tulle/testing";
 import { request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AuditEvent } from "../audit/audit-log.ts";
+import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { memoryKeyStore } from "../authority/key-store.ts";
 import { openJoinTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
@@ -85,13 +85,14 @@ beforeEach(async () => {
     }),
     renew: (id) => [id ?? member.id],
   };
+  const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
   const routes = adminRoutes({
     trustDomain,
     policyStore,
-    admission: createPolicyAdmission(policyStore, trustDomain),
+    admission: createPolicyAdmission({ policyStore, trustDomain, audit, endpoints: () => ({ services: [] }) }),
     members,
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pin: "pin", clock }),
-    audit: { record: async (event) => void events.push(event), close: async () => undefined },
+    audit,
     endpoints: () => ({ services: [] }),
     status: () => ({
       software: "tulle/0.1.0",
@@ -162,6 +163,7 @@ describe("applying", () => {
         revision: revisionOf(first),
         changed: 2,
         first: "Service/default/reviews Route/default/reviews",
+        message: "",
       },
     });
   });

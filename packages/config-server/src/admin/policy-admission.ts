@@ -8,10 +8,12 @@ import {
   policyKey,
 } from "@tulle/policy";
 import { parsePolicies } from "@tulle/policy/schema";
-import type { ApplyResult } from "@tulle/protocol";
+import type { ApplyResult, EndpointList } from "@tulle/protocol";
+import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { unsendableResources } from "../snapshots/policy-snapshot.ts";
 import { changePolicies } from "../store/change-policies.ts";
 import type { PolicyChangeSet, PolicyRevision, PolicyStore } from "../store/policy-store.ts";
+import { applyWarnings } from "./apply-warnings.ts";
 import { proveRegexes } from "./policy-regex.ts";
 
 /** An apply as it came in, with its defaults filled in. */
@@ -34,8 +36,19 @@ export interface PolicyAdmission {
   restore(earlier: PolicyRevision, author: string): Promise<ApplyResult>;
 }
 
-/** Makes the one door to the policy store. */
-export const createPolicyAdmission = (policyStore: PolicyStore, trustDomain: string): PolicyAdmission => {
+/** What policies are let in by. */
+export interface PolicyAdmissionOptions {
+  readonly policyStore: PolicyStore;
+  readonly trustDomain: string;
+  readonly audit: AuditLog;
+  /** Warnings look at who is there. */
+  endpoints(): EndpointList;
+}
+
+/** Makes the one door to the policy store. Each change leaves a line in the audit log. */
+export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAdmission => {
+  const { policyStore, trustDomain, audit } = options;
+
   const review = (candidate: ReadonlyMap<PolicyKey, Policy>): void => {
     const policies = [...candidate.values()];
     const problems = [
@@ -47,26 +60,40 @@ export const createPolicyAdmission = (policyStore: PolicyStore, trustDomain: str
     if (problems.length > 0) throw new PolicyError(problems);
   };
 
+  const write = async (event: AuditEvent["event"], change: PolicyChangeSet): Promise<ApplyResult> => {
+    const result = await policyStore.apply(change, review);
+    const changed = result.changes.filter(({ change: kind }) => kind !== "unchanged");
+    const first = changed.slice(0, 10).map(({ key }) => key);
+    await audit.record({
+      event,
+      actor: change.author,
+      detail: { revision: result.revision, changed: changed.length, first: first.join(" "), message: change.message },
+    });
+    return result;
+  };
+
   return {
     apply: async ({ policies, dryRun, prune, message, author }) => {
       const puts = await readPolicies(policies);
       const present = policyStore.head.current;
       const deletes = prune ? leftOver(present, puts) : [];
-      const change: PolicyChangeSet = { puts, deletes, author, message };
-      if (!dryRun) return policyStore.apply(change, review);
       const next = changePolicies(present.policies, puts, deletes);
+      const warnings = applyWarnings(puts, [...next.policies.values()], options.endpoints());
+      if (!dryRun) return { ...(await write("policies-applied", { puts, deletes, author, message })), warnings };
       review(next.policies);
-      return { revision: present.revision, changes: next.changes, warnings: [] };
+      return { revision: present.revision, changes: next.changes, warnings };
     },
     remove: (keys, author) =>
-      policyStore.apply(
-        { puts: [], deletes: keys, author, message: `delete ${keys.join(" ")}`.slice(0, 1000) },
-        review,
-      ),
+      write("policies-deleted", {
+        puts: [],
+        deletes: keys,
+        author,
+        message: `delete ${keys.join(" ")}`.slice(0, 1000),
+      }),
     restore: (earlier, author) => {
       const deletes = [...policyStore.head.current.policies.keys()].filter((key) => !earlier.policies.has(key));
       const message = `roll back to ${earlier.revision}`;
-      return policyStore.apply({ puts: [...earlier.policies.values()], deletes, author, message }, review);
+      return write("policies-rolled-back", { puts: [...earlier.policies.values()], deletes, author, message });
     },
   };
 };

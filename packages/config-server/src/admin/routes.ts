@@ -63,18 +63,19 @@ export interface AdminRoute {
   handle(request: AdminRequest): Promise<unknown>;
 }
 
+/** Whoever holds the admin token, in the history and the audit log. */
+const ADMIN = "admin";
+
 /** The admin API, one entry per route. */
 export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
   const { policyStore, admission, members, tokens, audit } = context;
 
   const audited = async (event: AuditEvent["event"], detail: AuditEvent["detail"]): Promise<void> =>
-    audit.record({ event, actor: "admin", detail });
+    audit.record({ event, actor: ADMIN, detail });
 
   const apply = async ({ body }: AdminRequest): Promise<ApplyResult> => {
     const { policies, dryRun, prune, message } = read(applySchema, body);
-    const result = await admission.apply({ policies, dryRun, prune, message, author: "admin" });
-    if (!dryRun) await audited("policies-applied", changeDetail(result));
-    return result;
+    return admission.apply({ policies, dryRun, prune, message, author: ADMIN });
   };
 
   const remove = async ({ body }: AdminRequest): Promise<ApplyResult> => {
@@ -83,18 +84,14 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
     const present = policyStore.head.current.policies;
     const missing = wanted.filter((key) => !present.has(key));
     if (missing.length > 0) throw notFound("unknown-policy", `there is no ${missing.join(", no ")}`);
-    const result = await admission.remove(wanted, "admin");
-    await audited("policies-deleted", changeDetail(result));
-    return result;
+    return admission.remove(wanted, ADMIN);
   };
 
   const rollback = async ({ body }: AdminRequest): Promise<ApplyResult> => {
     const { revision } = read(rollbackSchema, body);
     const earlier = await policyStore.at(revision);
     if (earlier === undefined) throw unknownRevision(revision);
-    const result = await admission.restore(earlier, "admin");
-    await audited("policies-rolled-back", { to: earlier.revision, ...changeDetail(result) });
-    return result;
+    return admission.restore(earlier, ADMIN);
   };
 
   const acknowledgement = async ({ parts: [revision = ""], query }: AdminRequest): Promise<Acknowledgement> => {
@@ -193,15 +190,3 @@ const headRevision = (policyStore: PolicyStore): Revision => policyStore.head.cu
 
 const unknownRevision = (revision: string): AdminFailure =>
   notFound("unknown-revision", `there is no revision "${revision}": see \`tulle history\``);
-
-const changeDetail = ({ revision, changes }: ApplyResult): AuditEvent["detail"] => {
-  const changed = changes.filter(({ change }) => change !== "unchanged");
-  return {
-    revision,
-    changed: changed.length,
-    first: changed
-      .slice(0, 10)
-      .map(({ key }) => key)
-      .join(" "),
-  };
-};

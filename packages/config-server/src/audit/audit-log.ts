@@ -14,7 +14,7 @@ export interface AuditEvent {
     | "policies-deleted"
     | "policies-rolled-back"
     | "renewal-asked";
-  /** Who: a SPIFFE ID, `admin`, or an address where nothing better is known. */
+  /** Who: a SPIFFE ID, `admin`, `program`, or an address where nothing better is known. */
   readonly actor: string;
   /** What else is worth knowing: a token's id, a revision, a refusal's code and message. */
   readonly detail: Readonly<Record<string, string | number>>;
@@ -22,7 +22,7 @@ export interface AuditEvent {
 
 /** An append-only record of who was given what. */
 export interface AuditLog {
-  /** Settles when the line is written. @throws Error when it cannot be: what is audited must then not happen. */
+  /** Settles when the line is written. @throws Error when it cannot be; a certificate is then not given out. */
   record(event: AuditEvent): Promise<void>;
   close(): Promise<void>;
 }
