@@ -117,7 +117,7 @@ export const createClient = (options: ClientOptions): Client => {
   const fetchDispatcher = new LegacyDispatcher(dispatcher, hosts, legacyOutside);
   const installation = new Installation(dispatcher, fetchDispatcher);
   return {
-    fetch: createFetch({ ...kit, outsideFetch: outsideFetch(options.outside) }),
+    fetch: createFetch(kit, outsideFetch(options.outside)),
     request: createRequest(dispatcher),
     dispatcher,
     fetchDispatcher,

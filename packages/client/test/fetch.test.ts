@@ -36,7 +36,9 @@ describe("mesh.fetch", () => {
     await using client = meshOf(server);
     const address = `http://127.0.0.1:${server.endpoint.port}`;
     const builtIn = (await (await fetch(`${address}/a?b=c`, { method: "post", body: "text" })).json()) as Echoed;
-    const mesh = (await (await client.fetch("http://reviews/a?b=c", { method: "post", body: "text" })).json()) as Echoed;
+    const mesh = (await (
+      await client.fetch("http://reviews/a?b=c", { method: "post", body: "text" })
+    ).json()) as Echoed;
     const { host, connection, ...expected } = builtIn.headers;
     expect([host, connection]).toEqual([`127.0.0.1:${server.endpoint.port}`, "keep-alive"]);
     expect(mesh.headers).toMatchObject({ ...expected, host: "reviews", "x-envoy-attempt-count": "1" });
@@ -48,9 +50,14 @@ describe("mesh.fetch", () => {
     await using client = meshOf(server);
     const response = await client.fetch("http://reviews/a");
     expect(response).toBeInstanceOf(Response);
-    expect([response.ok, response.status, response.statusText, response.redirected, response.bodyUsed, response.url]).toEqual(
-      [true, 200, "OK", false, false, "http://reviews/a"],
-    );
+    expect([
+      response.ok,
+      response.status,
+      response.statusText,
+      response.redirected,
+      response.bodyUsed,
+      response.url,
+    ]).toEqual([true, 200, "OK", false, false, "http://reviews/a"]);
     expect(response.headers.get("content-type")).toBe("application/json");
     const copy = response.clone();
     expect(await response.text()).toBe(await copy.text());
@@ -81,7 +88,10 @@ describe("mesh.fetch", () => {
     expect((await post({ body: new Uint8Array([65, 66]) })).body).toBe("AB");
     expect((await post({ body: new Uint8Array([65, 66]).buffer })).body).toBe("AB");
     const params = await post({ body: new URLSearchParams({ a: "1 2" }) });
-    expect([params.body, params.headers["content-type"]]).toEqual(["a=1+2", "application/x-www-form-urlencoded;charset=UTF-8"]);
+    expect([params.body, params.headers["content-type"]]).toEqual([
+      "a=1+2",
+      "application/x-www-form-urlencoded;charset=UTF-8",
+    ]);
     const blob = await post({ body: new Blob(["blob"], { type: "text/x" }) });
     expect([blob.body, blob.headers["content-type"], blob.headers["content-length"]]).toEqual(["blob", "text/x", "4"]);
     const form = new FormData();
@@ -95,7 +105,9 @@ describe("mesh.fetch", () => {
       yield Buffer.from("er");
     }
     expect((await post({ body: pieces(), duplex: "half" })).body).toBe("iter");
-    await expect(client.fetch("http://reviews/", { method: "POST", body: pieces() as never })).rejects.toThrow(/duplex/);
+    await expect(client.fetch("http://reviews/", { method: "POST", body: pieces() as never })).rejects.toThrow(
+      /duplex/,
+    );
     await expect(client.fetch("http://reviews/", { body: "x" })).rejects.toThrow(/GET\/HEAD/);
   });
 
@@ -106,7 +118,9 @@ describe("mesh.fetch", () => {
     const seen = (await (await client.fetch(foreign)).json()) as Echoed;
     expect([seen.method, seen.url, seen.headers["x-a"], seen.body]).toEqual(["PUT", "/foreign", "1", "b"]);
     const headers = new UndiciHeaders([["x-b", "2"]]);
-    const more = (await (await client.fetch(new Request("http://reviews/own"), { headers: headers as never })).json()) as Echoed;
+    const more = (await (
+      await client.fetch(new Request("http://reviews/own"), { headers: headers as never })
+    ).json()) as Echoed;
     expect([more.url, more.headers["x-b"]]).toEqual(["/own", "2"]);
   });
 
@@ -114,7 +128,8 @@ describe("mesh.fetch", () => {
     await using server = await serve((request, response) => {
       const { pathname } = new URL(request.url ?? "", "http://x");
       if (pathname === "/loop") return void response.writeHead(302, { location: "/loop" }).end();
-      if (pathname.startsWith("/go")) return void response.writeHead(Number(pathname.slice(3)), { location: "/end" }).end("moved");
+      if (pathname.startsWith("/go"))
+        return void response.writeHead(Number(pathname.slice(3)), { location: "/end" }).end("moved");
       response.end(`${request.method} ${request.url} ${request.headers["content-type"] ?? "-"}`);
     });
     await using client = meshOf(server);
@@ -148,7 +163,9 @@ describe("mesh.fetch", () => {
     late.abort();
     await expect(text).rejects.toMatchObject({ name: "AbortError" });
     expect(removed).toHaveBeenCalledOnce();
-    await expect(client.fetch("http://reviews/", { signal: AbortSignal.abort() })).rejects.toMatchObject({ name: "AbortError" });
+    await expect(client.fetch("http://reviews/", { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      name: "AbortError",
+    });
   });
 
   test("a slow reader pauses the sender", async () => {
@@ -169,11 +186,14 @@ describe("mesh.fetch", () => {
     const reader = response.body?.getReader();
     await reader?.read();
     let before = -1;
-    await vi.waitFor(() => {
-      const settled = before === written;
-      before = written;
-      expect(settled).toBe(true);
-    }, { interval: 100, timeout: 5_000 });
+    await vi.waitFor(
+      () => {
+        const settled = before === written;
+        before = written;
+        expect(settled).toBe(true);
+      },
+      { interval: 100, timeout: 5_000 },
+    );
     expect(written).toBeLessThan(32 * 1_024 * 1_024);
     let bytes = 0;
     for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) bytes += part.value.length;
@@ -185,7 +205,11 @@ describe("mesh.fetch", () => {
     const error = await client.fetch("http://reviews/").catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(TypeError);
     expect(isMeshError(error, "NO_HEALTHY_ENDPOINT")).toBe(true);
-    expect(explain(error)).toMatchObject({ service: "default/reviews", failure: "NO_HEALTHY_ENDPOINT", rule: "default" });
+    expect(explain(error)).toMatchObject({
+      service: "default/reviews",
+      failure: "NO_HEALTHY_ENDPOINT",
+      rule: "default",
+    });
     const response = await client.fetch("http://reviews/", { mesh: { localReplies: "response" } });
     expect([response.status, response.headers.get("tulle-error")]).toEqual([503, "NO_HEALTHY_ENDPOINT"]);
     expect(await response.text()).toContain("NO_HEALTHY_ENDPOINT");

@@ -19,43 +19,47 @@ import { splitUrl } from "./split-url.ts";
  */
 export type MeshFetch = (input: string | URL | RequestLike, init?: MeshRequestInit) => Promise<Response>;
 
-/** What fetch needs beside what all faces need. */
-export interface FetchKit extends FaceKit {
-  /** The built-in fetch, for hosts outside the mesh. */
-  readonly outsideFetch: (input: string | URL | RequestLike, init?: MeshRequestInit) => Promise<Response>;
-}
-
-/** Makes {@link MeshFetch}. */
-export const createFetch =
-  (kit: FetchKit): MeshFetch =>
-  (input, init) => {
+/**
+ * Makes {@link MeshFetch}.
+ *
+ * @param outside the built-in fetch, for hosts outside the mesh.
+ */
+export const createFetch = (face: FaceKit, outside: MeshFetch): MeshFetch => {
+  const kit: FetchKit = { face, outside };
+  return (input, init) => {
     try {
       linkToResponse();
       // Whoever names a dispatcher wants that one.
-      if (init !== undefined && "dispatcher" in init && init.dispatcher !== undefined)
-        return kit.outsideFetch(input, init);
-      const to = kit.hosts.resolve(originOf(input));
+      if (init !== undefined && "dispatcher" in init && init.dispatcher !== undefined) return outside(input, init);
+      const to = face.hosts.resolve(originOf(input));
       if (to.kind === "outside") {
-        kit.counters.outside++;
-        return kit.outsideFetch(input, init);
+        face.counters.outside++;
+        return outside(input, init);
       }
       return begin(kit, to, readRequest(input, init), 0);
     } catch (error) {
       return Promise.reject(error);
     }
   };
+};
+
+/** What the steps of a fetch hand on. */
+interface FetchKit {
+  readonly face: FaceKit;
+  readonly outside: MeshFetch;
+}
 
 const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: number): Promise<Response> => {
-  const asReply = wantsReply(request.options ?? {}, kit.localReplies);
+  const asReply = wantsReply(request.options ?? {}, kit.face.localReplies);
   const url = request.origin + request.path;
-  if (kit.closed) return refuse(closedFailure(url), asReply);
+  if (kit.face.closed) return refuse(closedFailure(url), asReply);
   if (to.kind !== "mesh") {
-    kit.counters.refused++;
+    kit.face.counters.refused++;
     return refuse(refusalOf(url, to as Extract<Resolution, { kind: "refused" }>), asReply);
   }
   const { signal } = request;
   if (signal?.aborted === true) return Promise.reject(signal.reason);
-  const call = makeCall(kit, to, {
+  const call = makeCall(kit.face, to, {
     method: request.method,
     path: request.path,
     headers: flattenHeaders(request.headers),
@@ -63,7 +67,7 @@ const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: 
     options: request.options,
   });
   const release = signal === undefined ? undefined : followSignal(signal, call);
-  return kit.send(call).then(
+  return kit.face.send(call).then(
     (reply) => {
       if (release !== undefined) reply.onDone(release);
       if (isRedirect(reply.status) && request.redirect !== "manual")
@@ -106,16 +110,16 @@ const redirect = async (
     headers: headersAfter(next, request.headers),
     body: next.dropsBody ? null : request.body,
   };
-  const to = kit.hosts.resolve(url.origin);
+  const to = kit.face.hosts.resolve(url.origin);
   return to.kind === "outside" ? leave(kit, url, further) : begin(kit, to, further, redirects + 1);
 };
 
 /** Follows a redirect out of the mesh. */
 const leave = (kit: FetchKit, url: URL, { method, headers, body, signal }: FetchRequest): Promise<Response> => {
-  kit.counters.outside++;
+  kit.face.counters.outside++;
   const pairs: [string, string][] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? "", headers[at + 1] ?? ""]);
-  return kit.outsideFetch(url, {
+  return kit.outside(url, {
     method,
     headers: pairs,
     // Only strings and bytes come here: streams follow no redirect.

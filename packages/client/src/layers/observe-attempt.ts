@@ -1,8 +1,8 @@
-import { context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { Attempt, AttemptLayer } from "../send.ts";
+import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Attempt, AttemptLayer, Call } from "../send.ts";
 import { addressedTo, endedWith, sentTo, triedOn } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
-import { injectTrace, suppressed } from "../telemetry/trace-context.ts";
+import { injectTrace, suppressed, withoutThose } from "../telemetry/trace-context.ts";
 
 /** Envoy's header: which attempt this is, from 1. */
 export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
@@ -15,10 +15,9 @@ export const observeAttempt =
   (telemetry: ClientTelemetry): AttemptLayer =>
   (next) =>
   (call, attempt) => {
-    attempt.headers.push(ATTEMPT_COUNT_HEADER, String(attempt.number));
     const { tracer } = telemetry;
     if (tracer === undefined) {
-      injectTrace(call.context, attempt.headers);
+      bringTrace(call.context, call, attempt);
       return next(call, attempt);
     }
     const parent = call.context ?? context.active();
@@ -29,7 +28,7 @@ export const observeAttempt =
     );
     if (attempt.number > 1) span.setAttribute("http.request.resend_count", attempt.number - 1);
     const within = trace.setSpan(parent, span);
-    injectTrace(within, attempt.headers);
+    bringTrace(within, call, attempt);
     return context.with(suppressed(within), next, undefined, call, attempt).then(
       (reply) => {
         reply.onDone((error) => endSpan(span, attempt, reply.status, error));
@@ -41,6 +40,13 @@ export const observeAttempt =
       },
     );
   };
+
+/** Writes the attempt's headers: the trace first, whose names the call's own headers must not bring again. */
+const bringTrace = (from: Context | undefined, call: Call, attempt: Attempt): void => {
+  injectTrace(from, attempt.headers);
+  call.headers = withoutThose(call.headers, attempt.headers);
+  attempt.headers.push(ATTEMPT_COUNT_HEADER, attempt.number === 1 ? "1" : String(attempt.number));
+};
 
 const endSpan = (span: Span, attempt: Attempt, status: number | undefined, error: unknown): void => {
   const outcome = endedWith(status, error);

@@ -4,7 +4,7 @@ import type { Clock } from "@tulle/time";
 import type { Call, Layer } from "../send.ts";
 import { addressedTo, endedWith, sentTo } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
-import { parentContext } from "../telemetry/trace-context.ts";
+import { parentContext, traceOfHeaders } from "../telemetry/trace-context.ts";
 
 /** Who makes the calls, for metrics that a table of edges is built from. */
 export interface CallSource {
@@ -20,10 +20,11 @@ export const observeCall =
   (telemetry: ClientTelemetry, source: CallSource, clock: Clock): Layer =>
   (next) =>
   (call) => {
-    const parent = parentContext(call.inherited?.context);
-    call.context = parent;
+    const found = parentContext(call.inherited?.context);
+    call.context = found;
     const { tracer, durations } = telemetry;
     if (tracer === undefined && durations === undefined) return next(call);
+    const parent = traceOfHeaders(found, call.headers);
 
     const span = tracer?.startSpan(
       `${call.method} ${splitServiceKey(call.service).name}`,

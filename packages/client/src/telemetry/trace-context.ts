@@ -5,9 +5,11 @@ import {
   isSpanContextValid,
   propagation,
   ROOT_CONTEXT,
+  type TextMapGetter,
   type TextMapSetter,
   trace,
 } from "@opentelemetry/api";
+import { headerOf } from "../call.ts";
 
 /**
  * Writes the trace of a context into a flat list of headers. With a registered propagator it is that one's work; without an
@@ -35,8 +37,21 @@ export const injectTrace = (from: Context | undefined, headers: string[]): void 
   headers.push("baggage", written.join(","));
 };
 
-/** Headers that carry a trace; when the mesh writes them itself, those of the caller would be second values. */
-export const traceHeaders: ReadonlySet<string> = new Set(["traceparent", "tracestate", "baggage"]);
+/**
+ * The list without the headers that another list brings anew: a caller that hands trace headers on by itself would otherwise
+ * give each of them a second value, which makes the trace invalid.
+ */
+export const withoutThose = (headers: string[], anew: readonly string[]): string[] => {
+  if (anew.length === 0) return headers;
+  const names = new Set<string>();
+  for (let at = 0; at < anew.length; at += 2) names.add((anew[at] ?? "").toLowerCase());
+  const kept = (at: number): boolean => !names.has((headers[at - (at % 2)] ?? "").toLowerCase());
+  return headers.every((_, at) => kept(at)) ? headers : headers.filter((_, at) => kept(at));
+};
+
+/** A trace that the caller handed on in the call's headers, where no context carries one. */
+export const traceOfHeaders = (from: Context, headers: readonly string[]): Context =>
+  trace.getSpanContext(from) === undefined ? propagation.extract(from, headers, flatGetter) : from;
 
 /**
  * The context that a call belongs to: the active one if it carries a trace, else that of the visit in which the call is
@@ -53,6 +68,11 @@ const SUPPRESS_TRACING = createContextKey("OpenTelemetry SDK Context Key SUPPRES
 
 /** A context in which an instrumented undici makes no span and adds no second `traceparent`. */
 export const suppressed = (from: Context): Context => from.setValue(SUPPRESS_TRACING, true);
+
+const flatGetter: TextMapGetter<readonly string[]> = {
+  keys: (headers) => headers.filter((_, at) => at % 2 === 0),
+  get: (headers, name) => headerOf(headers, name.toLowerCase()),
+};
 
 const flatSetter: TextMapSetter<string[]> = {
   set: (headers, name, value) => {
