@@ -253,19 +253,22 @@ test("a service that names other accounts is called over new connections, which 
 });
 
 test("a verified peer's refusal proves that no handler saw the request, and its drain hint takes it out of the set", async () => {
+  await using other = await serveReviews();
   await using server = await serveReviews((_request, response) => {
     response.writeHead(503, { "tulle-refused": "unprocessed", "tulle-drain": "1" });
     response.end();
   });
   const { caller } = await callerOf(server);
   await using _ = caller;
+  const endpoints = [server, other].map((each) => each.endpoint({ transport: "mtls" }));
+  caller.endpoints.update(reviewsAt(endpoints), poolPolicy);
   const { attempt, reply } = caller.begin();
   const got = await reply;
   got.discard();
   expect(attempt).toMatchObject({ progress: "refused", status: 503 });
   expect(Object.keys(got.headers)).not.toContain("tulle-drain");
-  expect(caller.endpoints.subset(undefined)).toHaveLength(0);
-  expect(caller.endpoints.all()).toHaveLength(1);
+  expect(caller.endpoints.subset(undefined).map(({ endpoint }) => endpoint)).toEqual([endpoints[1]]);
+  expect(caller.endpoints.all()).toHaveLength(2);
 });
 
 describe("one-sided TLS", () => {

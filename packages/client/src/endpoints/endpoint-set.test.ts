@@ -129,33 +129,39 @@ describe("an endpoint's own word that it drains", () => {
     expect(callable()).toEqual(["b", "c"]);
   });
 
+  test("leaves it in where it is the only one", () => {
+    set.update(reviews(endpoint("a"), endpoint("b", { labels: { version: "v2" } })), pool);
+    set.markDraining("a");
+    expect(callable({ version: "v1" })).toEqual(["a"]);
+  });
+
   test.each([
-    ["moves", [endpoint("a", { port: 9_090 })]],
+    ["moves", [endpoint("a", { port: 9_090 }), endpoint("b")]],
     ["goes and comes back", undefined],
   ])("counts no more when the endpoint %s", (_name, next) => {
-    set.update(reviews(endpoint("a")), pool);
+    set.update(reviews(endpoint("a"), endpoint("b")), pool);
     set.markDraining("a");
-    if (next === undefined) set.update(reviews(), pool);
-    set.update(reviews(...(next ?? [endpoint("a")])), pool);
-    expect(callable()).toEqual(["a"]);
+    if (next === undefined) set.update(reviews(endpoint("b")), pool);
+    set.update(reviews(...(next ?? [endpoint("a"), endpoint("b")])), pool);
+    expect(callable()).toEqual(["a", "b"]);
     expect(clock.pendingTimers).toBe(0);
   });
 
   test("counts no more when the registry saw it drain and become healthy", () => {
-    set.update(reviews(endpoint("a")), pool);
+    set.update(reviews(endpoint("a"), endpoint("b")), pool);
     set.markDraining("a");
-    set.update(reviews(endpoint("a", { health: "draining" })), pool);
-    set.update(reviews(endpoint("a")), pool);
-    expect(callable()).toEqual(["a"]);
+    set.update(reviews(endpoint("a", { health: "draining" }), endpoint("b")), pool);
+    set.update(reviews(endpoint("a"), endpoint("b")), pool);
+    expect(callable()).toEqual(["a", "b"]);
   });
 
   test("is forgotten in time when the registry never confirms it", () => {
-    set.update(reviews(endpoint("a")), pool);
+    set.update(reviews(endpoint("a"), endpoint("b")), pool);
     set.markDraining("a");
     clock.advance(DRAIN_HINT_MS - 1);
-    expect(callable()).toEqual([]);
+    expect(callable()).toEqual(["b"]);
     clock.advance(1);
-    expect(callable()).toEqual(["a"]);
+    expect(callable()).toEqual(["a", "b"]);
   });
 
   test("means nothing for an endpoint that is not in the set", () => {

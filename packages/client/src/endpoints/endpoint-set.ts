@@ -24,14 +24,16 @@ export interface EndpointSet {
   update(service: ServiceSnapshot, pool: EffectiveConnectionPool): void;
   /**
    * The endpoints that carry all these labels and may be called: healthy and stale ones; draining and unhealthy ones are
-   * left out. The same array until something changes.
+   * left out. Those that only say themselves that they drain are left out while another one is left. The same array until
+   * something changes.
    */
   subset(labels: Readonly<Record<string, string>> | undefined): readonly Candidate[];
   /** Every endpoint of the registry's list, for explanations. */
   all(): readonly Candidate[];
   /**
-   * An endpoint said in its reply that it drains, before the registry could say so. It gets no more calls, and its idle
-   * connections are closed, until the registry brings it back from another state, or {@link DRAIN_HINT_MS} have passed.
+   * An endpoint said in its reply that it drains, before the registry could say so. Its idle connections are closed, and it
+   * gets no calls that another endpoint can take, until the registry brings it back from another state, or
+   * {@link DRAIN_HINT_MS} have passed. Where it is the only one it is called: it serves or refuses better than nobody.
    */
   markDraining(endpointId: string): void;
   /** Lets what is under way finish within {@link CLOSE_GRACE_MS}, then closes every connection. */
@@ -91,12 +93,11 @@ class Endpoints implements EndpointSet {
   subset(labels: Readonly<Record<string, string>> | undefined): readonly Candidate[] {
     const known = this.#subsets.get(labels);
     if (known !== undefined) return known;
-    const found: Candidate[] = [];
-    for (const { candidate, drainHint } of this.#members.values()) {
-      if (drainHint === undefined && isCallable(candidate.endpoint) && carries(candidate.endpoint, labels)) {
-        found.push(candidate);
-      }
-    }
+    const callable = [...this.#members.values()].filter(
+      ({ candidate: { endpoint } }) => isCallable(endpoint) && carries(endpoint, labels),
+    );
+    const unhinted = callable.filter(({ drainHint }) => drainHint === undefined);
+    const found = (unhinted.length > 0 ? unhinted : callable).map(({ candidate }) => candidate);
     // Policies name few subsets; labels that are made anew for each question must not fill the memory.
     if (this.#subsets.size >= MAX_CACHED_SUBSETS) this.#subsets.clear();
     this.#subsets.set(labels, found);

@@ -6,18 +6,13 @@ import { failCall } from "../failure.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import type { Attempt, Call } from "../send.ts";
 import { DRAIN_HEADER, REFUSED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
+import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
 import type { PooledHandler } from "./pooled-client.ts";
 import { type FailedAt, isCertificateRefused, transportFailure } from "./transport-failure.ts";
 
 /** Body that may arrive before anybody takes it, bytes; the connection is paused beyond. */
 export const EARLY_BODY_BYTES = 65_536;
-
-/** A discarded body is read to its end up to this, bytes, since aborting it would cost the connection. */
-export const DISCARD_BYTES = 65_536;
-
-/** How long the rest of a discarded body may be silent. */
-export const DISCARD_IDLE_MS = 1_000;
 
 /**
  * The last step of an attempt and the only one that touches the network: sends it over the endpoint's pool and settles at
@@ -348,26 +343,6 @@ class Exchange implements PooledHandler, Reply, Flow {
     };
     this.#idleTimer = clock.after(limitMs, check);
   }
-}
-
-/** Where a discarded body goes, up to a bound. */
-class Waste implements ReplySink {
-  #left = DISCARD_BYTES;
-  readonly #full: () => void;
-
-  constructor(full: () => void) {
-    this.#full = full;
-  }
-
-  data(chunk: Buffer): boolean {
-    this.#left -= chunk.length;
-    if (this.#left < 0) this.#full();
-    return true;
-  }
-
-  end(): void {}
-
-  error(): void {}
 }
 
 /** The call's headers, then the attempt's own. */
