@@ -66,9 +66,7 @@ const run = async (options: LauncherOptions): Promise<number> => {
       ...(receiver.refused.last === undefined ? [] : [`telemetry that could not be read: ${receiver.refused.last}`]),
       ...(ledger.dropped === 0 ? [] : [`telemetry beyond the bounds: ${ledger.dropped}`]),
     ];
-    screen.draw(
-      renderTable({ total, recent: ledger.recent(Date.now(), WINDOW_MS), windowMs: WINDOW_MS, notes, color }),
-    );
+    screen.draw(renderTable({ total, recent: ledger.recent(Date.now(), WINDOW_MS), notes, color }));
   };
   const readRevision = async (): Promise<void> => {
     try {
@@ -86,6 +84,7 @@ const run = async (options: LauncherOptions): Promise<number> => {
     await readRevision();
     say(`page: ${bookinfo.pageUrl}`);
     say(`admin: npx tulle status --admin ${bookinfo.adminFile}`);
+    ledger.beginWindow(Date.now());
     load = startLoad({ pageUrl: bookinfo.pageUrl, rate: options.rate });
 
     const refresh = setInterval(

@@ -21,7 +21,7 @@ export const onLoopback: MeshListenOptions = {
   port: 0,
   servicePort: 80,
   health: { host: "127.0.0.1", port: 0 },
-  drainTimeout: "5s",
+  drainTimeout: "2s",
 };
 
 /**

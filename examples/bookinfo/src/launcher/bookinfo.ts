@@ -67,7 +67,12 @@ export class Bookinfo {
       {
         name: "config-server",
         script: script("config-server.ts"),
-        env: { TULLE_STATE_DIR: inRun("config-server") },
+        env: {
+          TULLE_STATE_DIR: inRun("config-server"),
+          // Shorter than the defaults, for an audience that waits for it.
+          TULLE_START_GRACE: "10s",
+          TULLE_DISCONNECT_GRACE: "3s",
+        },
         logFile: inRun("config-server.log"),
       },
       options.onUnexpectedEnd,
@@ -203,10 +208,10 @@ export class Bookinfo {
     throw new Error(`no ${what} within ${SETTLE_LIMIT_MS / 1_000} s`, { cause: last });
   }
 
-  /** Ends every process: the members drain and leave, then the config-server ends. */
+  /** Ends every process, callers before whom they call, the config-server last. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all([...this.#members.values()].map((member) => member.stop()));
+    for (const wave of WAVES.toReversed()) await Promise.all(wave.map(({ name }) => this.#member(name).stop()));
     await this.#configServer.stop();
     this.#admin?.close();
   }
@@ -221,7 +226,7 @@ export class Bookinfo {
     await writeFile(join(this.#options.runDirectory, "tokens", name), token, { mode: 0o600 });
     const { publicPorts } = await this.#startMember(name);
     const [publicPort] = publicPorts;
-    if (publicPort !== undefined) this.#pageUrl = `http://localhost:${publicPort}/productpage`;
+    if (publicPort !== undefined) this.#pageUrl = `http://127.0.0.1:${publicPort}/productpage`;
   }
 
   async #startMember(name: string): Promise<ListeningMessage> {

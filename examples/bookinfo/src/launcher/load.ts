@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 /** Steady traffic of strangers at the public page, whatever the page's speed. */
 export interface Load {
   /** Pages asked for and answered, and how many of them failed. */
@@ -78,7 +76,8 @@ export const startLoad = ({ pageUrl, rate }: LoadOptions): Load => {
     },
     stop: async () => {
       clearInterval(timer);
-      await Promise.race([Promise.allSettled([...underWay]), sleep(PATIENCE_MS)]);
+      // Each visit ends by itself when its patience does.
+      await Promise.allSettled([...underWay]);
     },
   };
 };

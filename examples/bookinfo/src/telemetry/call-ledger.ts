@@ -12,7 +12,7 @@ export class CallLedger {
   readonly #instances = new Map<string, readonly HistogramSeries[]>();
   readonly #collectedAtMs = new Map<string, number>();
   /** Edges as they were, oldest first. */
-  readonly #past: { readonly atMs: number; readonly edges: readonly Edge[] }[] = [];
+  #past: EdgesAt[] = [];
   #dropped = 0;
 
   /** Takes a process's latest figures in place of its earlier ones. */
@@ -41,11 +41,28 @@ export class CallLedger {
     return edgesOf([...this.#instances.values()].flat());
   }
 
-  /** The calls of about the last `windowMs`, by the moments at which this was asked before. */
-  recent(nowMs: number, windowMs: number): readonly Edge[] {
+  /** What was measured so far is not recent any more. */
+  beginWindow(nowMs: number): void {
+    this.#past = [{ atMs: nowMs, edges: this.total() }];
+  }
+
+  /** The calls of about the last `windowMs`: since the last moment before, of those at which this was asked; at most since the window began. */
+  recent(nowMs: number, windowMs: number): RecentEdges {
     const edges = this.total();
     this.#past.push({ atMs: nowMs, edges });
     while ((this.#past[1]?.atMs ?? Number.POSITIVE_INFINITY) <= nowMs - windowMs) this.#past.shift();
-    return edgesSince(edges, this.#past[0]?.edges ?? []);
+    const first = this.#past[0] ?? { atMs: nowMs, edges };
+    return { edges: edgesSince(edges, first.edges), windowMs: nowMs - first.atMs };
   }
+}
+
+interface EdgesAt {
+  readonly atMs: number;
+  readonly edges: readonly Edge[];
+}
+
+/** The calls of a window, and how long it really was. */
+export interface RecentEdges {
+  readonly edges: readonly Edge[];
+  readonly windowMs: number;
 }

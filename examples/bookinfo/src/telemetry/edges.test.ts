@@ -81,14 +81,16 @@ describe("the ledger", () => {
 
   test("tells what is new within the window", () => {
     const ledger = new CallLedger();
+    ledger.beginWindow(0);
     const at = (nowMs: number, requests: number) => {
       ledger.enter({ instance: "productpage.1", series: [calls(requests)] });
-      return ledger.recent(nowMs, 2_000)[0]?.requests;
+      const { edges, windowMs } = ledger.recent(nowMs, 2_000);
+      return [edges[0]?.requests, windowMs];
     };
-    expect(at(0, 10)).toBe(0);
-    expect(at(1_000, 30)).toBe(20);
-    expect(at(2_000, 60)).toBe(50);
-    expect(at(3_000, 100)).toBe(70);
+    expect(at(500, 10)).toEqual([10, 500]);
+    expect(at(1_000, 30)).toEqual([30, 1_000]);
+    expect(at(2_000, 60)).toEqual([60, 2_000]);
+    expect(at(3_000, 100)).toEqual([70, 2_000]);
   });
 
   test("is bounded, and counts what it leaves out", () => {

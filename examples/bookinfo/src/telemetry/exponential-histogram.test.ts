@@ -51,6 +51,16 @@ describe("merging", () => {
     expect(mergeHistograms(fine, coarse)).toEqual(histogramOf([0.001, 0.0011, 0.01, 0.1, 0.5], 1));
   });
 
+  test("never needs more than 160 buckets, however fine and far apart", () => {
+    const lone = (value: number): ExponentialHistogram => histogramOf([value], 20);
+    const merged = mergeHistograms(lone(0.000_1), lone(9));
+    expect(merged.counts.length).toBeLessThanOrEqual(160);
+    expect(countOf(merged)).toBe(2);
+    expect(quantile(merged, 0.25)).toBeCloseTo(0.000_1, 4);
+    expect(quantile(merged, 1)).toBeGreaterThan(8.5);
+    expect(quantile(merged, 1)).toBeLessThan(9.9);
+  });
+
   test("with nothing changes nothing", () => {
     const histogram = histogramOf(milliseconds, 4);
     expect(mergeHistograms(histogram, emptyHistogram)).toEqual(histogram);

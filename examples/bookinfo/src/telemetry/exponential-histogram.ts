@@ -10,6 +10,12 @@ export interface ExponentialHistogram {
   readonly counts: readonly number[];
 }
 
+/**
+ * At most so many buckets, as in OpenTelemetry's SDKs. Few measurements have a fine scale, at which two of them can lie
+ * millions of buckets apart.
+ */
+const MAX_BUCKETS = 160;
+
 /** What has measured nothing yet; it adds nothing to whatever it is merged with. */
 export const emptyHistogram: ExponentialHistogram = Object.freeze({ scale: 20, zeroCount: 0, offset: 0, counts: [] });
 
@@ -17,7 +23,7 @@ export const emptyHistogram: ExponentialHistogram = Object.freeze({ scale: 20, z
 export const countOf = (histogram: ExponentialHistogram): number =>
   histogram.counts.reduce((sum, count) => sum + count, histogram.zeroCount);
 
-/** Both together, at the coarser of the two scales. */
+/** Both together, at the coarser of the two scales, or one at which they fit into 160 buckets. */
 export const mergeHistograms = (a: ExponentialHistogram, b: ExponentialHistogram): ExponentialHistogram =>
   combine(a, b, (left, right) => left + right);
 
@@ -56,15 +62,26 @@ const combine = (
 ): ExponentialHistogram => {
   // An empty side has no range, and must not coarsen the other one.
   if (b.counts.length === 0) return { ...a, zeroCount: operation(a.zeroCount, b.zeroCount) };
-  const scale = a.counts.length === 0 ? b.scale : Math.min(a.scale, b.scale);
+  if (a.counts.length === 0) return combine({ ...b, zeroCount: a.zeroCount, counts: [0] }, b, operation);
+  let scale = Math.min(a.scale, b.scale);
+  while (spanAt(a, b, scale) > MAX_BUCKETS) scale -= 1;
   const left = atScale(a, scale);
   const right = atScale(b, scale);
-  const offset = left.counts.length === 0 ? right.offset : Math.min(left.offset, right.offset);
+  const offset = Math.min(left.offset, right.offset);
   const end = Math.max(left.offset + left.counts.length, right.offset + right.counts.length);
   const counts = Array.from({ length: end - offset }, (_, index) =>
     operation(countAt(left, offset + index), countAt(right, offset + index)),
   );
   return { scale, zeroCount: operation(a.zeroCount, b.zeroCount), offset, counts };
+};
+
+/** Buckets that both need together at a scale not above either one's own. */
+const spanAt = (a: ExponentialHistogram, b: ExponentialHistogram, scale: number): number => {
+  const first = Math.min(...[a, b].map((each) => Math.floor(each.offset / 2 ** (each.scale - scale))));
+  const last = Math.max(
+    ...[a, b].map((each) => Math.floor((each.offset + each.counts.length - 1) / 2 ** (each.scale - scale))),
+  );
+  return last - first + 1;
 };
 
 const countAt = (histogram: ExponentialHistogram, index: number): number =>

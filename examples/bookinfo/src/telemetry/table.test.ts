@@ -17,7 +17,12 @@ const edge = (more: Partial<Edge> = {}): Edge => ({
 describe("the table", () => {
   test("shows totals, and the rest of the last seconds", () => {
     const recent = edge({ requests: 500, versions: { v1: 250, v2: 250 } });
-    const table = renderTable({ total: [edge()], recent: [recent], windowMs: 10_000, notes: ["load"], color: false });
+    const table = renderTable({
+      total: [edge()],
+      recent: { edges: [recent], windowMs: 10_000 },
+      notes: ["load"],
+      color: false,
+    });
     expect(table.split("\n")).toEqual([
       "edge                   requests  failed  req/s  success      p50      p99  mTLS  versions",
       "productpage → reviews      1000       0   50.0    100 %  4.46 ms  4.47 ms   yes  v1 50.0 %  v2 50.0 %",
@@ -27,14 +32,14 @@ describe("the table", () => {
 
   test("marks an edge that failed or was not mTLS", () => {
     const bad = edge({ failures: 5, unencrypted: 1 });
-    const table = renderTable({ total: [bad], recent: [bad], windowMs: 1_000, notes: [], color: true });
+    const table = renderTable({ total: [bad], recent: { edges: [bad], windowMs: 1_000 }, notes: [], color: true });
     expect(table).toContain("99.50 %");
     expect(table).toContain("NO");
     expect(table).toContain("\x1b[31m");
   });
 
   test("has a row for an edge that is silent", () => {
-    const table = renderTable({ total: [edge()], recent: [], windowMs: 1_000, notes: [], color: false });
+    const table = renderTable({ total: [edge()], recent: { edges: [], windowMs: 1_000 }, notes: [], color: false });
     expect(table).toMatch(/1000 +0 +0 +- +- +- +yes +-$/);
   });
 });

@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import type { RecentEdges } from "./call-ledger.ts";
 import type { Edge } from "./edges.ts";
 import { milliseconds } from "./run-report.ts";
 
@@ -6,9 +7,8 @@ import { milliseconds } from "./run-report.ts";
 export interface TableFigures {
   /** Since the start. */
   readonly total: readonly Edge[];
-  /** In the last `windowMs`. */
-  readonly recent: readonly Edge[];
-  readonly windowMs: number;
+  /** In the last seconds. */
+  readonly recent: RecentEdges;
   /** Lines below the table, such as the load's own counter. */
   readonly notes: readonly string[];
   readonly color: boolean;
@@ -18,8 +18,8 @@ const COLUMNS = ["edge", "requests", "failed", "req/s", "success", "p50", "p99",
 
 /** The table as text. Requests and failures count from the start, all other columns are of the last seconds. */
 export const renderTable = (figures: TableFigures): string => {
-  const recent = new Map(figures.recent.map((edge) => [nameOf(edge), edge]));
-  const rows = figures.total.map((edge) => cellsOf(edge, recent.get(nameOf(edge)), figures.windowMs));
+  const recent = new Map(figures.recent.edges.map((edge) => [nameOf(edge), edge]));
+  const rows = figures.total.map((edge) => cellsOf(edge, recent.get(nameOf(edge)), figures.recent.windowMs));
   const widths = COLUMNS.map((column, index) => Math.max(column.length, ...rows.map((row) => row[index]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells
