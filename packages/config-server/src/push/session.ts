@@ -1,5 +1,4 @@
 import type { ServiceKey } from "@tulle/policy";
-import { serviceKey } from "@tulle/policy";
 import {
   type CertificateIssued,
   type CertificateRequest,
@@ -27,18 +26,18 @@ import type { Clock, Timer } from "@tulle/time";
 import type { RawData, WebSocket } from "ws";
 import { type Enrollment, EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
 import { RegistrationRefused } from "../registry/registration.ts";
-import type { Registry, Tenancy } from "../registry/registry.ts";
+import type { Registry } from "../registry/registry.ts";
 import { MAX_BUFFERED_BYTES, MAX_STALL_MS, Outbox } from "./outbox.ts";
 import type { PushCounters } from "./push-counters.ts";
 import { closeCodeOf, closeCodes } from "./refusal.ts";
-import { certificateBudget, fullBudget, type RequestBudget, withdraw } from "./request-budget.ts";
+import { certificateBudget, withdraw } from "./request-budget.ts";
+import { type ServedMember, servedMember, statusOf } from "./served-member.ts";
 import {
   acknowledged,
-  covers,
   mayAdvance,
   nextTransaction,
-  progressOf,
   refused,
+  refuseToGoBack,
   type StreamProgress,
   sent,
 } from "./stream-progress.ts";
@@ -82,20 +81,6 @@ export interface SessionHost {
   ended(session: Session, departed: "left" | "lost"): void;
   /** Something failed that is not the member's fault. */
   failed(error: unknown): void;
-}
-
-/** What is known of a member that said hello. */
-interface ServedMember {
-  readonly hello: Hello;
-  readonly protocol: number;
-  readonly own: ServiceKey;
-  readonly tenancy: Tenancy;
-  readonly sinceMs: number;
-  readonly subscriptions: Set<ServiceKey>;
-  readonly progress: Record<Stream, StreamProgress>;
-  pendingRequests: number;
-  certificates: RequestBudget;
-  certificateNotAfterMs: number | undefined;
 }
 
 /**
@@ -147,30 +132,14 @@ export class Session {
     return this.#state.state === "serving" ? this.#state.member.progress[stream] : undefined;
   }
 
+  /** How the member is told of: as connected, or as lost just now. Undefined when it is not served. */
   status(connected: boolean): MemberStatus | undefined {
     if (this.#state.state !== "serving") return undefined;
-    const { hello, own, protocol, progress, subscriptions, sinceMs, certificateNotAfterMs } = this.#state.member;
-    const revisions: Partial<Record<Stream, Revision>> = {};
-    const refusals: Partial<Record<Stream, { readonly revision: Revision; readonly reason: string }>> = {};
-    for (const stream of streams) {
-      const { revision, refusal } = progress[stream];
-      if (revision !== null) revisions[stream] = revision;
-      if (refusal !== undefined) refusals[stream] = refusal;
-    }
-    return {
-      id: hello.member.id,
-      service: own,
-      spiffeId: this.identity.spiffeId,
-      labels: hello.member.labels,
-      software: hello.software,
-      protocol,
+    const { member } = this.#state;
+    return statusOf(member, this.identity, {
       connected,
-      sinceMs: connected ? sinceMs : this.#host.clock.wallNow(),
-      revisions,
-      refusals,
-      subscriptions: [...subscriptions],
-      ...(certificateNotAfterMs === undefined ? {} : { certificateNotAfterMs }),
-    };
+      sinceMs: connected ? member.sinceMs : this.#host.clock.wallNow(),
+    });
   }
 
   /** Sends the member what it lacks of a stream, if it can take something now. */
@@ -245,34 +214,20 @@ export class Session {
   #greet(hello: MemberMessage, timeout: Timer): void {
     if (hello.type !== "hello") throw new ProtocolError("wrong-order", `${hello.type} before hello`);
     const protocol = negotiate(hello.protocol);
-    const { namespace, service } = hello.member;
+    const { namespace } = hello.member;
     if (namespace !== this.identity.namespace) {
       throw new ProtocolError(
         "identity-mismatch",
         `${this.identity.spiffeId} is no identity of namespace ${namespace}, which the hello names`,
       );
     }
-    this.#refuseToGoBack(hello);
+    for (const stream of streams) refuseToGoBack(stream, hello.held[stream], this.#host.published.revision(stream));
     this.#host.admit(this, hello);
     timeout.cancel();
     const { clock, registry } = this.#host;
     const { spiffeId, serviceAccount } = this.identity;
-    const member: ServedMember = {
-      hello,
-      protocol,
-      own: serviceKey(namespace, service),
-      tenancy: registry.attach({ memberId: hello.member.id, spiffeId, namespace, serviceAccount }),
-      sinceMs: clock.wallNow(),
-      subscriptions: new Set(hello.subscriptions),
-      progress: {
-        policy: progressOf(hello.held.policy),
-        endpoints: progressOf(hello.held.endpoints),
-        trust: progressOf(hello.held.trust),
-      },
-      pendingRequests: 0,
-      certificates: fullBudget(certificateBudget, clock.now()),
-      certificateNotAfterMs: undefined,
-    };
+    const tenancy = registry.attach({ memberId: hello.member.id, spiffeId, namespace, serviceAccount });
+    const member = servedMember(hello, protocol, tenancy, clock);
     this.#state = { state: "serving", member };
     this.#say({
       type: "welcome",
@@ -285,20 +240,6 @@ export class Session {
     });
     for (const stream of streams) this.advance(stream);
     this.#host.progressed(this);
-  }
-
-  /** Answering from an older state could bring a revoked rule back: the member tries again, here or at another replica. */
-  #refuseToGoBack(hello: Hello): void {
-    for (const stream of streams) {
-      const seen = hello.held[stream]?.seen ?? null;
-      const ours = this.#host.published.revision(stream);
-      if (seen !== null && covers(seen, ours) && seen !== ours) {
-        throw new ProtocolError(
-          "behind",
-          `the member has seen ${seen} of ${stream}, this config-server only ${ours}: try again later`,
-        );
-      }
-    }
   }
 
   #answer(message: MemberMessage, member: ServedMember): void {

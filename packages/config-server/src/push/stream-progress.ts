@@ -36,6 +36,21 @@ export const progressOf = (held: HeldStream | undefined): StreamProgress => ({
   refusal: undefined,
 });
 
+/**
+ * A server that answered from an older state than the member has seen could bring a revoked rule back: the member tries again
+ * later, here or at another replica.
+ *
+ * @throws ProtocolError `behind`
+ */
+export const refuseToGoBack = (stream: Stream, held: HeldStream | undefined, ours: Revision): void => {
+  const seen = held?.seen ?? null;
+  if (seen === null || seen === ours || !covers(seen, ours)) return;
+  throw new ProtocolError(
+    "behind",
+    `the member has seen ${seen} of ${stream}, this config-server only ${ours}: try again later`,
+  );
+};
+
 /** Whether a member can be sent something: it has answered what was sent before, and has not refused this very revision. */
 export const mayAdvance = ({ open, refusal }: StreamProgress, revision: Revision): boolean =>
   open === undefined && refusal?.revision !== revision;
