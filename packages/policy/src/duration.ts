@@ -14,6 +14,8 @@ export const MAX_DURATION_MS = 2_147_483_647;
 
 const part = /(\d+(?:\.\d+)?)(ms|h|m|s)/y;
 const order: readonly Unit[] = ["h", "m", "s", "ms"];
+/** The same, to look up texts of which nobody knows yet whether they are units. */
+const unitNames: readonly string[] = order;
 
 /**
  * Reads a duration. Strict: no spaces, no sign, no missing unit, units from large to small, each at most once.
@@ -29,7 +31,7 @@ export const tryParseDuration = (text: string): number | undefined => {
     const found = part.exec(text);
     if (found === null) return undefined;
     const [whole, count = "", unit = ""] = found;
-    const rank = order.findIndex((known) => known === unit);
+    const rank = unitNames.indexOf(unit);
     if (rank <= lastUnit) return undefined;
     lastUnit = rank;
     totalMs += Number(count) * unitMs[order[rank] ?? "ms"];

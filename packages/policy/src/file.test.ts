@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatProblem, readPolicyFile, readPolicyFiles } from "./file.ts";
 import { describeProblem } from "./policy-problem.ts";
@@ -72,6 +73,11 @@ test.each<[string, string, readonly string[]]>([
     ["p.yaml:1:1: not YAML: Unresolved alias (the anchor must be set before the alias): nobody"],
   ],
   ["an unknown tag", "kind: !secret Service\n", ["p.yaml:1:7: not YAML: Unresolved tag: !secret"]],
+  [
+    "braces of a template",
+    "kind: Service\nname: a\nport: {{ .Port }}\n",
+    ["p.yaml:3:1 port: expected a number, got an object"],
+  ],
   ["broken JSON", '{"kind": "Service", "name": }', ["p.yaml:1:21 name: expected a text, got nothing"]],
   ["a field without a value", "kind: Service\nname: a\nport:\n", ["p.yaml:3:1 port: expected a number, got nothing"]],
   [
@@ -137,4 +143,64 @@ test("a problem is shown with its line, a caret and what was perhaps meant", () 
   );
   expect(formatProblem(problem)).toBe('p.yaml:3:2 prt: unknown field; did you mean "port"?');
   expect(formatProblem({ path: "a", message: "b" }, text)).toBe("a: b");
+});
+
+test("whatever the file holds, it is read or its problems are told, with a place in the file", () => {
+  const piece = fc.constantFrom(
+    ...[
+      "kind: ",
+      "Service",
+      "Route",
+      "name: a",
+      "\n",
+      "  ",
+      "- ",
+      "---\n",
+      "...\n",
+      "{",
+      "}",
+      "[",
+      "]",
+      ": ",
+      "&a ",
+      "*a",
+      "<<: *a",
+    ],
+    ...[
+      "!!binary x",
+      "? ",
+      "| ",
+      "> ",
+      "'",
+      '"',
+      "\t",
+      "#",
+      "%YAML 1.1\n",
+      "rules:",
+      "services:",
+      "\u0000",
+      "0x1F",
+      ".nan",
+      "~",
+      "\r",
+    ],
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join("")),
+        fc.string(),
+      ),
+      (text) => {
+        const { policies, problems } = readPolicyFile(text, "p.yaml");
+        expect(policies.length + problems.length).toBeGreaterThan(0);
+        for (const problem of problems) {
+          expect(problem.origin?.line).toBeGreaterThan(0);
+          expect(problem.column).toBeGreaterThan(0);
+          expect(formatProblem(problem, text)).toContain("p.yaml:");
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
 });

@@ -25,7 +25,14 @@ export interface PolicyFile {
  */
 export const readPolicyFile = (text: string, fileName: string): PolicyFile => {
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true, version: "1.2" });
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: true,
+    version: "1.2",
+    // What it would print as a warning of the process is found by the schema, with its place.
+    logLevel: "error",
+  });
   const problems: PolicyProblem[] = [];
   const written: Written[] = [];
   const place = (offset: number): Pick<PolicyProblem, "origin" | "column"> => {
@@ -56,19 +63,19 @@ export const readPolicyFile = (text: string, fileName: string): PolicyFile => {
 };
 
 /**
- * Reads several files that belong together, and checks how their policies fit. References are left unchecked while a
+ * Reads several files that belong together (each name once), and checks how their policies fit. References are left unchecked while a
  * service, or something of which nobody can tell what it is, could not be read: they would all seem to lead nowhere.
  */
 export const readPolicyFiles = (
   files: readonly { readonly name: string; readonly text: string }[],
 ): Pick<PolicyFile, "policies" | "problems"> => {
-  const read = files.map(({ name, text }) => readPolicyFile(text, name));
-  const policies = read.flatMap((file) => file.policies);
-  const problems = read.flatMap((file) => file.problems);
+  const read = new Map(files.map(({ name, text }) => [name, readPolicyFile(text, name)]));
+  const policies = [...read.values()].flatMap((file) => file.policies);
+  const problems = [...read.values()].flatMap((file) => file.problems);
   const servicesAreKnown = problems.every(({ policy }) => policy !== undefined && !policy.startsWith("Service/"));
   if (!servicesAreKnown) return { policies, problems };
-  const located = checkReferences(policies).map((problem) =>
-    read.reduce((sharpened, file) => (sharpened === problem ? file.locate(problem) : sharpened), problem),
+  const located = checkReferences(policies).map(
+    (problem) => read.get(problem.origin?.file ?? "")?.locate(problem) ?? problem,
   );
   return { policies, problems: [...problems, ...located] };
 };

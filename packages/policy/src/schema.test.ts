@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { describeProblem } from "./policy-problem.ts";
 import { jsonSchemaDrafts, parsePolicies, policyJsonSchema, policySchemas } from "./schema.ts";
@@ -182,3 +183,30 @@ test.each(jsonSchemaDrafts)(
     expect(anyOf.every(({ additionalProperties }) => additionalProperties === false)).toBe(true);
   },
 );
+
+test("whatever the values are, nothing is thrown and nothing wrong is taken", () => {
+  const field = fc.constantFrom(
+    "rules",
+    "services",
+    "selector",
+    "subsets",
+    "mtls",
+    "balancer",
+    "match",
+    "path",
+    "__proto__",
+    "origin",
+  );
+  const value = fc.anything({ key: field, withNullPrototype: true, maxDepth: 4 });
+  const policy = fc
+    .tuple(fc.constantFrom(...Object.keys(policySchemas)), fc.dictionary(field, value))
+    .map(([kind, rest]) => ({ ...rest, kind, name: "a" }));
+  fc.assert(
+    fc.property(fc.oneof(value, policy), (written) => {
+      const { policies, problems } = parsePolicies([written]);
+      expect(policies.length === 1).toBe(problems.length === 0);
+      for (const problem of problems) expect(describeProblem(problem)).not.toContain("[object");
+    }),
+    { numRuns: 500 },
+  );
+});
