@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import type { Endpoint, ServicePolicy } from "@tulle/policy";
 import { MESH_PATH, type Register } from "@tulle/protocol";
 import { FakeClock } from "@tulle/testing";
@@ -480,6 +481,17 @@ describe("an upgrade that is refused", () => {
     const fixture = await new PushFixture().open();
     expect(await answerTo(fixture, token, path)).toMatchObject({ status, code, message: expect.any(String) });
     expect(fixture.push.members.list()).toEqual([]);
+    await fixture.close();
+  });
+
+  it("without keeping the connection, whatever the peer does", async () => {
+    const fixture = await new PushFixture().open();
+    const socket = connect({ port: fixture.port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.on("error", () => undefined);
+    socket.write(`GET ${MESH_PATH} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`);
+    await once(socket, "data");
+    await expect.poll(() => fixture.push.counters().connections).toBe(0);
+    socket.destroy();
     await fixture.close();
   });
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TrustBundle } from "@tulle/policy";
-import { MAX_MEMBER_MESSAGE_BYTES, MESH_PATH, type RefusalCode, streams } from "@tulle/protocol";
+import { MAX_MEMBER_MESSAGE_BYTES, MESH_PATH, type RefusalCode, type Stream, streams } from "@tulle/protocol";
 import type { Clock, Random, Timer, Watched } from "@tulle/time";
 import { type ServerOptions, WebSocketServer } from "ws";
 import { type Enrollment, EnrollmentRefused, type Evidence } from "../enrollment/enrollment.ts";
@@ -97,6 +97,16 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     failed,
   };
 
+  const advance = (session: Session, changed: readonly Stream[]): void => {
+    try {
+      for (const stream of changed) session.advance(stream);
+    } catch (error) {
+      // One member's resources must not keep the others from theirs.
+      counters.count("snapshotFailures");
+      failed(error);
+    }
+  };
+
   const publisher = new Publisher(clock, () => {
     const before = streams.map((stream) => published.revision(stream));
     try {
@@ -110,7 +120,7 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     published.takeTrust(bundles.current);
     counters.count("publications");
     const changed = streams.filter((stream, at) => published.revision(stream) !== before[at]);
-    for (const session of book.sessions) for (const stream of changed) session.advance(stream);
+    for (const session of book.sessions) advance(session, changed);
   });
   const subscriptions = [policyStore.head, registry.endpoints, bundles].map((watched: Watched<unknown>) =>
     watched.subscribe(() => publisher.changed()),
@@ -198,6 +208,8 @@ const reasons: Readonly<Record<number, string>> = {
 const answer = (socket: Duplex, status: number, body: { readonly code: string; readonly message: string }): void => {
   const text = JSON.stringify(body);
   socket.on("error", () => socket.destroy());
+  // The peer need not close its side: what it was told is out, and its connection counts no longer.
+  socket.once("finish", () => socket.destroy());
   socket.end(
     [
       `HTTP/1.1 ${status} ${reasons[status] ?? ""}`,
