@@ -104,7 +104,14 @@ class MeshAgent implements Agent {
   readonly #registrations: Registrations;
   readonly #stop = new AbortController();
   readonly #failure: Watchable<ConnectFailure | undefined> = new Watchable<ConnectFailure | undefined>(undefined);
-  readonly #counters = { connections: 0, connectFailures: 0, protocolErrors: 0, acks: 0, nacks: 0 };
+  readonly #counters = {
+    connections: 0,
+    connectFailures: 0,
+    protocolErrors: 0,
+    resourcesReceived: 0,
+    acks: 0,
+    nacks: 0,
+  };
   #session: { readonly open: Session; readonly server: string } | undefined;
   #loop: Promise<void> | undefined;
   #leaving: Promise<void> | undefined;
@@ -253,6 +260,7 @@ class MeshAgent implements Agent {
     const socket = await dialConfigServer(address, trust, dialling);
     const open = await Session.open({ address, socket, token, ...dialling }, this.#hello(), {
       stream: (message, bytes) => {
+        if (message.type === "part") this.#counters.resourcesReceived += message.upserts.length;
         const answer = this.#subscription.receive(message, bytes);
         if (answer?.type === "nack") {
           this.#counters.nacks += 1;

@@ -86,6 +86,8 @@ export class Discovery {
 
 const nearHint = (names: NameIndex, service: ServiceKey): { readonly hint?: string } => {
   const { namespace, name } = splitServiceKey(service);
+  if (names.lookup(`${name}.${namespace}`) === service)
+    return { hint: "it is in the mesh, but the config-server did not answer" };
   const near = names.near(`${name}.${namespace}`);
   return near.length === 0 ? {} : { hint: `perhaps ${near.join(" or ")} was meant` };
 };

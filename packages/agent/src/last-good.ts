@@ -12,8 +12,11 @@ const INSTANCE_FILE = "instance-id";
 /** Written into each file; a file of another form is ignored. */
 const FORM = 1;
 
-/** Changes are gathered this long before they are written. */
-const DEBOUNCE_MS = 500;
+/**
+ * After a write of the streams, this many times its length pass before the next one: a small state is on disk at once, so
+ * that hardly a crash comes too early, and a large one that changes all the time takes at most a tenth of the time.
+ */
+const PAUSE_PER_WRITE = 9;
 
 /** Largest file of resources that is written, in bytes. */
 const MAX_BYTES = 67_108_864;
@@ -35,6 +38,7 @@ export class LastGood {
   readonly #logger: AgentLogger;
   #pending: HeldStreams | undefined;
   #timer: Timer | undefined;
+  #notBeforeMs = 0;
   /** Writes happen one after another. */
   #writing: Promise<void> = Promise.resolve();
   #credentials: StoredCredentials = {};
@@ -63,10 +67,10 @@ export class LastGood {
     return this.#credentials;
   }
 
-  /** Keeps the streams, some time later: only the last of several changes is written. */
+  /** Keeps the streams, at once or a little later: only the last of several changes is written. */
   keepStreams(held: HeldStreams): void {
     this.#pending = held;
-    this.#timer ??= this.#clock.after(DEBOUNCE_MS, () => this.#writeStreams());
+    this.#timer ??= this.#clock.after(this.#notBeforeMs - this.#clock.now(), () => this.#writeStreams());
   }
 
   /** Keeps a certificate, or beside it the key of one that is being asked for. */
@@ -91,21 +95,29 @@ export class LastGood {
   }
 
   #writeStreams(): void {
-    this.#timer = undefined;
-    const held = this.#pending;
-    this.#pending = undefined;
-    if (held !== undefined) this.#enqueue(RESOURCES_FILE, () => encodeStreams(held));
+    this.#enqueue(RESOURCES_FILE, () => {
+      // Whatever came while an earlier write was under way is in this one.
+      const held = this.#pending;
+      this.#pending = undefined;
+      this.#timer = undefined;
+      return held === undefined ? undefined : encodeStreams(held);
+    });
   }
 
-  #enqueue(name: string, text: () => string): void {
+  #enqueue(name: string, text: () => string | undefined): void {
     this.#writing = this.#writing.then(async () => {
+      const startMs = this.#clock.now();
       try {
-        await this.#folder.write(name, text());
+        const content = text();
+        if (content === undefined) return;
+        await this.#folder.write(name, content);
         this.counters.stateWrites += 1;
       } catch (error) {
         this.counters.stateWriteFailures += 1;
         this.#logger.warn(`${this.#folder.path}/${name} could not be written: ${messageOf(error)}`);
       }
+      const endMs = this.#clock.now();
+      this.#notBeforeMs = endMs + (endMs - startMs) * PAUSE_PER_WRITE;
     });
   }
 

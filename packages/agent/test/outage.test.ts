@@ -24,6 +24,7 @@ describe("an outage of the config-server", () => {
     ]);
     await expect.poll(() => agent.state.current.state).toBe("joined");
     expect(member.of("certificate-request")).toEqual([]);
+    expect(agent.counters()).toMatchObject({ connections: 2, resourcesReceived: 6 });
   });
 
   test("the position of a refused policy is said as seen", async () => {

@@ -183,6 +183,19 @@ describe("discovery", () => {
       .toEqual({ type: "subscribe", add: [], remove: ["default/review"] });
   });
 
+  test("a service that the names hold is not called unknown for its name", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock });
+    const upserts = { "names/-": { names: [{ key: "default/ratings" }] } } as const;
+    members.server.member.transact({ stream: "policy", revision: "e.2", upserts });
+    await expect.poll(() => agent.outbound.current.revision).toBe("e.2");
+    const failed = expect(agent.discover("default/ratings")).rejects.toThrow(
+      "it is in the mesh, but the config-server did not answer",
+    );
+    clock.advance(2_000);
+    await failed;
+  });
+
   test("before any name has come, it is the names that are unknown", async () => {
     const clock = new FakeClock();
     const agent = members.member({ clock });
