@@ -1,4 +1,5 @@
 import { type PreparedResource, ProtocolError } from "@tulle/protocol";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { acknowledged, covers, mayAdvance, nextTransaction, progressOf, refused, sent } from "./stream-progress.ts";
 
@@ -87,6 +88,54 @@ describe("the progress of a stream", () => {
     ["nothing", () => refused("trust", before, "e.1", ""), "answer to e.1 on trust, where nothing is open"],
   ])("refuses an answer to %s", (_, answer, message) => {
     expect(answer).toThrow(new ProtocolError("wrong-order", message));
+  });
+});
+
+describe("whatever is published and however the member answers", () => {
+  const content = fc.dictionary(fc.constantFrom("a", "b", "c", "d"), fc.constantFrom("1", "2", "3"));
+  const step = fc.oneof(
+    fc.record({ publish: content, newEpoch: fc.boolean() }),
+    fc.constantFrom("ack" as const, "nack" as const),
+  );
+
+  it("brings it to the latest with at most two more transactions", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        let [epoch, number] = [1, 1];
+        let wanted = wantedOf({});
+        let progress = progressOf(undefined);
+        const revision = () => `e${epoch}.${number}` as const;
+        const advance = () => {
+          const next = nextTransaction("policy", progress, revision(), wanted);
+          if (next !== undefined) progress = sent(progress, next);
+        };
+        const answer = (how: "ack" | "nack") => {
+          if (progress.open === undefined) return;
+          const at = progress.open.revision;
+          progress = how === "ack" ? acknowledged("policy", progress, at) : refused("policy", progress, at, "no");
+          advance();
+        };
+        for (const each of steps) {
+          if (typeof each === "string") answer(each);
+          else {
+            if (each.newEpoch) epoch++;
+            number++;
+            wanted = wantedOf(each.publish);
+            advance();
+          }
+        }
+        number++;
+        advance();
+        answer("ack");
+        answer("ack");
+        expect(progress).toEqual({
+          revision: revision(),
+          resources: Object.fromEntries([...wanted].map(([name, { version }]) => [name, version])),
+          open: undefined,
+          refusal: undefined,
+        });
+      }),
+    );
   });
 });
 
