@@ -139,7 +139,8 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
 
     const hosts = certificateHosts(options);
     const renewed = (next: ServerCertificate): void => {
-      for (const server of [memberServer, adminServer]) server.setSecureContext(tlsOf(next));
+      adminServer.setSecureContext(tlsOf(next));
+      memberServer.setSecureContext({ ...tlsOf(next), minVersion: "TLSv1.3" });
     };
     const kept = await keepServerCertificate({ authority, hosts, clock, onRenew: renewed, onError });
     undo.push(() => kept.close());
@@ -150,7 +151,8 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     );
     // Whether a certificate or a token counts is enrollment's decision, so TLS lets both kinds of member in.
     const memberServer = createServer(
-      { ...tlsOf(kept.current), ...timeouts, requestCert: true, rejectUnauthorized: false },
+      // With TLS 1.3, which docs/protocol.md asks for, a member's certificate travels encrypted.
+      { ...tlsOf(kept.current), ...timeouts, minVersion: "TLSv1.3", requestCert: true, rejectUnauthorized: false },
       answerNonMember,
     );
     memberServer.on("upgrade", (request, socket, head) =>

@@ -63,6 +63,7 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
   const write = async (event: AuditEvent["event"], change: PolicyChangeSet): Promise<ApplyResult> => {
     const result = await policyStore.apply(change, review);
     const changed = result.changes.filter(({ change: kind }) => kind !== "unchanged");
+    if (changed.length === 0) return result;
     const first = changed.slice(0, 10).map(({ key }) => key);
     await audit.record({
       event,
