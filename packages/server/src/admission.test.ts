@@ -2,6 +2,7 @@ import { FakeClock } from "@tulle/testing";
 import { constant } from "@tulle/time";
 import { expect, test } from "vitest";
 import { admit, gatesFor } from "./admission.ts";
+import { ServerCounters } from "./counters.ts";
 import type { Gate, Visit } from "./gate.ts";
 import { CurrentInbound } from "./inbound-policy.ts";
 
@@ -21,7 +22,7 @@ test("the first gate that refuses is the last that is asked", () => {
 
 test("without an inbound policy no gate below readiness is asked", () => {
   const current = new CurrentInbound(constant(undefined));
-  const gates = gatesFor({ current, clock: new FakeClock(), touchHeaders: false });
+  const gates = gatesFor({ current, clock: new FakeClock(), counters: new ServerCounters(), touchHeaders: false });
   // Neither socket nor headers say anything.
   const visit = { request: { socket: {}, headers: {} }, mtls: "strict", listener: "mesh" } as unknown as Visit;
   expect(admit(gates, visit)).toMatchObject({ code: "NOT_READY" });

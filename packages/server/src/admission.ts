@@ -1,4 +1,5 @@
 import type { Clock } from "@tulle/time";
+import type { ServerCounters } from "./counters.ts";
 import type { Gate, Refusal, Visit } from "./gate.ts";
 import { authorize } from "./gates/authorize.ts";
 import { checkRequest } from "./gates/check-request.ts";
@@ -12,13 +13,14 @@ import type { InboundPolicy } from "./inbound-policy.ts";
 export interface AdmissionKit {
   readonly current: { readonly policy: InboundPolicy | undefined };
   readonly clock: Clock;
+  readonly counters: ServerCounters;
   /** False while the service has not moved in: then headers stay as they came. */
   readonly touchHeaders: boolean;
 }
 
 /** The order in which a request meets the gates. */
-export const gatesFor = ({ current, clock, touchHeaders }: AdmissionKit): readonly Gate[] => [
-  identifyPeer({ touchHeaders }), // first: a property read; refusals and telemetry tell peers more than strangers
+export const gatesFor = ({ current, clock, counters, touchHeaders }: AdmissionKit): readonly Gate[] => [
+  identifyPeer({ touchHeaders, counters }), // first: a property read; refusals and telemetry tell peers more than strangers
   requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
   requireMtls, // before all that a caller without identity may learn from
   checkRequest, // before authorize, whose rules look at the path

@@ -60,7 +60,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const enforces = mode === "full";
   const counters = new ServerCounters();
   const current = new CurrentInbound(options.inbound);
-  const observer = new VisitObserver({ clock, counters, trustsAll: !enforces });
+  const observer = new VisitObserver({ clock, counters, trustsAll: !enforces, silent: mode === "off" });
   const peers = new ProvenPeers(clock, credentials, () => {
     counters.retiredConnections++;
   });
@@ -83,7 +83,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
     enter(visit, () => (visit.context === undefined ? run() : activeContext.with(visit.context, run)));
 
   const desk: AdmissionDesk = {
-    gates: mode === "off" ? [] : gatesFor({ current, clock, touchHeaders: enforces }),
+    gates: mode === "off" ? [] : gatesFor({ current, clock, counters, touchHeaders: enforces }),
     enforces,
     observer,
     clock,
@@ -127,6 +127,8 @@ export const createServer = (options: ServerOptions): MeshServer => {
     // Adapters hand back the visit that admit gave them, which is one of ours.
     enter: (visit, run) => runIn(visit as OpenVisit, run),
     close: async () => {
+      // From here on nobody follows the policy any more, so listeners of the service's own get nothing in either.
+      own.closed = true;
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();
       current.close();

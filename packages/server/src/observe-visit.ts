@@ -48,12 +48,20 @@ export class VisitObserver {
   readonly #tracer: Tracer = trace.getTracer("@tulle/server");
   /** In `observe` and `client` the mesh is not there yet: trace parents count whoever sends them, as without it. */
   readonly #trustsAll: boolean;
+  /** A service that the mesh is turned off for is none of its business. */
+  readonly #silent: boolean;
   #instruments: Instruments | undefined;
 
-  constructor(options: { readonly clock: Clock; readonly counters: ServerCounters; readonly trustsAll: boolean }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly counters: ServerCounters;
+    readonly trustsAll: boolean;
+    readonly silent: boolean;
+  }) {
     this.#clock = options.clock;
     this.#counters = options.counters;
     this.#trustsAll = options.trustsAll;
+    this.#silent = options.silent;
   }
 
   /**
@@ -62,6 +70,7 @@ export class VisitObserver {
    */
   begin(visit: OpenVisit): void {
     this.#counters.visits++;
+    if (this.#silent) return;
     const continues = visit.trusted || this.#trustsAll;
     const parent = continues ? extractContext(visit.request.headers) : ROOT_CONTEXT;
     const links = continues ? undefined : linkTo(visit.offeredTrace);
@@ -104,6 +113,7 @@ export class VisitObserver {
    * @param status what was answered, or `undefined` when the caller went away before.
    */
   end(visit: OpenVisit, status: number | undefined, refusal: Refusal | undefined): void {
+    if (this.#silent) return;
     const attributes: Attributes = {
       "http.request.method": methodOf(visit),
       "url.scheme": schemeOf(visit),

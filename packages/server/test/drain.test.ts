@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Agent, get, type IncomingMessage, type ServerResponse } from "node:http";
+import { Agent, get, type ServerResponse } from "node:http";
 import { Agent as TlsAgent } from "node:https";
 import { connect } from "node:net";
 import { createTestAuthority } from "@tulle/testing";
@@ -130,17 +130,4 @@ test("what a visit hands down ends with its answer, and its signal tells of a ca
   await once(signal, "abort");
   expect(visits[1]!.open).toBe(false);
   expect(signal.reason).toMatchObject({ name: "AbortError" });
-});
-
-test("a closed server leaves no socket and no listener on what it was given", async () => {
-  const server = testServer();
-  const app = (_request: IncomingMessage, response: ServerResponse) => response.end("ok");
-  const listener = await server.listen(app, { port: 0, host: "127.0.0.1", public: [{ port: 0 }], health: { port: 0 } });
-  const sockets = [listener.port, ...listener.publicPorts].map((port) => connect(port, "127.0.0.1"));
-  for (const socket of sockets) socket.on("error", () => undefined);
-  await vi.waitFor(() => expect(listener.connections()).toBe(2));
-  await server.close();
-  await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
-  expect(listener.connections()).toBe(0);
-  expect(server.counters()).toMatchObject({ connections: 0 });
 });

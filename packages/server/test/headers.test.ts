@@ -68,7 +68,7 @@ const forged: readonly (readonly [name: string, value: string])[] = [
 
 describe.each(["mesh", "public"] as const)("on the %s port a stranger's", (kind) => {
   test.each(forged)("%s: %s is in no view of the request", async (name, value) => {
-    const { listener, seen } = await listening();
+    const { server, listener, seen } = await listening();
     const port = kind === "mesh" ? listener.port : listener.publicPorts[0]!;
     const answer = await call(port, { headers: { [name]: value, "x-kept": "1" } });
     expect(answer.status).toBe(200);
@@ -79,6 +79,7 @@ describe.each(["mesh", "public"] as const)("on the %s port a stranger's", (kind)
     expect(Object.keys(request!.headers)).not.toContain(name.toLowerCase());
     expect(Object.keys(request!.distinct)).not.toContain(name.toLowerCase());
     expect(request!.raw.map((each) => each.toLowerCase())).not.toContain(name.toLowerCase());
+    expect(server.counters().strippedHeaders).toBe(1);
   });
 });
 

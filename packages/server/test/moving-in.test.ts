@@ -41,10 +41,13 @@ describe.each(["observe", "client"] as const)("in the mode %s", (mode) => {
   });
 });
 
-test("in the mode off everything passes through untouched", async () => {
+test("in the mode off everything passes through untouched and unseen", async () => {
+  const telemetry = recordTelemetry();
   const { server, listener } = await serve("off");
   expect(listener.transport).toBe("plaintext");
   const answer = await call(listener.port, { headers: { "x-envoy-attempt-count": "2" } });
   expect(answer).toMatchObject({ status: 200, body: '"2"' });
   expect(server.counters()).toMatchObject({ observedRefusals: 0 });
+  expect(await telemetry.spans()).toEqual([]);
+  expect(await telemetry.points("http.server.request.duration")).toEqual([]);
 });

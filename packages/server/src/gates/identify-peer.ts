@@ -1,5 +1,6 @@
 import { knownConnection, strangerConnection } from "../connection.ts";
 import { forwardPeer, stripStrangersHeaders } from "../control-headers.ts";
+import type { ServerCounters } from "../counters.ts";
 import type { Gate } from "../gate.ts";
 
 const nobody = strangerConnection({ remoteAddress: undefined }, "plaintext");
@@ -9,14 +10,14 @@ const nobody = strangerConnection({ remoteAddress: undefined }, "plaintext");
  * nobody: a caller without identity is a stranger, and what strangers may do is for the gates below.
  */
 export const identifyPeer =
-  (options: { readonly touchHeaders: boolean }): Gate =>
+  ({ touchHeaders, counters }: { readonly touchHeaders: boolean; readonly counters: ServerCounters }): Gate =>
   (visit) => {
     const { request } = visit;
     const connection = knownConnection(request.socket) ?? nobody;
     visit.peer = connection.peer;
     visit.trusted = connection.trusted;
-    if (options.touchHeaders) {
-      if (!connection.trusted) stripStrangersHeaders(request);
+    if (touchHeaders) {
+      if (!connection.trusted) counters.strippedHeaders += stripStrangersHeaders(request);
       if (connection.forwardedClientCert !== undefined) forwardPeer(request, connection.forwardedClientCert);
     }
     return undefined;
