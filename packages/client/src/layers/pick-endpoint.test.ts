@@ -1,0 +1,95 @@
+import { isMeshError } from "@tulle/policy";
+import { FakeClock } from "@tulle/testing";
+import { describe, expect, test } from "vitest";
+import { endpointAt } from "../../test/mesh-of-servers.ts";
+import { callOf, ScriptedReply, type Step, script } from "../../test/scripted.ts";
+import type { Outcome, Picker } from "../balancing/picker.ts";
+import { beginAttempt } from "../call.ts";
+import { newFigures } from "../endpoints/endpoint-figures.ts";
+import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
+import type { EndpointPool } from "../transport/endpoint-pool.ts";
+import { pickEndpoint } from "./pick-endpoint.ts";
+
+const candidateAt = (port: number): Candidate => ({
+  endpoint: endpointAt(port),
+  figures: newFigures(0),
+  // The dispatch, which is scripted here, is the only user of the pool.
+  pool: undefined as unknown as EndpointPool,
+});
+
+const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
+  const clock = new FakeClock();
+  const told: unknown[] = [];
+  const picker: Picker = {
+    name: "first",
+    pick: (among, tried) => among.find(({ endpoint }) => tried?.has(endpoint.id) !== true) ?? among[0],
+    start: ({ endpoint }, nowMs) => void told.push(["start", endpoint.port, nowMs]),
+    end: ({ endpoint }, nowMs, outcome: Outcome) => void told.push(["end", endpoint.port, nowMs, outcome]),
+    explain: () => [],
+  };
+  const endpoints: EndpointSet = {
+    update: () => undefined,
+    subset: () => candidates,
+    all: () => candidates,
+    markDraining: () => undefined,
+    close: () => Promise.resolve(),
+  };
+  const send = pickEndpoint({ endpoints, labels: undefined, picker }, clock, script(...steps));
+  return { clock, told, send };
+};
+
+describe("pickEndpoint", () => {
+  test("an endpoint is in flight until the reply's body is over; its latency is the time to the headers", async () => {
+    const reply = new ScriptedReply(200);
+    const { clock, told, send } = setup([candidateAt(1)], reply);
+    const call = callOf();
+    const sending = send(call, beginAttempt(call, 0));
+    await sending;
+    clock.advance(70);
+    expect(told).toEqual([["start", 1, 0]]);
+    reply.finish();
+    expect(told[1]).toEqual(["end", 1, 70, { rttMs: 0, failed: false }]);
+  });
+
+  test("each attempt avoids the endpoints of the call's earlier ones", async () => {
+    const { send } = setup([candidateAt(1), candidateAt(2)], 200, 200);
+    const call = callOf();
+    const first = beginAttempt(call, 0);
+    await send(call, first);
+    first.endpoint = first.chosen?.id;
+    const second = beginAttempt(call, 0);
+    await send(call, second);
+    expect([first.chosen?.port, second.chosen?.port]).toEqual([1, 2]);
+  });
+
+  test.each([
+    ["a server error", new ScriptedReply(503, { "retry-after": "2" }), { failed: true, retryAfterMs: 2_000 }],
+    ["a client error", new ScriptedReply(404), { failed: false }],
+  ])("%s", async (_name, reply, outcome) => {
+    const { told, send } = setup([candidateAt(1)], reply);
+    const call = callOf();
+    await send(call, beginAttempt(call, 0));
+    reply.finish();
+    expect(told[1]).toEqual(["end", 1, 0, { rttMs: 0, ...outcome }]);
+  });
+
+  test.each([
+    ["the caller gave it up", new Error("enough"), false],
+    ["its time ran out", "deadline", true],
+  ])("an attempt that ends because %s", async (_name, reason, failed) => {
+    const { told, send } = setup([candidateAt(1)], "hang");
+    const call = callOf();
+    const sending = send(call, beginAttempt(call, 0)).catch(() => undefined);
+    const { failCall } = await import("../failure.ts");
+    call.cancel.cancel(reason === "deadline" ? failCall(call, "DEADLINE_EXCEEDED", "late") : reason);
+    await sending;
+    expect(told[1]).toMatchObject(["end", 1, 0, { failed }]);
+  });
+
+  test("without a candidate it fails typed", async () => {
+    const { send } = setup([]);
+    const call = callOf();
+    const error = await send(call, beginAttempt(call, 0)).catch((caught: unknown) => caught);
+    expect(isMeshError(error, "NO_HEALTHY_ENDPOINT") && error.message).toContain("no registered endpoint");
+  });
+});
