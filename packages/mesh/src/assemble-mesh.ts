@@ -117,7 +117,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
       spiffeId: credentials?.spiffeId,
       credentialGeneration: credentials?.generation ?? 0,
       certificateNotAfterMs: credentials?.notAfterMs,
-      counters: { ...client.counters(), ...server.counters(), ...source.counters() },
+      counters: { client: client.counters(), server: server.counters(), agent: source.counters() },
     };
   };
 

@@ -19,8 +19,8 @@ export interface MeshStatus {
   readonly credentialGeneration: number;
   /** Milliseconds since 1970. */
   readonly certificateNotAfterMs: number | undefined;
-  /** Bounds reached, retries, refusals and the like, by name. */
-  readonly counters: Readonly<Record<string, number>>;
+  /** Bounds reached, retries, refusals and the like, by name, for each part of the mesh. Totals since the start. */
+  readonly counters: Readonly<Record<"client" | "server" | "agent", Readonly<Record<string, number>>>>;
 }
 
 /** A process's part in the mesh: its calls and its listeners. */

@@ -6,7 +6,7 @@ import { steadyTraffic } from "./support/traffic.ts";
 const OUTAGE_MS = 10_000;
 
 test("a config-server that is killed for 10 s and restarted on its store costs no request, no endpoint and no resend", async () => {
-  await using fixture = await startMesh(reviewsPolicies(), { startGrace: "5s", disconnectGrace: "2s" });
+  await using fixture = await startMesh(reviewsPolicies(), { startGraceMs: 5_000, disconnectGraceMs: 2_000 });
   await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),
     fixture.startMember({ service: "reviews", version: "v1" }),
@@ -39,5 +39,5 @@ test("a config-server that is killed for 10 s and restarted on its store costs n
   expect(mesh.status.revision).toBe(before.revision);
   expect((await fixture.admin.status()).revision).toBe(before.revision);
   // Resources that came again although they were held would show here.
-  expect(mesh.status.counters["resources-received"]).toBe(before.counters["resources-received"]);
+  expect(mesh.status.counters.agent.resourcesReceived).toBe(before.counters.agent.resourcesReceived);
 });

@@ -6,7 +6,7 @@ import { steadyTraffic } from "./support/traffic.ts";
 const REPETITIONS = 30;
 
 test(`one of two instances is ended by SIGTERM, ${REPETITIONS} times over: no request of any method fails`, async () => {
-  await using fixture = await startMesh(reviewsPolicies({ v1: 100, v2: 0 }), { startGrace: "1s" });
+  await using fixture = await startMesh(reviewsPolicies({ v1: 100, v2: 0 }), { startGraceMs: 1_000 });
   await fixture.startMember({ service: "reviews", version: "v1" });
   const mesh = await fixture.join({ service: "productpage" });
   const traffic = steadyTraffic(mesh, {

@@ -4,7 +4,7 @@ import { reviewsPolicies } from "./support/reviews-policies.ts";
 import { steadyTraffic } from "./support/traffic.ts";
 
 test("one of two instances dies of SIGKILL: no GET fails, and the instance leaves the set", async () => {
-  await using fixture = await startMesh(reviewsPolicies(), { startGrace: "1s", disconnectGrace: "1s" });
+  await using fixture = await startMesh(reviewsPolicies(), { startGraceMs: 1_000, disconnectGraceMs: 1_000 });
   const [doomed] = await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1", instanceId: "reviews-doomed" }),
     fixture.startMember({ service: "reviews", version: "v1", instanceId: "reviews-survivor" }),

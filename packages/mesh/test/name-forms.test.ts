@@ -23,7 +23,9 @@ test(`${CALLS} calls that mix the short and the long name make no more handshake
     }),
   );
   expect(good).toBe(CALLS);
-  const { handshakes } = mesh.status.counters;
+  const { handshakes, connections } = mesh.status.counters.client;
   expect(handshakes).toBeGreaterThan(0);
-  expect(handshakes).toBeLessThanOrEqual(CONCURRENCY);
+  expect(handshakes).toBe(connections);
+  // A call that follows at once may find its predecessor's connection not yet free, and open a second one.
+  expect(handshakes).toBeLessThanOrEqual(2 * CONCURRENCY);
 });

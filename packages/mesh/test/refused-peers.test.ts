@@ -1,4 +1,5 @@
 import { createServer } from "node:http";
+import https from "node:https";
 import { createTestAuthority, type TestSvidOptions } from "@tulle/testing";
 import { afterEach, expect, test } from "vitest";
 import { createMesh, type FixedMesh, type GivenCredentials } from "../src/create-mesh.ts";
@@ -10,6 +11,7 @@ afterEach(async () => {
 
 const ours = await createTestAuthority("cluster.local");
 const theirs = await createTestAuthority("elsewhere.example");
+const impostor = await createTestAuthority("cluster.local");
 
 /** A member of reviews that only productpage may call; counts what its handler saw. */
 const reviews = async (): Promise<{ readonly mesh: FixedMesh; readonly port: number; handled(): number }> => {
@@ -36,12 +38,12 @@ const reviews = async (): Promise<{ readonly mesh: FixedMesh; readonly port: num
   return { mesh, port, handled: () => handled };
 };
 
-const caller = (port: number, credentials: GivenCredentials | undefined): FixedMesh => {
+const caller = (port: number, credentials: GivenCredentials): FixedMesh => {
   const mesh = createMesh({
     policies: [],
-    endpoints: { reviews: [{ address: "127.0.0.1", port, transport: credentials === undefined ? "tls" : "mtls" }] },
+    endpoints: { reviews: [`127.0.0.1:${port}`] },
     service: "productpage",
-    ...(credentials === undefined ? {} : { credentials }),
+    credentials,
   });
   open.push(mesh);
   return mesh;
@@ -57,7 +59,11 @@ test("the allowed caller is served: the refusals below are not the server's gene
 });
 
 test.each([
-  ["of another trust domain", "PEER_UNTRUSTED", () => theirs.issue({ ...productpage, bundles: [ours.bundle] })],
+  [
+    "that no root of ours vouches for",
+    "PEER_UNTRUSTED",
+    () => impostor.issue({ ...productpage, bundles: [ours.bundle] }),
+  ],
   ["that is expired", "PEER_EXPIRED", () => ours.issue({ ...productpage, expired: true })],
 ])(
   "a certificate %s is refused: the server counts %s, the caller sees a closed connection and is told what it may mean",
@@ -68,23 +74,38 @@ test.each([
       code: expect.stringMatching(/^CONNECTION_TERMINATED$|^CONNECT_FAILED$/),
       message: expect.stringContaining("refused our certificate"),
     });
-    expect(server.mesh.status.counters[`refused.${code}`]).toBeGreaterThan(0);
+    expect(server.mesh.status.counters.server[`refused.${code}`]).toBeGreaterThan(0);
     expect(server.handled()).toBe(0);
   },
 );
 
-test("a caller without a certificate is refused and counted as PEER_ABSENT", async () => {
-  const server = await reviews();
-  const mesh = caller(server.port, undefined);
-  await expect(mesh.fetch("http://reviews/7")).rejects.toMatchObject({ status: 503 });
-  await expect.poll(() => server.mesh.status.counters["refused.PEER_ABSENT"]).toBeGreaterThan(0);
-  expect(server.handled()).toBe(0);
-});
+test.each([
+  ["of another trust domain", "PEER_UNTRUSTED", () => theirs.issue(productpage)],
+  ["none at all", "PEER_ABSENT", () => Promise.resolve(undefined)],
+])(
+  "a client that is no mesh, with a certificate %s: the connection is closed and counted as %s",
+  async (_which, code, issue) => {
+    const server = await reviews();
+    const shown = await issue();
+    const identity = shown === undefined ? {} : { cert: shown.certificateChain, key: shown.privateKey };
+    const answered = new Promise((resolve, reject) => {
+      const sent = https.request(
+        { host: "127.0.0.1", port: server.port, path: "/7", rejectUnauthorized: false, agent: false, ...identity },
+        resolve,
+      );
+      sent.on("error", reject);
+      sent.end();
+    });
+    await expect(answered).rejects.toMatchObject({ code: expect.stringMatching(/^ECONNRESET$|^EPIPE$|^ERR_SSL_/) });
+    await expect.poll(() => server.mesh.status.counters.server[`refused.${code}`]).toBe(1);
+    expect(server.handled()).toBe(0);
+  },
+);
 
 test("plaintext is refused and counted as PLAINTEXT_REFUSED", async () => {
   const server = await reviews();
   await expect(fetch(`http://127.0.0.1:${server.port}/7`)).rejects.toThrow("fetch failed");
-  expect(server.mesh.status.counters["refused.PLAINTEXT_REFUSED"]).toBeGreaterThan(0);
+  expect(server.mesh.status.counters.server["refused.PLAINTEXT_REFUSED"]).toBeGreaterThan(0);
   expect(server.handled()).toBe(0);
 });
 
@@ -94,6 +115,6 @@ test("the right certificate of a service that Access does not allow gets 403 wit
   const response = await mesh.fetch("http://reviews/7");
   expect(response.status).toBe(403);
   expect(await response.json()).toMatchObject({ code: "ACCESS_DENIED", message: expect.stringContaining("callers") });
-  expect(server.mesh.status.counters["refused.ACCESS_DENIED"]).toBe(1);
+  expect(server.mesh.status.counters.server["refused.ACCESS_DENIED"]).toBe(1);
   expect(server.handled()).toBe(0);
 });

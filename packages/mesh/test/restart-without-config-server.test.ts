@@ -22,7 +22,7 @@ test("a member restarted without its config-server serves and calls on its last 
 
   await fixture.killConfigServer();
   await first.end("SIGKILL");
-  const second = await fixture.startMember({ ...member, port: Number(port) });
+  const second = await fixture.startMember({ ...member, port: Number(port), readyTimeout: "500ms" });
 
   const answer = await mesh.fetch("http://reviews/reviews/7");
   expect(((await answer.json()) as { pid: number }).pid).toBe(second.child.pid);

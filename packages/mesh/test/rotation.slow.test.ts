@@ -3,11 +3,11 @@ import { startMesh } from "./support/mesh-fixture.ts";
 import { reviewsPolicies } from "./support/reviews-policies.ts";
 import { steadyTraffic } from "./support/traffic.ts";
 
-const LIFE = "6s";
+const LIFE_MS = 6_000;
 const TRAFFIC_MS = 30_000;
 
 test("certificates of 6 s life under 30 s of traffic: no request fails, and both sides see at least 4 generations", async () => {
-  await using fixture = await startMesh(reviewsPolicies(), { certificateTtl: LIFE });
+  await using fixture = await startMesh(reviewsPolicies(), { certificateTtlMs: LIFE_MS });
   const [v1] = await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),
     fixture.startMember({ service: "reviews", version: "v2" }),

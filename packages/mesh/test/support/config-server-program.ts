@@ -2,6 +2,6 @@
 import { createConfigServer } from "@tulle/config-server";
 
 const server = await createConfigServer(JSON.parse(process.env.CONFIG_SERVER_OPTIONS ?? "{}"));
-process.send?.({ url: server.url, adminUrl: server.adminUrl, adminToken: server.adminToken, adminCa: server.adminCa });
+process.send?.({ url: server.url });
 process.on("disconnect", () => process.exit(0));
 process.on("SIGTERM", () => void server.close().then(() => process.exit(0)));

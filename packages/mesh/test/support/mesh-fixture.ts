@@ -37,6 +37,8 @@ export interface MemberOptions {
   readonly instanceId?: string;
   readonly stateDir?: string;
   readonly port?: number;
+  /** @default "10s" */
+  readonly readyTimeout?: string;
   /** @default a fresh token for the service */
   readonly token?: string;
 }
@@ -102,6 +104,7 @@ export const startMesh = async (
         MEMBER_VERSION: member.version ?? "v1",
         ...(member.instanceId === undefined ? {} : { TULLE_INSTANCE_ID: member.instanceId }),
         ...(member.stateDir === undefined ? {} : { TULLE_STATE_DIR: member.stateDir }),
+        ...(member.readyTimeout === undefined ? {} : { MEMBER_READY_TIMEOUT: member.readyTimeout }),
         ...(member.port === undefined ? {} : { MEMBER_PORT: String(member.port) }),
       });
       started.push(program);
