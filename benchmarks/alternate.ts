@@ -20,8 +20,8 @@ export interface Cost {
   readonly name: string;
   /** CPU of this process, user and system, per call: the median of the rounds, microseconds. */
   readonly cpuMicros: number;
-  /** Of the rounds, least and most. */
-  readonly range: readonly [number, number];
+  /** The same of each round, in their order. */
+  readonly rounds: readonly number[];
 }
 
 /**
@@ -47,9 +47,16 @@ export const alternate = async (
   }
   return contenders.map(({ name }) => {
     const measured = samples.get(name) ?? [];
-    return { name, cpuMicros: median(measured), range: [Math.min(...measured), Math.max(...measured)] };
+    return { name, cpuMicros: median(measured), rounds: measured };
   });
 };
+
+/**
+ * How many times as much one contender costs as another: the median of the rounds' own ratios, since what disturbs a round
+ * disturbs both.
+ */
+export const ratioOf = (above: Cost, below: Cost): number =>
+  median(above.rounds.map((micros, round) => micros / (below.rounds[round] ?? Number.NaN)));
 
 /** The middle of the values, or between the two in the middle. @throws RangeError without values. */
 export const median = (values: readonly number[]): number => {

@@ -7,7 +7,7 @@ import { createTestAuthority } from "@tulle/testing";
 // Before undici: the mesh loads undici so that the built-in fetch stays what it was.
 import { createMesh } from "tulle";
 import { Agent, request } from "undici";
-import { alternate, type Contender, type Cost, type Effort } from "./alternate.ts";
+import { alternate, type Contender, type Cost, type Effort, ratioOf } from "./alternate.ts";
 import type { CalleePorts } from "./call-cost-server.ts";
 
 /** A promise about two contenders of one run. */
@@ -95,10 +95,14 @@ const openContenders = (
 };
 
 const ratiosOf = (costs: readonly Cost[]): readonly Ratio[] => {
-  const cpu = (name: string): number => costs.find((cost) => cost.name === name)?.cpuMicros ?? Number.NaN;
+  const costOf = (name: string): Cost => {
+    const found = costs.find((cost) => cost.name === name);
+    if (found === undefined) throw new Error(`${name} did not run`);
+    return found;
+  };
   const ratio = (above: string, below: string, target: number): Ratio => ({
     name: `${above} / ${below}`,
-    ratio: cpu(above) / cpu(below),
+    ratio: ratioOf(costOf(above), costOf(below)),
     target,
   });
   return [ratio(names.meshRequest, names.undiciMutualTls, 1.5), ratio(names.meshFetch, names.fetch, 0.45)];

@@ -15,8 +15,8 @@ const usage = `Usage: npm run bench -- [--quick] [--json]
 const print = ({ node, effort, costs, ratios }: CallCosts): string => {
   const width = Math.max(...[...costs, ...ratios].map(({ name }) => name.length));
   const cost = costs.map(
-    ({ name, cpuMicros, range: [least, most] }) =>
-      `${name.padEnd(width)}  ${cpuMicros.toFixed(1).padStart(6)} µs  (${least.toFixed(1)} to ${most.toFixed(1)})`,
+    ({ name, cpuMicros, rounds }) =>
+      `${name.padEnd(width)}  ${cpuMicros.toFixed(1).padStart(6)} µs  (${Math.min(...rounds).toFixed(1)} to ${Math.max(...rounds).toFixed(1)})`,
   );
   const ratio = ratios.map(
     ({ name, ratio: value, target }) =>
