@@ -182,6 +182,26 @@ describe("a peer that refuses our certificate", () => {
   });
 });
 
+test("a peer that refuses our certificate within the handshake, as TLS 1.2 does, is said to", async () => {
+  const { privateKey, certificateChain } = await mesh.issue({ serviceAccount: "reviews" });
+  await using server = await TestServer.https(
+    {
+      key: privateKey,
+      cert: certificateChain,
+      ca: [stranger.root],
+      requestCert: true,
+      rejectUnauthorized: true,
+      maxVersion: "TLSv1.2",
+    },
+    (_request, response) => void response.end("never"),
+  );
+  const { caller } = await callerOf(server);
+  await using _ = caller;
+  const { attempt, reply } = caller.begin({ method: "POST", body: "x" });
+  await expect(reply).rejects.toThrow(/refused our certificate/);
+  expect(attempt.progress).toBe("not-sent");
+});
+
 describe("a new generation of credentials", () => {
   test("is used by the next call, while those under way finish on the old one", async () => {
     const waiting: ServerResponse[] = [];

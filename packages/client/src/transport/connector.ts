@@ -5,6 +5,7 @@ import { fullJitterMs } from "@tulle/time";
 import { errorCodeOf } from "./error-code.ts";
 import { type ExpectedPeer, isUnverifiedPeer } from "./mutual-tls.ts";
 import type { Transport } from "./transport.ts";
+import { isCertificateRefused } from "./transport-failure.ts";
 
 /** How undici asks for a socket. */
 export type Connect = (options: unknown, callback: (error: Error | null, socket: Socket | null) => void) => void;
@@ -35,6 +36,7 @@ export interface ConnectorOptions {
 export const createConnector = (options: ConnectorOptions, transport: Transport): Connect => {
   const { endpoint } = options;
   const { clock, counters } = transport;
+  const mtls = endpoint.transport === "mtls";
   const where = `endpoint ${endpoint.id} at ${endpoint.address}:${endpoint.port}`;
   let failures = 0;
   let heldBackUntilMs = 0;
@@ -66,7 +68,7 @@ export const createConnector = (options: ConnectorOptions, transport: Transport)
     try {
       socket = transport.home.runInAsyncScope(open, undefined, options, transport);
     } catch (error) {
-      giveUp(failed(asConnectFailure(error, where)), callback);
+      giveUp(failed(asConnectFailure(error, where, mtls)), callback);
       return;
     }
     let settled = false;
@@ -87,12 +89,12 @@ export const createConnector = (options: ConnectorOptions, transport: Transport)
     );
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
     // Stays for the socket's life: an error of a socket that nobody uses any more must not end the process.
-    socket.on("error", (error) => fail(asConnectFailure(error, where)));
-    socket.once("close", () => fail(asConnectFailure(closedEarly(), where)));
+    socket.on("error", (error) => fail(asConnectFailure(error, where, mtls)));
+    socket.once("close", () => fail(asConnectFailure(closedEarly(), where, mtls)));
     socket.once(endpoint.transport === "plaintext" ? "connect" : "secureConnect", () => {
       if (settled) return;
       if (endpoint.transport !== "plaintext") counters.handshakes++;
-      if (endpoint.transport === "mtls") {
+      if (mtls) {
         const refusal = refusePeer(socket, credentials, options.expected(), transport, where);
         if (refusal !== undefined) {
           fail(refusal);
@@ -125,7 +127,7 @@ const refusePeer = (
       return transport.mutualTls.refusal(socket, credentials, expected, where);
     }
   } catch (error) {
-    return asConnectFailure(error, where);
+    return asConnectFailure(error, where, true);
   }
   return new MeshError("IDENTITY_MISMATCH", { message: `the identity of ${where} could not be checked` });
 };
@@ -159,17 +161,22 @@ const open = ({ endpoint, servername }: ConnectorOptions, transport: Transport):
 const closedEarly = (): Error =>
   Object.assign(new Error("the peer closed the connection while it was made"), { code: "ECONNRESET" });
 
-const asConnectFailure = (error: unknown, where: string): MeshError => {
+const asConnectFailure = (error: unknown, where: string, mtls: boolean): MeshError => {
   if (error instanceof MeshError) return error;
   const code = errorCodeOf(error);
-  return isUnverifiedPeer(code)
-    ? new MeshError("IDENTITY_MISMATCH", {
-        message: `${where} showed a certificate that cannot be verified (${code})`,
-        hint: "it must be valid now and chain to a root that is trusted for this endpoint",
+  if (isUnverifiedPeer(code)) {
+    return new MeshError("IDENTITY_MISMATCH", {
+      message: `${where} showed a certificate that cannot be verified (${code})`,
+      hint: "it must be valid now and chain to a root that is trusted for this endpoint",
+      cause: error,
+    });
+  }
+  const message = `no connection to ${where} (${code ?? String(error)})`;
+  return mtls && (code === "ECONNRESET" || isCertificateRefused(code))
+    ? new MeshError("CONNECT_FAILED", {
+        message,
+        hint: "so it ends also when the peer refused our certificate",
         cause: error,
       })
-    : new MeshError("CONNECT_FAILED", {
-        message: `no connection to ${where} (${code ?? String(error)})`,
-        cause: error,
-      });
+    : new MeshError("CONNECT_FAILED", { message, cause: error });
 };
