@@ -1,13 +1,15 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { isOfTrustDomain, parseSpiffeId, parseWorkloadIdentity } from "@tulle/policy";
-import type { Peer } from "./gate.ts";
+import type { Peer, Refusal } from "./gate.ts";
 
 /** What is known of one socket, found once and not per request. */
 export interface Connection {
   readonly peer: Peer;
   /** Whether the peer proved an identity of our own trust domain. */
   readonly trusted: boolean;
+  /** Why its certificate proved nothing, where a listener of the service's own let it in all the same. */
+  readonly flaw: Refusal | undefined;
   /** What `x-forwarded-client-cert` says to the handler; only of proven peers. */
   readonly forwardedClientCert: string | undefined;
   /** Set shortly before the connection must end: from now on every reply closes it. */
@@ -33,6 +35,7 @@ export const knownConnection = (socket: Duplex): Connection | undefined => (sock
 export const strangerConnection = (
   socket: Pick<IncomingMessage["socket"], "remoteAddress">,
   transport: "tls" | "plaintext",
+  flaw?: Refusal,
 ): Connection => ({
   peer: {
     spiffeId: undefined,
@@ -43,6 +46,7 @@ export const strangerConnection = (
     transport,
   },
   trusted: false,
+  flaw,
   forwardedClientCert: undefined,
   retiring: false,
   visits: 0,
@@ -66,6 +70,7 @@ export const provenConnection = (
       transport: "mtls",
     },
     trusted: trustDomain !== undefined && isOfTrustDomain(own.spiffeId, trustDomain),
+    flaw: undefined,
     forwardedClientCert: `By=${own.spiffeId};URI=${spiffeId}`,
     retiring: false,
     visits: 0,

@@ -75,7 +75,8 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const inspected = (socket: IncomingMessage["socket"]): Connection => {
     if (!(socket instanceof TLSSocket)) return strangerConnection(socket, "plaintext");
     const verdict = peers.verify(socket);
-    return (verdict.ok ? peers.keep(socket, verdict) : undefined) ?? strangerConnection(socket, "tls");
+    if (!verdict.ok) return strangerConnection(socket, "tls", verdict);
+    return peers.keep(socket, verdict) ?? strangerConnection(socket, "tls");
   };
 
   const enter = options.enter ?? ((_visit, run) => run());

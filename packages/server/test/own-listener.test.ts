@@ -52,7 +52,13 @@ test("a TLS server of the service's own identifies its peers by their certificat
   expect(JSON.parse(denied.body)).toMatchObject({ code: "ACCESS_DENIED" });
   expect(await call(port, { tls: true })).toMatchObject({ status: 403, body: "Forbidden\n" });
   expect(await call(port, { as: await stranger.issue() })).toMatchObject({ status: 403, body: "Forbidden\n" });
-  expect(server.counters()).toMatchObject({ "refused.ACCESS_DENIED": 1, "refused.PEER_ABSENT": 2 });
+  expect(await call(port, { as: await authority.issue({ expired: true }) })).toMatchObject({ status: 403 });
+  expect(server.counters()).toMatchObject({
+    "refused.ACCESS_DENIED": 1,
+    "refused.PEER_ABSENT": 1,
+    "refused.PEER_UNTRUSTED": 1,
+    "refused.PEER_EXPIRED": 1,
+  });
 });
 
 test("a plaintext server of the service's own serves nobody where mTLS is strict", async () => {

@@ -1,3 +1,4 @@
+import { knownConnection } from "../connection.ts";
 import type { Gate, Refusal } from "../gate.ts";
 
 const plaintext: Refusal = {
@@ -13,5 +14,6 @@ const absent: Refusal = { code: "PEER_ABSENT", detail: "the service demands mTLS
  */
 export const requireMtls: Gate = (visit) => {
   if (visit.mtls !== "strict" || visit.listener === "public" || visit.peer?.spiffeId !== undefined) return undefined;
-  return visit.peer?.transport === "tls" ? absent : plaintext;
+  if (visit.peer?.transport !== "tls") return plaintext;
+  return knownConnection(visit.request.socket)?.flaw ?? absent;
 };
