@@ -69,6 +69,9 @@ const DEFAULT_TOKEN_TTL_MS = 3_600_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 
+/** And to finish the TLS handshake. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
 /**
  * Starts a config-server: opens keys, CA, store, policies, registry, enrollment and push in this order, each on those before,
  * and listens last, so that nobody is answered by half a server. Closing goes the other way round: members are told, the
@@ -165,6 +168,9 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     undo.push(() => push.close());
     const address = await listen(memberServer, options.port ?? DEFAULT_PORT, options.host);
 
+    // Before they listen, an error is the caller's; after it, one connection's trouble must not end the process.
+    for (const server of [adminServer, memberServer]) server.on("error", onError);
+
     const url = `wss://${address}`;
     const adminUrl = `https://${adminAddress}`;
     const ca = authority.bundle.roots.join("");
@@ -203,7 +209,11 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
 const openOwnStore = (stateDir: string | undefined, clock: Clock): StateStore =>
   stateDir === undefined ? new MemoryStore(clock) : openSqliteStore(join(stateDir, "state.db"), clock);
 
-const timeouts = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS } as const;
+const timeouts = {
+  handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+  headersTimeout: HEADERS_TIMEOUT_MS,
+  requestTimeout: REQUEST_TIMEOUT_MS,
+} as const;
 
 const tlsOf = ({ chain, privateKey }: ServerCertificate) => ({
   cert: chain,

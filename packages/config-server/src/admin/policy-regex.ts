@@ -56,6 +56,8 @@ const meansTheSameOnV8 = (pattern: string): boolean => {
 
 // Only the automaton proves; the other checker looks for attacks and may overlook one.
 const isLinear = async (pattern: string): Promise<boolean> => {
+  // A thread of ours. Otherwise it starts a native program, and when that dies every later answer is waited for in vain.
+  process.env.RECHECK_BACKEND ??= "worker";
   const { status } = await check(`^(?:${pattern})$`, "", { checker: "automaton", timeout: ANALYSIS_TIMEOUT_MS });
   return status === "safe";
 };
