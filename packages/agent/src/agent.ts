@@ -1,20 +1,12 @@
 import {
   type Credentials,
   type InboundSnapshot,
-  MeshError,
   type OutboundSnapshot,
   referencedService,
   type ServiceKey,
   serviceKey,
 } from "@tulle/policy";
-import {
-  encodeMessage,
-  type Hello,
-  MAX_MEMBER_MESSAGE_BYTES,
-  type Stream,
-  streams,
-  supportedVersions,
-} from "@tulle/protocol";
+import type { Ack, Begin, Commit, Nack, Part } from "@tulle/protocol";
 import { Watchable, type Watched } from "@tulle/time";
 import type { AgentOptions } from "./agent-options.ts";
 import type { AgentState, MissingPart } from "./agent-state.ts";
@@ -23,10 +15,12 @@ import { type Dialling, dialConfigServer } from "./config-server-peer.ts";
 import { ConnectFailure } from "./connect-failure.ts";
 import { CredentialKeeper } from "./credentials.ts";
 import { Discovery } from "./discovery.ts";
+import { encodeHello } from "./hello.ts";
 import { currentWorker, instanceIdOf } from "./instance-id.ts";
 import { LastGood } from "./last-good.ts";
 import { type AgentLogger, silentLogger } from "./logger.ts";
 import { whileHeld } from "./process-hold.ts";
+import { untilJoined } from "./readiness.ts";
 import { keepConnected } from "./reconnect.ts";
 import { type Registration, Registrations } from "./registrations.ts";
 import { parseServerAddresses, type ServerAddress } from "./server-address.ts";
@@ -77,9 +71,6 @@ export interface Agent {
   counters(): Readonly<Record<string, number>>;
 }
 
-/** Name and version of this software, for people. */
-export const SOFTWARE = "tulle/0.1.0";
-
 /** How long each step of a connection may take: TCP and TLS, the upgrade, the welcome. */
 const STEP_TIMEOUT_MS = 10_000;
 
@@ -116,8 +107,8 @@ class MeshAgent implements Agent {
   #loop: Promise<void> | undefined;
   #leaving: Promise<void> | undefined;
   #addressAt: number;
-  /** The last certificate was not accepted: the next attempt uses the token. */
-  #certificateFailed = false;
+  /** The last failure that was logged: one that goes on is said once. */
+  #told: string | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -188,7 +179,9 @@ class MeshAgent implements Agent {
   }
 
   ready(timeoutMs: number): Promise<void> {
-    return whileHeld(this.#becomesReady(timeoutMs));
+    const { clock, server } = this.#options;
+    const { state } = this;
+    return whileHeld(untilJoined({ state, failure: this.#failure, clock, timeoutMs, member: this.#own, server }));
   }
 
   discover(service: ServiceKey, signal?: AbortSignal): Promise<void> {
@@ -253,23 +246,12 @@ class MeshAgent implements Agent {
   /** Lives as long as one connection. */
   async #connect(worked: () => void): Promise<never> {
     const { clock } = this.#options;
+    const before = this.state.current;
+    if (before.state === "disconnected") this.state.set({ ...before, nextAttemptMs: undefined });
     const address = this.#addresses[this.#addressAt % this.#addresses.length];
     if (address === undefined) throw new ConnectFailure("unreachable", "no config-server is named");
     const dialling = { clock, timeoutMs: STEP_TIMEOUT_MS, signal: this.#stop.signal };
-    const { trust, token } = await this.#authentication(address, dialling);
-    const socket = await dialConfigServer(address, trust, dialling);
-    const open = await Session.open({ address, socket, token, ...dialling }, this.#hello(), {
-      stream: (message, bytes) => {
-        if (message.type === "part") this.#counters.resourcesReceived += message.upserts.length;
-        const answer = this.#subscription.receive(message, bytes);
-        if (answer?.type === "nack") {
-          this.#counters.nacks += 1;
-          this.#logger.error(`refused ${answer.stream} ${answer.revision}, the last good one stays: ${answer.reason}`);
-        } else if (answer !== undefined) this.#counters.acks += 1;
-        return answer;
-      },
-      renew: () => this.#keeper.renewNow(),
-    });
+    const open = await this.#open(address, dialling);
     worked();
     this.#welcomed(open, address.url);
     const failure = await open.ended;
@@ -280,7 +262,7 @@ class MeshAgent implements Agent {
 
   #welcomed(open: Session, server: string): void {
     this.#counters.connections += 1;
-    this.#certificateFailed = false;
+    this.#told = undefined;
     this.#failure.set(undefined);
     this.#session = { open, server };
     this.#logger.info(`connected to ${server} as ${open.welcome.spiffeId}`);
@@ -289,26 +271,56 @@ class MeshAgent implements Agent {
     this.#tellState();
   }
 
-  async #authentication(address: ServerAddress, dialling: Dialling): Promise<Authentication> {
+  /** By the certificate where there is a valid one; a member whose certificate is not accepted may still have a token. */
+  async #open(address: ServerAddress, dialling: Dialling): Promise<Session> {
+    const { token, tokenFile } = this.#options;
     const credentials = this.credentials.current;
-    return credentials !== undefined && this.#keeper.valid && !this.#certificateFailed
-      ? byCertificate(credentials)
-      : byToken(this.#options, address, dialling);
+    if (credentials !== undefined && this.#keeper.valid) {
+      try {
+        return await this.#openBy(byCertificate(credentials), address, dialling);
+      } catch (error) {
+        const distrust =
+          error instanceof ConnectFailure && (error.kind === "untrusted" || error.code === "unauthenticated");
+        if (!distrust || (token ?? tokenFile) === undefined) throw error;
+        this.#logger.warn(`${error.message}; the certificate may be of an older mesh, the join token is tried`);
+      }
+    }
+    return this.#openBy(await byToken(this.#options, address, dialling), address, dialling);
+  }
+
+  async #openBy({ trust, token }: Authentication, address: ServerAddress, dialling: Dialling): Promise<Session> {
+    const { service, namespace, labels } = this.#options;
+    const socket = await dialConfigServer(address, trust, dialling);
+    const member = { id: this.instanceId, namespace, service, labels };
+    const hello = encodeHello(member, this.#subscription.held, this.#discovery.subscriptions);
+    return Session.open({ address, socket, token, ...dialling }, hello, {
+      stream: (message, bytes) => this.#receive(message, bytes),
+      renew: () => this.#keeper.renewNow(),
+    });
+  }
+
+  #receive(message: Begin | Part | Commit, bytes: number): Ack | Nack | undefined {
+    if (message.type === "part") this.#counters.resourcesReceived += message.upserts.length;
+    const answer = this.#subscription.receive(message, bytes);
+    if (answer?.type === "nack") {
+      this.#counters.nacks += 1;
+      this.#logger.error(`refused ${answer.stream} ${answer.revision}, the last good one stays: ${answer.reason}`);
+    } else if (answer !== undefined) this.#counters.acks += 1;
+    return answer;
   }
 
   #failed(failure: ConnectFailure, delayMs: number): void {
     this.#counters.connectFailures += 1;
     if (failure.kind === "protocol") this.#counters.protocolErrors += 1;
-    const { token, tokenFile, clock } = this.#options;
-    // A certificate that is not believed, or that does not believe the server, may be of an older mesh: try the token once.
-    const distrust = failure.kind === "untrusted" || failure.code === "unauthenticated";
-    this.#certificateFailed = distrust && !this.#certificateFailed && (token ?? tokenFile) !== undefined;
     this.#addressAt += 1;
-    const wait = `the next attempt is in ${Math.round(delayMs)} ms`;
-    if (failure.lasting || failure.kind === "protocol") this.#logger.error(`${failure.message}; ${wait}`);
-    else this.#logger.warn(`${failure.message}; ${wait}`);
+    if (failure.message !== this.#told) {
+      const line = `${failure.message}; the next attempt is in ${Math.round(delayMs)} ms`;
+      if (failure.lasting || failure.kind === "protocol") this.#logger.error(line);
+      else this.#logger.warn(line);
+    }
+    this.#told = failure.message;
     this.#failure.set(failure);
-    this.#disconnected(failure.message, clock.wallNow() + delayMs);
+    this.#disconnected(failure.message, this.#options.clock.wallNow() + delayMs);
   }
 
   #disconnected(reason: string, nextAttemptMs: number | undefined): void {
@@ -341,40 +353,6 @@ class MeshAgent implements Agent {
     return missing;
   }
 
-  #becomesReady(timeoutMs: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const settle = (error?: MeshError): void => {
-        timer.cancel();
-        for (const stop of stops) stop();
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const look = (): void => {
-        const { state } = this.state.current;
-        const failure = this.#failure.current;
-        if (state === "joined") settle();
-        else if (state === "leaving" || state === "left")
-          settle(new MeshError("MESH_CLOSED", { message: "the mesh was left" }));
-        else if (failure?.lasting) settle(new MeshError("JOIN_REFUSED", { message: failure.message, cause: failure }));
-      };
-      const timer = this.#options.clock.after(timeoutMs, () => settle(this.#lateError(timeoutMs)));
-      const stops = [this.state.subscribe(look), this.#failure.subscribe(look)];
-      look();
-    });
-  }
-
-  #lateError(timeoutMs: number): MeshError {
-    const { current } = this.state;
-    const lacks =
-      current.state === "unready" ? `${current.server} has not sent: ${current.missing.join(", ")}` : undefined;
-    const failure = this.#failure.current;
-    return new MeshError("JOIN_TIMEOUT", {
-      message: `${this.#own} did not become ready within ${timeoutMs} ms`,
-      hint: lacks ?? failure?.message ?? `no answer from ${this.#options.server}`,
-      cause: failure,
-    });
-  }
-
   async #requestCertificate(csr: string): Promise<string> {
     const session = this.#session;
     if (session === undefined) throw new ConnectFailure("lost", "not connected to the config-server");
@@ -382,28 +360,6 @@ class MeshAgent implements Agent {
     if (answer.type !== "certificate")
       throw new ConnectFailure("protocol", `a certificate request was answered by ${answer.type}`);
     return answer.chain;
-  }
-
-  #hello(): string {
-    const { service, namespace, labels } = this.#options;
-    const hello: Hello = {
-      type: "hello",
-      protocol: supportedVersions,
-      features: ["gzip"],
-      software: SOFTWARE,
-      member: { id: this.instanceId, namespace, service, labels },
-      held: this.#subscription.helloHeld(),
-      subscriptions: this.#discovery.subscriptions,
-    };
-    const text = encodeMessage(hello);
-    if (Buffer.byteLength(text) <= MAX_MEMBER_MESSAGE_BYTES) return text;
-    // Too much to tell: the server then sends everything, in full.
-    return encodeMessage({ ...hello, held: this.#onlySeen() });
-  }
-
-  #onlySeen(): Hello["held"] {
-    const told = (stream: Stream) => ({ revision: null, seen: this.#subscription.held[stream].seen, resources: {} });
-    return Object.fromEntries(streams.map((stream) => [stream, told(stream)]));
   }
 }
 

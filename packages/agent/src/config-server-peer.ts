@@ -128,14 +128,11 @@ const dial = (
       fail(new ConnectFailure("unreachable", `no TLS connection to ${address.url} within ${timeoutMs} ms`)),
     );
     const onAbort = (): void => fail(new ConnectFailure("unreachable", `dialling ${address.url} was given up`));
-    const onError = (error: Error): void =>
-      fail(
-        new ConnectFailure(
-          isDistrust(socket, error) ? "untrusted" : "unreachable",
-          `${address.url}: ${error.message}`,
-          { cause: error },
-        ),
-      );
+    const onError = (error: Error): void => {
+      // Node sets it when a handshake was completed and then not believed, in contrast to one that failed on the way.
+      const kind = socket.authorizationError ? "untrusted" : "unreachable";
+      fail(new ConnectFailure(kind, `${address.url}: ${error.message}${clockHint(error)}`, { cause: error }));
+    };
     const onClose = (): void => fail(new ConnectFailure("unreachable", `${address.url} closed the connection`));
     const onSecure = (): void => {
       settle();
@@ -151,6 +148,8 @@ const dial = (
     if (signal.aborted) onAbort();
   });
 
-/** A handshake that was completed and then not believed, in contrast to one that failed on the way. */
-const isDistrust = (socket: TLSSocket, error: Error): boolean =>
-  Boolean(socket.authorizationError) || error.message.startsWith("its certificate says");
+/** What people may look at when a certificate's times are wrong: it is often their own clock. */
+const clockHint = (error: Error & { readonly code?: string }): string =>
+  error.code === "CERT_NOT_YET_VALID" || error.code === "CERT_HAS_EXPIRED"
+    ? " (if the certificate is good, the clock of this machine is not)"
+    : "";

@@ -42,6 +42,8 @@ export class LastGood {
   /** Writes happen one after another. */
   #writing: Promise<void> = Promise.resolve();
   #credentials: StoredCredentials = {};
+  /** The last warning: a disk that stays full is said once. */
+  #told: string | undefined;
 
   constructor(folder: StateFolder, clock: Clock, logger: AgentLogger) {
     this.#folder = folder;
@@ -112,9 +114,12 @@ export class LastGood {
         if (content === undefined) return;
         await this.#folder.write(name, content);
         this.counters.stateWrites += 1;
+        this.#told = undefined;
       } catch (error) {
         this.counters.stateWriteFailures += 1;
-        this.#logger.warn(`${this.#folder.path}/${name} could not be written: ${messageOf(error)}`);
+        const warning = `${this.#folder.path}/${name} could not be written: ${messageOf(error)}`;
+        if (warning !== this.#told) this.#logger.warn(warning);
+        this.#told = warning;
       }
       const endMs = this.#clock.now();
       this.#notBeforeMs = endMs + (endMs - startMs) * PAUSE_PER_WRITE;

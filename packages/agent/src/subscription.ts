@@ -7,7 +7,6 @@ import {
   type Commit,
   commitTransaction,
   emptyStream,
-  type HeldStream,
   type Nack,
   type OpenTransaction,
   type Part,
@@ -80,11 +79,6 @@ export class Subscription {
         return reference?.kind === "endpoints" && reference.service === service;
       })
     );
-  }
-
-  /** What the hello says of the streams. */
-  helloHeld(): Readonly<Partial<Record<Stream, HeldStream>>> {
-    return Object.fromEntries(streams.map((stream) => [stream, describeHeld(this.#held[stream])]));
   }
 
   /** Begins with what an earlier life of the member held. @returns why it cannot be run, if so; then nothing is held. */
@@ -170,12 +164,6 @@ export class Subscription {
     this.commits.set(this.commits.current + 1);
   }
 }
-
-const describeHeld = ({ revision, seen, resources }: StreamState): HeldStream => ({
-  revision,
-  seen,
-  resources: Object.fromEntries(Array.from(resources, ([name, { version }]) => [name, version])),
-});
 
 const nack = ({ stream, revision }: Commit, reason: string, resource?: ResourceName): Nack => ({
   type: "nack",

@@ -1,5 +1,11 @@
-import { FakeClock } from "@tulle/testing";
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createTestAuthority, FakeClock } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
+import { pinOf } from "../src/config-server-peer.ts";
+import { FakeConfigServer } from "./fake-config-server.ts";
 import { useMembers } from "./member-fixture.ts";
 
 const members = useMembers();
@@ -111,13 +117,28 @@ describe("an outage of the config-server", () => {
     expect(agent.state.current).toMatchObject({ server: members.server.url });
   });
 
-  test("a certificate that the server does not accept any more is made good by the token", async () => {
+  test("a certificate that the server does not accept any more is made good by the token, at once", async () => {
     const agent = await members.joined();
     members.server.script.upgradeRefusal = { status: 401, body: '{"code":"unauthenticated","message":"who?"}' };
     members.server.member.socket.terminate();
-    await expect.poll(() => members.server.upgrades.length).toBe(2);
-    expect(members.server.upgrades[1]).toBeUndefined();
+    await expect.poll(() => members.server.upgrades.slice(1)).toEqual([undefined, `Bearer ${members.server.token()}`]);
     expect(agent.state.current.state).toBe("disconnected");
+  });
+
+  test("a mesh that was set up anew is joined by the token in the file, though the old roots are held", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tulle-token-"));
+    const tokenFile = join(folder, "token");
+    writeFileSync(tokenFile, members.server.token());
+    await members.joined({ token: undefined, tokenFile } as object);
+    const { port } = members.server;
+    const other = await createTestAuthority();
+    writeFileSync(tokenFile, `${members.server.token(pinOf(new X509Certificate(other.root)))}\n`);
+    await members.server.stop();
+    const anew = await FakeConfigServer.start(other, port);
+    await expect.poll(() => anew.members[0]?.authorization).toBe(`Bearer ${anew.token()}`);
+    expect(anew.upgrades).toHaveLength(1);
+    await anew.stop();
+    rmSync(folder, { recursive: true });
   });
 });
 
