@@ -17,7 +17,8 @@ import { refusalCodes } from "./member-messages.ts";
 import { sliceEntries } from "./slices.ts";
 import { defaultTransactionLimits } from "./transaction.ts";
 
-const page = readFileSync(new URL("../../../docs/protocol.md", import.meta.url), "utf8");
+// The formatter pads the cells of tables.
+const page = readFileSync(new URL("../../../docs/protocol.md", import.meta.url), "utf8").replace(/ +\|/g, " |");
 const section = (title: string): string => page.split(`\n## ${title}\n`)[1]?.split("\n## ")[0] ?? "";
 const firstCells = (text: string): string[] => [...text.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell]) => cell ?? "");
 const grouped = (count: number): string => count.toLocaleString("en-US");
