@@ -1,13 +1,19 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test, vi } from "vitest";
 import type { RunReport } from "../src/telemetry/run-report.ts";
 
 const start = (...argv: readonly string[]) => {
+  // A launcher that is killed cannot tidy up.
+  const folder = mkdtempSync(join(tmpdir(), "tulle-bookinfo-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }));
   const launcher = spawn(process.execPath, [join(import.meta.dirname, "..", "src", "start.ts"), ...argv], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, TMPDIR: folder },
   });
   onTestFinished(() => void launcher.kill("SIGKILL"));
   return launcher;

@@ -33,3 +33,14 @@ export const freeOrAny = (port: number): Promise<number> =>
     probe.once("error", () => resolve(0));
     probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(port)));
   });
+
+/** Kills processes that may have ended in the meantime. */
+export const killNow = (pids: readonly number[]): void => {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+};
