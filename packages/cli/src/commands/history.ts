@@ -1,4 +1,4 @@
-import type { History } from "@tulle/protocol";
+import type { History, HistoryEntry } from "@tulle/protocol";
 import { type Command, InvalidArgumentError } from "commander";
 import { age } from "../age.ts";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
@@ -26,12 +26,20 @@ export const historyCommand = (terminal: Terminal): Command =>
           revision,
           terminal.interactive ? age(atMs, terminal.wallNow()) : new Date(atMs).toISOString(),
           author,
-          changes.map(({ key, change }) => `${SIGNS[change]}${key}`).join(" "),
+          describeChanges(changes, terminal.interactive ? MOST_SHOWN : changes.length),
           message,
         ]),
         empty: "no revisions yet",
       });
     });
+
+/** Changes of one revision that a terminal's line has room for. */
+const MOST_SHOWN = 3;
+
+const describeChanges = (changes: HistoryEntry["changes"], most: number): string => {
+  const shown = changes.slice(0, most).map(({ key, change }) => `${SIGNS[change]}${key}`);
+  return [...shown, ...(changes.length > most ? [`and ${changes.length - most} more`] : [])].join(" ");
+};
 
 const SIGNS = { created: "+", updated: "~", deleted: "-", unchanged: "=" } as const;
 
