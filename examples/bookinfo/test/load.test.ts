@@ -35,7 +35,7 @@ test("most visitors are anonymous, some are jason, some ask for v3", async () =>
 test("a page that is not answered with success has failed, and the reason is kept", async () => {
   status = 503;
   const load = startLoad({ pageUrl, rate: 100 });
-  await vi.waitFor(() => expect(load.requests).toBeGreaterThan(0));
+  await vi.waitFor(() => expect(load.requests).toBeGreaterThan(0), { timeout: 15_000 });
   await load.stop();
   expect(load.failures).toBe(load.requests);
   expect(load.lastFailure).toBe(`${pageUrl} answered 503`);

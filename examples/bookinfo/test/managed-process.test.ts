@@ -21,8 +21,8 @@ const processOf = async (source: string) => {
 };
 
 const SERVES = `
-process.send({ type: "ready", said: process.env.GREETING + " from " + process.env.OTEL_RESOURCE_ATTRIBUTES });
 process.once("SIGTERM", () => { console.log("bye"); process.exit(0); });
+process.send({ type: "ready", said: process.env.GREETING + " from " + process.env.OTEL_RESOURCE_ATTRIBUTES });
 setInterval(() => {}, 1000);
 `;
 
