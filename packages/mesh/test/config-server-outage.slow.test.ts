@@ -6,7 +6,7 @@ import { steadyTraffic } from "./support/traffic.ts";
 const OUTAGE_MS = 10_000;
 
 test("a config-server that is killed for 10 s and restarted on its store costs no request, no endpoint and no resend", async () => {
-  await using fixture = await startMesh(reviewsPolicies(), { startGraceMs: 5_000, disconnectGraceMs: 2_000 });
+  await using fixture = await startMesh(reviewsPolicies());
   await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),
     fixture.startMember({ service: "reviews", version: "v1" }),
