@@ -41,6 +41,9 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     labels,
     discover: (key, signal) => source.discover(key, signal),
     inherit: () => visits.inherited(),
+    onProblem: (revision, problem) =>
+      logger.error(`revision ${revision} cannot be compiled, the last good one stays in force: ${String(problem)}`),
+    onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     ...(options.localReplies === undefined ? {} : { localReplies: options.localReplies }),
   });

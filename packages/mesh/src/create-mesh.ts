@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Credentials, TrustBundle } from "@tulle/policy";
-import { DEFAULT_NAMESPACE, MeshError } from "@tulle/policy";
+import { DEFAULT_NAMESPACE, MeshError, parseSpiffeId } from "@tulle/policy";
 import { constant, Watchable } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
 import { readEnvironment } from "./environment.ts";
@@ -62,6 +62,7 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
     service,
     number,
     defaultTransport: credentials === undefined ? "plaintext" : "mtls",
+    trustDomain: credentials === undefined ? undefined : parseSpiffeId(credentials.spiffeId)?.trustDomain,
   });
 
   let number = 1;

@@ -48,6 +48,8 @@ export interface FixedReader {
   readonly namespace: string;
   readonly service: string;
   readonly defaultTransport: Transport;
+  /** Of the credentials; holds where the `Mesh` policy names none. */
+  readonly trustDomain?: string | undefined;
   /** Counts up with each new set of values, from 1. */
   readonly number: number;
 }
@@ -81,7 +83,10 @@ export const fixedSnapshots = (configuration: FixedConfiguration, reader: FixedR
   }
 
   const revision = `static.${reader.number}`;
-  const mesh = meshPolicyOf(policies);
+  const mesh = {
+    ...(reader.trustDomain === undefined ? {} : { trustDomain: reader.trustDomain }),
+    ...meshPolicyOf(policies),
+  };
   const services = new Map<ServiceKey, ServiceSnapshot>();
   for (const [key, { policy, routes }] of servicesOf(policies)) {
     services.set(key, { key, policy, routes, endpoints: endpoints.get(key) ?? [] });

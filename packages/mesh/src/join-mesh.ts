@@ -1,5 +1,7 @@
 import { type Agent, createAgent } from "@tulle/agent";
+import { checkOutbound } from "@tulle/client";
 import { DEFAULT_NAMESPACE, MeshError, parseDuration } from "@tulle/policy";
+import { checkInbound } from "@tulle/server";
 import { systemClock } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
 import { type MemberEnvironment, readEnvironment } from "./environment.ts";
@@ -107,6 +109,7 @@ const agentOptions = (
   labels: options.labels ?? {},
   clock: options.clock ?? systemClock,
   random: options.random ?? Math.random,
+  validate: ({ outbound, inbound }) => checkOutbound(outbound) ?? checkInbound(inbound),
   logger: options.logger ?? silentLogger,
   ...given("token", options.token ?? environment.token),
   ...given("tokenFile", options.tokenFile ?? environment.tokenFile),

@@ -4,6 +4,7 @@ import {
   effectiveMtlsMode,
   type InboundSnapshot,
   type MtlsMode,
+  trustDomainOf,
 } from "@tulle/policy";
 import type { Watched } from "@tulle/time";
 
@@ -17,12 +18,9 @@ export interface InboundPolicy {
   readonly hasAccess: boolean;
 }
 
-/** Istio's, and the default of the `Mesh` policy. */
-const DEFAULT_TRUST_DOMAIN = "cluster.local";
-
 /** Makes a snapshot ready. */
 export const compileInbound = (snapshot: InboundSnapshot): InboundPolicy => {
-  const trustDomain = snapshot.mesh.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+  const trustDomain = trustDomainOf(snapshot.mesh);
   return {
     revision: snapshot.revision,
     mtls: effectiveMtlsMode(snapshot),

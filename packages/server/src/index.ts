@@ -1,6 +1,7 @@
 // For services: listening and what a listener tells.
 export type { ListenApp } from "./application.ts";
-// For the other packages of the mesh: the headers that this side says and hears.
+// For the other packages of the mesh: whether a snapshot can be enforced, and the headers that this side says and hears.
+export { checkInbound } from "./check-inbound.ts";
 export { CLIENT_CERT_HEADER, DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
 export { createServer, type MeshServer, type ServerMode, type ServerOptions } from "./create-server.ts";
 export type { ListenerKind, Peer, Permit, Visit } from "./gate.ts";

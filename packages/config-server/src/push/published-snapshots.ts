@@ -1,4 +1,4 @@
-import type { ServiceKey, TrustBundle } from "@tulle/policy";
+import { DEFAULT_TRUST_DOMAIN, type ServiceKey, type TrustBundle } from "@tulle/policy";
 import type { PreparedResource, ResourceName, Revision, Stream } from "@tulle/protocol";
 import type { EndpointRevision } from "../registry/instance-table.ts";
 import { EndpointSnapshot, endpointsFor } from "../snapshots/endpoint-snapshot.ts";
@@ -9,12 +9,15 @@ import type { Published } from "./session.ts";
 
 /** What is published now: the three streams' snapshots, each replaced whole. */
 export class PublishedSnapshots implements Published {
+  readonly #trustDomain: string;
   #policy: PolicySnapshot;
   #endpoints: EndpointSnapshot;
   #trust: TrustSnapshot;
 
+  /** @param bundles our own first. */
   constructor(policy: PolicyRevision, endpoints: EndpointRevision, bundles: readonly TrustBundle[]) {
-    this.#policy = buildPolicySnapshot(policy);
+    this.#trustDomain = bundles[0]?.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+    this.#policy = buildPolicySnapshot(policy, this.#trustDomain);
     this.#endpoints = new EndpointSnapshot(endpoints);
     this.#trust = buildTrustSnapshot(bundles);
   }
@@ -35,7 +38,8 @@ export class PublishedSnapshots implements Published {
 
   /** @throws ProtocolError `too-large`; then the last good snapshot stays. */
   takePolicy(revision: PolicyRevision): void {
-    if (revision.revision !== this.#policy.revision) this.#policy = buildPolicySnapshot(revision, this.#policy);
+    if (revision.revision === this.#policy.revision) return;
+    this.#policy = buildPolicySnapshot(revision, this.#trustDomain, this.#policy);
   }
 
   takeEndpoints(revision: EndpointRevision): void {

@@ -23,11 +23,11 @@ const access = (name: string, selected: string): AccessPolicy => ({
 
 describe("the policy snapshot", () => {
   const policies = [service("a"), service("b"), route("r", "a"), access("x", "b")];
-  const snapshot = buildPolicySnapshot(revisionOf(1, policies));
+  const snapshot = buildPolicySnapshot(revisionOf(1, policies), "cluster.local");
 
   it("has the mesh, the names, and each service with its routes and its inbound policy", () => {
     expect(snapshot.revision).toBe("e.1");
-    expect(JSON.parse(snapshot.mesh.json)).toEqual({ kind: "Mesh", name: "mesh" });
+    expect(JSON.parse(snapshot.mesh.json)).toEqual({ kind: "Mesh", name: "mesh", trustDomain: "cluster.local" });
     expect(snapshot.names.map(({ name, json }) => [name, JSON.parse(json)])).toEqual([
       ["names/-", { names: [{ key: "default/a" }, { key: "default/b" }] }],
     ]);
@@ -46,6 +46,7 @@ describe("the policy snapshot", () => {
   it("keeps the resources that did not change, and only those", () => {
     const next = buildPolicySnapshot(
       revisionOf(2, [service("a"), ...policies.slice(1, 3), access("y", "b")]),
+      "cluster.local",
       snapshot,
     );
     expect(next.mesh).toBe(snapshot.mesh);
@@ -59,9 +60,13 @@ describe("the policy snapshot", () => {
   it("is as if made anew, whatever came before", () => {
     const next = buildPolicySnapshot(
       revisionOf(2, [service("b", { port: 81 }), service("c"), route("r", "c")]),
+      "cluster.local",
       snapshot,
     );
-    const anew = buildPolicySnapshot(revisionOf(2, [service("b", { port: 81 }), service("c"), route("r", "c")]));
+    const anew = buildPolicySnapshot(
+      revisionOf(2, [service("b", { port: 81 }), service("c"), route("r", "c")]),
+      "cluster.local",
+    );
     expect([...next.services]).toEqual([...anew.services]);
     expect([...next.inbound]).toEqual([...anew.inbound]);
     expect(next.names).toEqual(anew.names);

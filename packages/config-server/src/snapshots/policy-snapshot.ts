@@ -43,16 +43,21 @@ export interface PolicySnapshot {
  * Makes the resources of a revision. What says the same as in the previous snapshot stays the same object and is not
  * serialized again.
  *
+ * @param trustDomain the authority's: members are told it even where no `Mesh` policy names it.
  * @throws ProtocolError `too-large` when a resource cannot be sent; {@link unsendableResources} finds that before an apply.
  */
-export const buildPolicySnapshot = (revision: PolicyRevision, previous?: PolicySnapshot): PolicySnapshot => {
+export const buildPolicySnapshot = (
+  revision: PolicyRevision,
+  trustDomain: string,
+  previous?: PolicySnapshot,
+): PolicySnapshot => {
   const policies = [...revision.policies.values()];
   const services = servicesOf(policies, previous?.sources.services);
   const inbound = inboundOf(policies, services, previous?.sources.inbound);
   const known = new Map(previous?.names.map((resource) => [resource.name, resource]));
   return {
     revision: revision.revision,
-    mesh: keep(prepareResource("mesh", meshPolicyOf(policies)), previous?.mesh),
+    mesh: keep(prepareResource("mesh", { trustDomain, ...meshPolicyOf(policies) }), previous?.mesh),
     names: [...nameSlices(policies)].map(([name, value]) => keep(prepareResource(name, value), known.get(name))),
     services: prepareEach(services, previous?.sources.services, previous?.services, serviceResource),
     inbound: prepareEach(inbound, previous?.sources.inbound, previous?.inbound, inboundResource),

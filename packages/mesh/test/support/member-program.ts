@@ -1,9 +1,18 @@
 /**
  * An instance of a service in a process of its own, so that a test can end it in every way. It answers with who it is and what
- * it received. Its identity comes from the TULLE_* variables, MEMBER_VERSION and MEMBER_PORT from the test.
+ * it received. Its identity comes from the TULLE_* variables, its MEMBER_* variables from the test.
  */
 import { createServer } from "node:http";
+import { registerHooks } from "node:module";
 import { joinMesh } from "tulle";
+
+// A member on whose machine an optional package is not installed.
+registerHooks({
+  resolve: (specifier, context, next) => {
+    if (specifier === process.env.MEMBER_LACKS) throw new Error(`${specifier} is not installed here`);
+    return next(specifier, context);
+  },
+});
 
 const version = process.env.MEMBER_VERSION ?? "v1";
 const mesh = await joinMesh({

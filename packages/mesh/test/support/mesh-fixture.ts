@@ -39,6 +39,8 @@ export interface MemberOptions {
   readonly port?: number;
   /** @default "10s" */
   readonly readyTimeout?: string;
+  /** An optional package that this member cannot load. @default none */
+  readonly lacks?: string;
   /** @default a fresh token for the service */
   readonly token?: string;
 }
@@ -105,6 +107,7 @@ export const startMesh = async (
         ...(member.instanceId === undefined ? {} : { TULLE_INSTANCE_ID: member.instanceId }),
         ...(member.stateDir === undefined ? {} : { TULLE_STATE_DIR: member.stateDir }),
         ...(member.readyTimeout === undefined ? {} : { MEMBER_READY_TIMEOUT: member.readyTimeout }),
+        ...(member.lacks === undefined ? {} : { MEMBER_LACKS: member.lacks }),
         ...(member.port === undefined ? {} : { MEMBER_PORT: String(member.port) }),
       });
       started.push(program);

@@ -1,0 +1,32 @@
+import { checkPolicy, compileRoutes, describeProblem, type OutboundSnapshot, type Policy } from "@tulle/policy";
+import { regexEngine } from "./routing/regex-engine.ts";
+
+/** Parts of snapshots that were found good; unchanged parts keep their identity from one snapshot to the next. */
+const good = new WeakSet<object>();
+
+/**
+ * Why this client cannot run a snapshot, or `undefined` when it can: a policy that a newer config-server allows and this
+ * client does not know how to follow, or a pattern whose engine is not installed. A member that says so refuses the whole
+ * revision and keeps its last good one, instead of following half of it.
+ */
+export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | undefined => {
+  const unknown = problemOf(mesh);
+  if (unknown !== undefined) return unknown;
+  for (const { key, policy, routes } of services.values()) {
+    if (good.has(policy) && good.has(routes)) continue;
+    const problem = [policy, ...routes].map(problemOf).find((found) => found !== undefined);
+    if (problem !== undefined) return problem;
+    try {
+      compileRoutes(routes, regexEngine);
+    } catch (error) {
+      return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    good.add(policy).add(routes);
+  }
+  return undefined;
+};
+
+const problemOf = (policy: Policy): string | undefined => {
+  const [problem] = checkPolicy(policy);
+  return problem === undefined ? undefined : describeProblem(problem);
+};
