@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { joinMesh } from "tulle";
 import { meshHandler } from "tulle/node-http";
 import type { Book } from "./book.ts";
-import { onLoopback, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
+import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
 
 const version = "v1";
 const books: Readonly<Record<string, Omit<Book, "servedBy">>> = {
@@ -19,7 +19,7 @@ const books: Readonly<Record<string, Omit<Book, "servedBy">>> = {
 };
 
 startMemberTelemetry();
-const mesh = await joinMesh({ service: "details", labels: { version }, logger: console });
+const mesh = await joinMesh({ service: "details", labels: { version }, readyTimeout, logger: console });
 
 const handler = (request: IncomingMessage, response: ServerResponse): void => {
   const { pathname } = new URL(request.url ?? "/", "http://details");

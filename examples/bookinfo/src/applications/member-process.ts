@@ -24,6 +24,9 @@ export const onLoopback: MeshListenOptions = {
   drainTimeout: "2s",
 };
 
+/** Eight processes start on whatever machine this is, and compete for it: more patience than the default. */
+export const readyTimeout = "30s";
+
 /**
  * Starts OpenTelemetry by the `OTEL_*` variables. The durations of calls are exponential histograms, so that whoever reads
  * them can tell quantiles to a few percent, whatever their size.

@@ -3,7 +3,7 @@ import express from "express";
 import { joinMesh } from "tulle";
 import { expressMesh } from "tulle/express";
 import type { Book, Reviews } from "./book.ts";
-import { onLoopback, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
+import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
 import { renderPage } from "./page.ts";
 
 const version = "v1";
@@ -15,6 +15,7 @@ const mesh = await joinMesh({
   service: "productpage",
   labels: { version },
   dependencies: ["details", "reviews"],
+  readyTimeout,
   logger: console,
 });
 

@@ -3,13 +3,13 @@ import express from "express";
 import { joinMesh } from "tulle";
 import { expressMesh } from "tulle/express";
 import type { Ratings } from "./book.ts";
-import { onLoopback, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
+import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
 
 const version = "v1";
 const ratingsOf: Readonly<Record<string, Ratings["ratings"]>> = { "0": { Ada: 5, Bo: 4 } };
 
 startMemberTelemetry();
-const mesh = await joinMesh({ service: "ratings", labels: { version }, logger: console });
+const mesh = await joinMesh({ service: "ratings", labels: { version }, readyTimeout, logger: console });
 
 const app = express();
 app.use(expressMesh(mesh));

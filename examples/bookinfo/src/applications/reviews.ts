@@ -4,7 +4,7 @@ import fastify from "fastify";
 import { joinMesh } from "tulle";
 import { fastifyMesh } from "tulle/fastify";
 import type { Ratings, Review, Reviews } from "./book.ts";
-import { onLoopback, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
+import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
 
 const version = process.env.VERSION ?? "v1";
 const color = ({ v2: "black", v3: "red" } as const)[version];
@@ -23,6 +23,7 @@ const mesh = await joinMesh({
   service: "reviews",
   labels: { version },
   dependencies: color === undefined ? [] : ["ratings"],
+  readyTimeout,
   logger: console,
 });
 

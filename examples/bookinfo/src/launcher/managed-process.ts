@@ -28,7 +28,7 @@ export interface UnexpectedEnd {
   readonly lastWords: string;
 }
 
-const READY_LIMIT_MS = 30_000;
+const READY_LIMIT_MS = 60_000;
 const END_LIMIT_MS = 8_000;
 const LAST_LINES = 12;
 
@@ -64,7 +64,7 @@ export class ManagedProcess<Ready extends { readonly type: string }> {
   /**
    * Starts the process and settles with its first message.
    *
-   * @throws Error when it ends before, or says nothing for 30 s.
+   * @throws Error when it ends before, or says nothing for 60 s.
    */
   start(env: Readonly<Record<string, string>> = {}): Promise<Ready> {
     if (this.#state.state !== "ended") throw new Error(`${this.description.name} is running already`);
