@@ -99,7 +99,7 @@ export const createClient = (options: ClientOptions): Client => {
     table.take(snapshot);
   });
 
-  const front = frontChain(parts, routeCall(table, options.discover));
+  const front = frontChain(parts, routeCall(table, options.discover, clock));
   const send: Send = assembleFront(front);
   const kit: FaceKit = {
     hosts,

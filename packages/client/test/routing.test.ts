@@ -138,6 +138,21 @@ describe("routing", () => {
     await expect(call).rejects.toThrow("enough");
   });
 
+  test("discovery is not waited for past the call's own deadline", async () => {
+    const whole = snapshotOf({ reviews: { endpoints: [] } });
+    await using client = clientOf(
+      { ...whole, services: new Map() },
+      {
+        discover: (_service, signal) =>
+          new Promise((_resolve, reject) =>
+            signal?.addEventListener("abort", () => reject(signal.reason), { once: true }),
+          ),
+      },
+    );
+    const call = client.fetch("http://reviews/", { mesh: { timeout: "30ms" } });
+    await expect(call).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  });
+
   test("calls made in a visit inherit its deadline", async () => {
     await using v1 = await serve((request, response) =>
       response.end(request.headers["x-envoy-expected-rq-timeout-ms"]),

@@ -1,5 +1,5 @@
 import type { Call, CallOptions } from "../send.ts";
-import { splitUrl } from "./split-url.ts";
+import { splitUrl, type UrlParts } from "./split-url.ts";
 
 type GivenHeaders = NonNullable<RequestInit["headers"]>;
 
@@ -32,9 +32,12 @@ export type RequestLike = Pick<Request, "url" | "method" | "headers" | "body" | 
  *
  * @throws TypeError where the standard does.
  */
-export const readRequest = (input: string | URL | RequestLike, init: MeshRequestInit | undefined): FetchRequest => {
+export const readRequest = (
+  input: string | URL | RequestLike,
+  { origin, path }: UrlParts,
+  init: MeshRequestInit | undefined,
+): FetchRequest => {
   const request = isRequest(input) ? input : undefined;
-  const { origin, path } = splitUrl(request === undefined ? (input as string | URL) : request.url);
   const method = normalMethod(init?.method ?? request?.method ?? "GET");
   const headers = new FetchHeaders();
   const given = init?.headers ?? request?.headers;
@@ -57,6 +60,9 @@ export const readRequest = (input: string | URL | RequestLike, init: MeshRequest
     options: init?.mesh,
   };
 };
+
+/** Where a fetch goes. @throws TypeError when that is no absolute URL. */
+export const urlOf = (input: string | URL | RequestLike): UrlParts => splitUrl(isRequest(input) ? input.url : input);
 
 const isRequest = (input: string | URL | RequestLike): input is RequestLike =>
   typeof input === "object" && "url" in input && typeof input.url === "string";

@@ -5,11 +5,10 @@ import { discardBody, OnceBody } from "../retry/replay-body.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
-import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest } from "./fetch-request.ts";
+import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest, urlOf } from "./fetch-request.ts";
 import { localReply, wantsReply } from "./local-reply.ts";
 import { linkToResponse, MeshResponse } from "./mesh-response.ts";
 import { headersAfter, isRedirect, MAX_REDIRECTS, redirectTo } from "./redirect.ts";
-import { splitUrl } from "./split-url.ts";
 
 /**
  * WHATWG `fetch` through the mesh. Hosts outside the mesh go to the built-in fetch, untouched. Requests, headers and bodies
@@ -31,12 +30,13 @@ export const createFetch = (face: FaceKit, outside: MeshFetch): MeshFetch => {
       linkToResponse();
       // Whoever names a dispatcher wants that one.
       if (init !== undefined && "dispatcher" in init && init.dispatcher !== undefined) return outside(input, init);
-      const to = face.hosts.resolve(originOf(input));
+      const url = urlOf(input);
+      const to = face.hosts.resolve(url.origin);
       if (to.kind === "outside") {
         face.counters.outside++;
         return outside(input, init);
       }
-      return begin(kit, to, readRequest(input, init), 0);
+      return begin(kit, to, readRequest(input, url, init), 0);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -155,6 +155,3 @@ const followSignal = (signal: AbortSignal, call: MeshCall): (() => void) => {
   signal.addEventListener("abort", onAbort, { once: true });
   return () => signal.removeEventListener("abort", onAbort);
 };
-
-const originOf = (input: string | URL | RequestLike): string =>
-  splitUrl(typeof input === "object" && !(input instanceof URL) && "url" in input ? input.url : input).origin;

@@ -35,6 +35,7 @@ export class MeshResponse implements Response {
     this.#stream = stream;
     this.#hasBody = parts.call.method !== "HEAD" && !nullBodyStatuses.has(parts.reply.status);
     if (!this.#hasBody) parts.reply.discard();
+    else if (stream === undefined) watchAbandoned(this, parts.reply);
   }
 
   /** The call behind a response, for explanations. */
@@ -158,6 +159,18 @@ export const linkToResponse = (): void => {
   if (Object.getPrototypeOf(MeshResponse.prototype) !== Response.prototype) {
     Object.setPrototypeOf(MeshResponse.prototype, Response.prototype);
   }
+};
+
+/** Frees the connection of a body that nobody will ever read, as the built-in fetch does. */
+const abandoned = new FinalizationRegistry<Reply>((reply) => reply.discard());
+
+/** Only bodies that are still coming hold a connection; most are whole before anybody could ask. */
+const watchAbandoned = (response: MeshResponse, reply: Reply): void => {
+  let over = false;
+  reply.onDone(() => {
+    over = true;
+  });
+  if (!over) abandoned.register(response, reply);
 };
 
 const nothing = Buffer.alloc(0);

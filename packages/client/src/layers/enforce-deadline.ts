@@ -36,6 +36,13 @@ export const enforceDeadline =
     );
   };
 
+/** When a call must be over by its caller's and its visit's word alone, before any policy is known. */
+export const ownDeadlineOf = ({ options, inherited, startedAtMs }: Call): number =>
+  Math.min(
+    startedAtMs + (limitOf(options.timeout) ?? Number.POSITIVE_INFINITY),
+    inherited?.deadlineMs ?? Number.POSITIVE_INFINITY,
+  );
+
 /** A limit as callers write it, where 0 turns it off. `undefined`: they said nothing. */
 export const limitOf = (written: string | number | undefined): number | undefined => {
   if (written === undefined) return undefined;

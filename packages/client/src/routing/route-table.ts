@@ -1,4 +1,5 @@
 import { effectiveConnectionPool, type OutboundSnapshot, type ServiceKey, type ServiceSnapshot } from "@tulle/policy";
+import type { Clock } from "@tulle/time";
 import { questionOf } from "../call.ts";
 import {
   type CompiledRule,
@@ -7,7 +8,8 @@ import {
   compileService,
   destinationsOf,
 } from "../compile.ts";
-import { failCall } from "../failure.ts";
+import { completeFailure, failCall } from "../failure.ts";
+import { ownDeadlineOf } from "../layers/enforce-deadline.ts";
 import type { Reply } from "../reply.ts";
 import type { Call, Send } from "../send.ts";
 
@@ -79,11 +81,11 @@ const sameParts = (service: ServiceSnapshot, before: OutboundSnapshot, after: Ou
 
 /** Finds the ready chain of a call: the service, the first rule that fits, its split. */
 export const routeCall =
-  (table: RouteTable, discover: Discover): Send =>
+  (table: RouteTable, discover: Discover, clock: Clock): Send =>
   (call) => {
     const compiled = table.find(call.service);
     return compiled === undefined || compiled.missing.length > 0
-      ? discoverAndRoute(table, discover, call, compiled)
+      ? discoverAndRoute({ table, discover, clock }, call, compiled)
       : route(table, compiled, call);
   };
 
@@ -105,21 +107,30 @@ export const ruleFor = (compiled: CompiledService, call: Call): CompiledRule | u
   return found === undefined ? compiled.unmatched : compiled.rules.get(found.rule);
 };
 
-/** A first call to a service waits until the mesh has told of it. */
+/** A first call to a service waits until the mesh has told of it, but not past its own deadline. */
 const discoverAndRoute = async (
-  table: RouteTable,
-  discover: Discover,
+  { table, discover, clock }: { readonly table: RouteTable; readonly discover: Discover; readonly clock: Clock },
   call: Call,
   compiled: CompiledService | undefined,
 ): Promise<Reply> => {
   const abort = new AbortController();
   const stop = call.cancel.onCancel((reason) => abort.abort(reason));
+  const deadlineMs = ownDeadlineOf(call);
+  const timer =
+    deadlineMs === Number.POSITIVE_INFINITY
+      ? undefined
+      : clock.after(deadlineMs - clock.now(), () =>
+          call.cancel.cancel(
+            failCall(call, "DEADLINE_EXCEEDED", "the call's time ran out before the mesh told of the service"),
+          ),
+        );
   try {
     for (const service of compiled?.missing ?? [call.service]) await discover(service, abort.signal);
   } catch (error) {
-    throw call.cancel.cancelled ? call.cancel.reason : error;
+    throw call.cancel.cancelled ? call.cancel.reason : completeFailure(call, error);
   } finally {
     stop();
+    timer?.cancel();
   }
   if (call.cancel.cancelled) throw call.cancel.reason;
   const found = table.find(call.service);

@@ -1,0 +1,53 @@
+import type { EffectiveCircuitBreaker } from "@tulle/policy";
+import { FakeClock, seededRandom } from "@tulle/testing";
+import { constant } from "@tulle/time";
+import { describe, expect, test } from "vitest";
+import { Ledger } from "./ledger.ts";
+import { createTransport } from "./transport/transport.ts";
+
+const breaker: EffectiveCircuitBreaker = { errorPercent: 50, minimumVolume: 20, windowMs: 10_000, openForMs: 5_000 };
+const budget = { ratio: 0.2, minPerSecond: 0, ttlMs: 10_000 };
+
+const ledgerOf = () => {
+  const clock = new FakeClock();
+  const random = seededRandom(1);
+  return new Ledger({ clock, random, transport: createTransport({ clock, random, credentials: constant(undefined) }) });
+};
+
+describe("Ledger", () => {
+  test("finds state again by its name, whatever revision asks", async () => {
+    const ledger = ledgerOf();
+    expect(ledger.endpoints("default/reviews")).toBe(ledger.endpoints("default/reviews"));
+    expect(ledger.circuit("default/reviews", "v1", breaker)).toBe(
+      ledger.circuit("default/reviews", "v1", { ...breaker }),
+    );
+    expect(ledger.retryBudget("default/reviews", budget)).toBe(
+      ledger.retryBudget("default/reviews", { ...budget, ratio: 0.5 }),
+    );
+    const picker = { algorithm: "round-robin" } as const;
+    expect(ledger.picker("default/reviews", undefined, picker)).toBe(
+      ledger.picker("default/reviews", undefined, { ...picker }),
+    );
+    await ledger.close();
+  });
+
+  test("each subset has a circuit of its own, and a changed policy a new one", async () => {
+    const ledger = ledgerOf();
+    const v1 = ledger.circuit("default/reviews", "v1", breaker);
+    expect(ledger.circuit("default/reviews", "v2", breaker)).not.toBe(v1);
+    expect(ledger.circuit("default/reviews", "v1", { ...breaker, errorPercent: 10 })).not.toBe(v1);
+    await ledger.close();
+  });
+
+  test("forgets services that are gone, and those alone", async () => {
+    const ledger = ledgerOf();
+    const kept = ledger.endpoints("default/ratings");
+    const gone = ledger.endpoints("default/reviews");
+    const circuit = ledger.circuit("default/reviews", "v1", breaker);
+    ledger.retain(new Set(["default/ratings"]));
+    expect(ledger.endpoints("default/ratings")).toBe(kept);
+    expect(ledger.endpoints("default/reviews")).not.toBe(gone);
+    expect(ledger.circuit("default/reviews", "v1", breaker)).not.toBe(circuit);
+    await ledger.close();
+  });
+});
