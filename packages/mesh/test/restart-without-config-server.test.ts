@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startMesh } from "./support/mesh-fixture.ts";
 import { reviewsPolicies } from "./support/reviews-policies.ts";
@@ -19,6 +21,10 @@ test("a member restarted without its config-server serves and calls on its last 
   expect(await first.ask({ ask: "fetch", url: "http://ratings/7" }, "fetched")).toMatchObject({
     fetched: { status: 200 },
   });
+
+  // What was learned is on disk a moment later; a member killed before would have to learn it again.
+  const kept = join(stateDir, "member-0", "resources.json");
+  await expect.poll(() => readFile(kept, "utf8").catch(() => "")).toContain("endpoints/default/ratings/");
 
   await fixture.killConfigServer();
   await first.end("SIGKILL");
