@@ -4,8 +4,14 @@ import { alternate, median, ratioOf } from "./alternate.ts";
 test("the contenders take turns, and each round begins with another one", async () => {
   const order: string[] = [];
   const contender = (name: string) => ({ name, call: async () => order.push(name) });
-  const costs = await alternate([contender("a"), contender("b")], { warmUp: 1, rounds: 2, calls: 2, inFlight: 1 });
-  expect(order.join("")).toBe("ab" + "aabb" + "bbaa");
+  const costs = await alternate([contender("a"), contender("b")], {
+    warmUp: 1,
+    settle: 1,
+    rounds: 2,
+    calls: 2,
+    inFlight: 1,
+  });
+  expect(order.join("")).toBe("ab" + "aaabbb" + "bbbaaa");
   expect(costs.map(({ name }) => name)).toEqual(["a", "b"]);
   for (const { cpuMicros, rounds } of costs) expect(cpuMicros).toBe(median(rounds));
 });
@@ -19,7 +25,7 @@ test("never more calls are under way than asked for", async () => {
     await new Promise(setImmediate);
     underWay -= 1;
   };
-  await alternate([{ name: "a", call }], { warmUp: 0, rounds: 1, calls: 100, inFlight: 7 });
+  await alternate([{ name: "a", call }], { warmUp: 0, settle: 0, rounds: 1, calls: 100, inFlight: 7 });
   expect(most).toBe(7);
 });
 

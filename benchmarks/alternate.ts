@@ -9,6 +9,8 @@ export interface Contender {
 export interface Effort {
   /** Calls of each contender that do not count. */
   readonly warmUp: number;
+  /** Calls at the begin of each turn that do not count either: connections may have idled away during the others' turns. */
+  readonly settle: number;
   readonly rounds: number;
   /** Calls of each contender in each round. */
   readonly calls: number;
@@ -30,7 +32,7 @@ export interface Cost {
  */
 export const alternate = async (
   contenders: readonly Contender[],
-  { warmUp, rounds, calls, inFlight }: Effort,
+  { warmUp, settle, rounds, calls, inFlight }: Effort,
 ): Promise<readonly Cost[]> => {
   for (const { call } of contenders) await repeat(call, warmUp, inFlight);
   const samples = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
@@ -39,6 +41,7 @@ export const alternate = async (
     for (let turn = 0; turn < contenders.length; turn += 1) {
       const contender = contenders[(round + turn) % contenders.length];
       if (contender === undefined) continue;
+      await repeat(contender.call, settle, inFlight);
       const before = process.cpuUsage();
       await repeat(contender.call, calls, inFlight);
       const { user, system } = process.cpuUsage(before);

@@ -3,8 +3,8 @@ import { parseArgs } from "node:util";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 
-const FULL: Effort = { warmUp: 3_000, rounds: 7, calls: 10_000, inFlight: 50 };
-const QUICK: Effort = { warmUp: 1_000, rounds: 3, calls: 2_000, inFlight: 50 };
+const FULL: Effort = { warmUp: 3_000, settle: 500, rounds: 7, calls: 10_000, inFlight: 50 };
+const QUICK: Effort = { warmUp: 1_000, settle: 200, rounds: 3, calls: 2_000, inFlight: 50 };
 
 const usage = `Usage: npm run bench -- [--quick] [--json]
 
