@@ -1,5 +1,7 @@
+import type { Acknowledgement } from "@tulle/protocol";
 import { expect, test } from "vitest";
 import { binomialP } from "./support/binomial.ts";
+import { policyFile, tulle } from "./support/command-line.ts";
 import { startMesh } from "./support/mesh-fixture.ts";
 import { reviewsPolicies } from "./support/reviews-policies.ts";
 import { steadyTraffic } from "./support/traffic.ts";
@@ -9,7 +11,7 @@ const share = (answers: ReadonlyMap<string, number>): { readonly v1: number; rea
   return { v1, all: v1 + v2 };
 };
 
-test("a split changed under traffic: no request fails, and once every member has acknowledged, the share is the new one", async () => {
+test("a split changed by `apply --wait` under traffic: no request fails, and after the command the share is the new one", async () => {
   await using fixture = await startMesh(reviewsPolicies({ v1: 80, v2: 20 }));
   await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),
@@ -19,10 +21,10 @@ test("a split changed under traffic: no request fails, and once every member has
   const url = "http://reviews/reviews/7";
   const before = steadyTraffic(mesh, { url });
   await before.more(1_000);
-  const { revision } = await fixture.admin.apply(reviewsPolicies({ v1: 50, v2: 50 }));
-  const acknowledgement = await fixture.admin.acknowledged(revision);
-  expect(acknowledgement).toMatchObject({ complete: true, refused: [], pending: [] });
-  expect(acknowledgement.acknowledged).toHaveLength(3);
+  const file = await policyFile(fixture, reviewsPolicies({ v1: 50, v2: 50 }));
+  const applied = await tulle<{ revision: string; acknowledgement: Acknowledgement }>(fixture, "apply", "--wait", file);
+  expect(applied.acknowledgement).toMatchObject({ complete: true, refused: [], pending: [] });
+  expect(applied.acknowledgement.acknowledged).toHaveLength(3);
   const after = steadyTraffic(mesh, { url });
   await after.more(1_000);
 
@@ -31,7 +33,7 @@ test("a split changed under traffic: no request fails, and once every member has
   expect([...old.failures, ...failures]).toEqual([]);
   const { v1, all } = share(answers);
   expect(binomialP(v1, all, 0.5)).toBeGreaterThan(0.001);
-  expect(mesh.status.revision).toBe(revision);
+  expect(mesh.status.revision).toBe(applied.revision);
 });
 
 test("an apply whose route names a missing subset is refused whole, with place and reason, and nothing changes", async () => {
