@@ -103,7 +103,7 @@ class MeshAgent implements Agent {
     acks: 0,
     nacks: 0,
   };
-  #session: { readonly open: Session; readonly server: string } | undefined;
+  #session: ServingSession | undefined;
   #loop: Promise<void> | undefined;
   #leaving: Promise<void> | undefined;
   #addressAt: number;
@@ -139,7 +139,12 @@ class MeshAgent implements Agent {
       send: (message) => this.#session?.open.send(message),
       dependencies: (options.dependencies ?? []).map((name) => referencedService(name, options.namespace)),
     });
-    this.#registrations = new Registrations(this.#own, (request) => this.#session?.open.request(request), this.#logger);
+    // Before its certificate a member by token may not register: what is registered meanwhile is told after it.
+    this.#registrations = new Registrations(
+      this.#own,
+      (request) => (this.#session?.certified ? this.#session.open.request(request) : undefined),
+      this.#logger,
+    );
   }
 
   get outbound(): Watched<OutboundSnapshot> {
@@ -251,33 +256,34 @@ class MeshAgent implements Agent {
     const address = this.#addresses[this.#addressAt % this.#addresses.length];
     if (address === undefined) throw new ConnectFailure("unreachable", "no config-server is named");
     const dialling = { clock, timeoutMs: STEP_TIMEOUT_MS, signal: this.#stop.signal };
-    const open = await this.#open(address, dialling);
+    const { open, by } = await this.#open(address, dialling);
     worked();
-    this.#welcomed(open, address.url);
+    this.#welcomed(open, address.url, by);
     const failure = await open.ended;
     this.#session = undefined;
     this.#subscription.connectionLost();
     throw failure;
   }
 
-  #welcomed(open: Session, server: string): void {
+  #welcomed(open: Session, server: string, by: Proof): void {
     this.#counters.connections += 1;
     this.#told = undefined;
     this.#failure.set(undefined);
-    this.#session = { open, server };
+    const certified = by === "certificate";
+    this.#session = { open, server, certified };
     this.#logger.info(`connected to ${server} as ${open.welcome.spiffeId}`);
-    this.#keeper.connected(open.welcome.spiffeId, open.welcome.wallClockMs);
-    this.#registrations.replay();
+    this.#keeper.connected(open.welcome.spiffeId, open.welcome.wallClockMs, certified);
+    if (certified) this.#registrations.replay();
     this.#tellState();
   }
 
   /** By the certificate where there is a valid one; a member whose certificate is not accepted may still have a token. */
-  async #open(address: ServerAddress, dialling: Dialling): Promise<Session> {
+  async #open(address: ServerAddress, dialling: Dialling): Promise<{ readonly open: Session; readonly by: Proof }> {
     const { token, tokenFile } = this.#options;
     const credentials = this.credentials.current;
     if (credentials !== undefined && this.#keeper.valid) {
       try {
-        return await this.#openBy(byCertificate(credentials), address, dialling);
+        return { open: await this.#openBy(byCertificate(credentials), address, dialling), by: "certificate" };
       } catch (error) {
         const distrust =
           error instanceof ConnectFailure && (error.kind === "untrusted" || error.code === "unauthenticated");
@@ -285,7 +291,10 @@ class MeshAgent implements Agent {
         this.#logger.warn(`${error.message}; the certificate may be of an older mesh, the join token is tried`);
       }
     }
-    return this.#openBy(await byToken(this.#options, address, dialling), address, dialling);
+    return {
+      open: await this.#openBy(await byToken(this.#options, address, dialling), address, dialling),
+      by: "token",
+    };
   }
 
   async #openBy({ trust, token }: Authentication, address: ServerAddress, dialling: Dialling): Promise<Session> {
@@ -349,7 +358,7 @@ class MeshAgent implements Agent {
     const missing: MissingPart[] = [];
     if (!this.#subscription.knows("policy")) missing.push("policy");
     if (!this.#subscription.knows("trust")) missing.push("trust");
-    if (!this.#keeper.valid) missing.push("certificate");
+    if (!this.#keeper.valid || this.#session?.certified === false) missing.push("certificate");
     return missing;
   }
 
@@ -359,8 +368,22 @@ class MeshAgent implements Agent {
     const answer = await session.open.request({ type: "certificate-request", csr });
     if (answer.type !== "certificate")
       throw new ConnectFailure("protocol", `a certificate request was answered by ${answer.type}`);
+    if (!session.certified) {
+      session.certified = true;
+      this.#registrations.replay();
+    }
     return answer.chain;
   }
+}
+
+/** What a connection was opened by. */
+type Proof = "certificate" | "token";
+
+interface ServingSession {
+  readonly open: Session;
+  readonly server: string;
+  /** Whether the config-server takes us for a member: from the start by a certificate, by a token once one was issued. */
+  certified: boolean;
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

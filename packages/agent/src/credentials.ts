@@ -105,8 +105,12 @@ export class CredentialKeeper {
     this.#publish();
   }
 
-  /** The config-server welcomed the member: it says who it is, what time it is, and certificates can be asked for. */
-  connected(spiffeId: string, serverWallMs: number): void {
+  /**
+   * The config-server welcomed the member: it says who it is, what time it is, and certificates can be asked for.
+   *
+   * @param proven by the present certificate; otherwise one is asked for at once, whatever is held.
+   */
+  connected(spiffeId: string, serverWallMs: number, proven: boolean = this.valid): void {
     const { clock, logger } = this.#options;
     this.#skewMs = serverWallMs - clock.wallNow();
     if (Math.abs(this.#skewMs) > NOTABLE_SKEW_MS) {
@@ -119,7 +123,7 @@ export class CredentialKeeper {
     }
     this.#spiffeId = spiffeId;
     this.#failures = 0;
-    if (this.#certificate === undefined || this.#certificate.spiffeId !== spiffeId) this.renewNow();
+    if (!proven || this.#certificate?.spiffeId !== spiffeId) this.renewNow();
     else this.#watch();
   }
 

@@ -44,6 +44,34 @@ describe("joining", () => {
       .toEqual(["trust", "endpoints", "policy"]);
   });
 
+  test("nothing is registered by the token: what listens early is told after the certificate", async () => {
+    const { server } = members;
+    server.script.onHello = (from) => {
+      from.say(server.welcome());
+      members.sayAll(from);
+    };
+    server.script.onRequest = (from, { type, id }) => {
+      if (type === "register") from.say({ type: "done", id });
+    };
+    const agent = members.member();
+    agent.start();
+    await expect.poll(() => server.members[0]?.of("certificate-request").length).toBe(1);
+    await agent.register({ id: "early", address: "127.0.0.1", port: 9080, transport: "mtls", labels: {} });
+    expect(agent.state.current).toMatchObject({ state: "unready", missing: ["certificate"] });
+    const [request] = server.member.of("certificate-request");
+    server.member.say({ type: "certificate", id: request!.id, chain: await server.certify(request!.csr) });
+    await expect.poll(() => server.member.of("register").map(({ endpoint }) => endpoint.id)).toEqual(["early"]);
+    expect(server.member.received.map(({ type }) => type)).toEqual([
+      "hello",
+      "certificate-request",
+      "ack",
+      "ack",
+      "ack",
+      "register",
+    ]);
+    await expect.poll(() => agent.state.current.state).toBe("joined");
+  });
+
   test("a root that the token does not pin gets no token, and the refusal names both pins", async () => {
     const other = await createTestAuthority();
     const pin = pinOf(new X509Certificate(other.root));

@@ -137,6 +137,8 @@ describe("an outage of the config-server", () => {
     const anew = await FakeConfigServer.start(other, port);
     await expect.poll(() => anew.members[0]?.authorization).toBe(`Bearer ${anew.token()}`);
     expect(anew.upgrades).toHaveLength(1);
+    // The held certificate has half of its life before it, and is worth nothing here.
+    await expect.poll(() => anew.member.of("certificate-request").length).toBe(1);
     await anew.stop();
     rmSync(folder, { recursive: true });
   });

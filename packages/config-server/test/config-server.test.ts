@@ -1,9 +1,12 @@
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type DetailedPeerCertificate } from "node:tls";
+import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
 import { type ConfigServer, type ConfigServerOptions, createConfigServer } from "@tulle/config-server";
 import { MESH_PATH, type ServerMessage, type ServerStatus } from "@tulle/protocol";
 import { FakeClock } from "@tulle/testing";
@@ -60,6 +63,23 @@ const welcomed = async (socket: WebSocket): Promise<ServerMessage> => {
   return JSON.parse(String(data));
 };
 
+/** A good certificate request for a new key. */
+const certificateRequest = async (): Promise<string> => {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const request = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: algorithm }, webcrypto);
+  return JSON.stringify({ type: "certificate-request", id: 1, csr: request.toString("pem") });
+};
+
+/** The first message of a type that comes from now on. */
+const next = (socket: WebSocket, type: ServerMessage["type"]): Promise<ServerMessage> =>
+  new Promise((resolve) => {
+    socket.on("message", (data) => {
+      const message: ServerMessage = JSON.parse(String(data));
+      if (message.type === type) resolve(message);
+    });
+  });
+
 /** The chain that a listener shows, leaf first. */
 const chainOf = async (url: string): Promise<readonly DetailedPeerCertificate[]> => {
   const { hostname, port } = new URL(url);
@@ -87,12 +107,37 @@ describe("a config-server", () => {
       type: "welcome",
       spiffeId: "spiffe://cluster.local/ns/default/sa/reviews",
     });
+    expect(await ask(server, "/v1/members")).toMatchObject({ body: { members: [] } });
+    const certificate = next(socket, "certificate");
+    socket.send(await certificateRequest());
+    expect(await certificate).toMatchObject({ id: 1, chain: expect.stringContaining("BEGIN CERTIFICATE") });
     expect(await ask(server, "/v1/members")).toMatchObject({
       body: { members: [{ id: "reviews-1", connected: true }] },
     });
     const closed = once(socket, "close");
     await server.close();
     expect((await closed)[0]).toBe(1012);
+  });
+
+  test("serves nobody by a single-use token that another has used", async () => {
+    const server = await start();
+    const { token } = await server.createToken({ serviceAccount: "reviews" });
+    const owner = dial(server, token);
+    await welcomed(owner);
+    const certificate = next(owner, "certificate");
+    owner.send(await certificateRequest());
+    await certificate;
+    const thief = dial(server, token);
+    const told: string[] = [];
+    thief.on("message", (data) => told.push(JSON.parse(String(data)).stream ?? ""));
+    expect(await welcomed(thief)).toMatchObject({ type: "welcome" });
+    const refused = next(thief, "refused");
+    const closed = once(thief, "close");
+    thief.send(await certificateRequest());
+    expect(await refused).toMatchObject({ code: "token-used" });
+    expect((await closed)[0]).toBe(1008);
+    expect(new Set(told)).toEqual(new Set(["", "trust"]));
+    expect(await ask(server, "/v1/members")).toMatchObject({ body: { members: [{ connected: true }] } });
   });
 
   test("refuses a member without any proof, with its reason", async () => {

@@ -14,11 +14,14 @@ import { openPolicyStore } from "../src/store/revisioned-policy-store.ts";
 import type { StateStore } from "../src/store/state-store.ts";
 import { ScriptedMember } from "./scripted-member.ts";
 
-/** The token `ns/sa` proves that identity; others are refused by their word. */
+/**
+ * `ns/sa` stands for a certificate of that identity, `join:ns/sa` for a join token for it; others are
+ * refused by their word.
+ */
 export const scriptedEnrollment: Enrollment = {
   authenticate: async ({ authorization = "" }): Promise<MemberIdentity> => {
     const token = authorization.replace("Bearer ", "");
-    const [namespace, serviceAccount] = token.split("/");
+    const [namespace, serviceAccount] = token.replace("join:", "").split("/");
     if (token === "expired") throw new EnrollmentRefused("token-expired", "the join token expired an hour ago");
     if (token === "broken") throw new Error("the disk is full");
     if (token === "forbidden") throw new EnrollmentRefused("identity-mismatch", "of another mesh");
@@ -30,11 +33,12 @@ export const scriptedEnrollment: Enrollment = {
       trustDomain: "cluster.local",
       namespace,
       serviceAccount,
-      by: "token",
+      by: token.startsWith("join:") ? "token" : "certificate",
     };
   },
   issue: async ({ spiffeId }, csr) => {
     if (csr === "weak") throw new EnrollmentRefused("csr-key", "a P-256 key is needed");
+    if (csr === "used") throw new EnrollmentRefused("token-used", "the join token was used with another key");
     if (csr === "broken") throw new Error("the disk is full");
     return { chain: `chain for ${spiffeId}`, notAfterMs: 1_700_086_400_000 };
   },

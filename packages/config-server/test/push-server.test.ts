@@ -452,6 +452,118 @@ describe("the push server", () => {
   });
 });
 
+describe("a member that joins by a token", () => {
+  let fixture: PushFixture;
+
+  beforeEach(async () => {
+    fixture = await new PushFixture().open();
+    await fixture.apply([service("reviews"), service("ratings")]);
+  });
+  afterEach(() => fixture.close());
+
+  const enrolling = async (id: string, more: Parameters<typeof helloOf>[1] = {}): Promise<ScriptedMember> => {
+    const member = await fixture.connect("join:default/reviews");
+    member.say(helloOf(id, more));
+    await member.next("welcome");
+    await member.accept("trust");
+    return member;
+  };
+  /** Settles when the server has read everything said before: it refuses what only a member may ask. */
+  const heard = async (member: ScriptedMember): Promise<void> => {
+    member.say({ type: "withdraw", id: 99, service: "default/none", endpointId: "none", state: "gone" });
+    await member.next("refused", ({ id }) => id === 99);
+  };
+
+  it("is sent nothing but trust before it has its certificate, and the rest with it", async () => {
+    const member = await enrolling("r1");
+    member.say({ type: "subscribe", add: ["default/ratings"], remove: [] });
+    await heard(member);
+    await fixture.apply([service("ratings", { port: 81 })]);
+    await heard(member);
+    expect(member.unread).toEqual([]);
+    member.say({ type: "certificate-request", id: 1, csr: "csr" });
+    await member.next("certificate");
+    const [policy, endpoints] = await Promise.all([member.accept("policy"), member.accept("endpoints")]);
+    expect(Object.keys(policy.upserts)).toContain("service/default/ratings");
+    expect(Object.keys(endpoints.upserts)).toEqual(["endpoints/default/ratings/-"]);
+    await member.settled();
+    expect(fixture.push.members.list()).toMatchObject([{ id: "r1", connected: true }]);
+  });
+
+  it("is told that a registration before its certificate comes too early, and may make it after", async () => {
+    const member = await enrolling("r1");
+    const register: Register = { type: "register", id: 1, service: "default/reviews", endpoint: endpoint("r1") };
+    member.say(register);
+    expect(await member.next("refused")).toEqual({
+      type: "refused",
+      id: 1,
+      code: "unauthenticated",
+      message: "a join token opens nothing but a certificate-request: ask for a certificate first, and again for this",
+    });
+    expect(fixture.registry.list().services).toEqual([]);
+    member.say({ type: "certificate-request", id: 2, csr: "csr" });
+    member.say({ ...register, id: 3 });
+    await member.next("certificate");
+    expect(await member.next("refused", ({ id }) => id === 3)).toMatchObject({ code: "unauthenticated" });
+    member.say({ ...register, id: 4 });
+    expect(await member.next("done")).toEqual({ type: "done", id: 4 });
+    expect(fixture.registry.list().services).toHaveLength(1);
+  });
+
+  it("gets nothing by a token that was used, and does not disturb the member that used it", async () => {
+    const owner = await enrolling("r1");
+    owner.say({ type: "certificate-request", id: 1, csr: "csr" });
+    await owner.next("certificate");
+    await owner.accept("policy");
+    owner.say({ type: "register", id: 2, service: "default/reviews", endpoint: endpoint("r1") });
+    await owner.next("done");
+    const thief = await enrolling("r1", { subscriptions: ["default/ratings"] });
+    thief.say({ type: "certificate-request", id: 1, csr: "used" });
+    expect(await thief.next("refused")).toEqual({
+      type: "refused",
+      code: "token-used",
+      message: "the join token was used with another key",
+    });
+    expect(await thief.closed).toEqual({ code: 1008, reason: "token-used" });
+    expect(thief.unread).toEqual([]);
+    await owner.settled();
+    expect(fixture.push.members.list()).toMatchObject([{ id: "r1", connected: true }]);
+    expect(fixture.registry.list().services).toHaveLength(1);
+  });
+
+  it("stays when its request is refused for another reason, and may leave", async () => {
+    const member = await enrolling("r1");
+    member.say({ type: "certificate-request", id: 1, csr: "weak" });
+    expect(await member.next("refused")).toMatchObject({ id: 1, code: "csr-key" });
+    await heard(member);
+    member.say({ type: "goodbye" });
+    expect(await member.closed).toEqual({ code: 1000, reason: "goodbye" });
+  });
+
+  it("is not waited for by an apply before it has its certificate", async () => {
+    await enrolling("r1");
+    const { revision } = await fixture.apply([service("details")]);
+    expect(await fixture.push.members.acknowledgement(revision, 60_000)).toMatchObject({ complete: true, pending: [] });
+  });
+
+  it("is refused with its certificate when its id belongs to another identity", async () => {
+    const other = await fixture.connect("default/ratings");
+    other.say(helloOf("r1"));
+    await other.next("welcome");
+    const member = await enrolling("r1");
+    member.say({ type: "certificate-request", id: 1, csr: "csr" });
+    await member.next("certificate");
+    expect(await member.closed).toEqual({ code: 1008, reason: "identity-mismatch" });
+  });
+
+  it("is sent a change of trust even then", async () => {
+    const member = await enrolling("r1");
+    fixture.bundles.set([{ trustDomain: "cluster.local", roots: ["root", "next root"] }]);
+    await fixture.publish();
+    expect((await member.accept("trust")).begin.full).toBe(true);
+  });
+});
+
 describe("an upgrade that is refused", () => {
   const answerTo = async (fixture: PushFixture, token: string, path: string = MESH_PATH) => {
     const asked = request({

@@ -5,7 +5,7 @@ import { EndpointSnapshot, endpointsFor } from "../snapshots/endpoint-snapshot.t
 import { buildPolicySnapshot, type PolicySnapshot, policiesFor } from "../snapshots/policy-snapshot.ts";
 import { buildTrustSnapshot, type TrustSnapshot } from "../snapshots/trust-snapshot.ts";
 import type { PolicyRevision } from "../store/policy-store.ts";
-import type { Published } from "./session.ts";
+import type { Published } from "./member-streams.ts";
 
 /** What is published now: the three streams' snapshots, each replaced whole. */
 export class PublishedSnapshots implements Published {

@@ -13,7 +13,8 @@ import type { Members } from "./members.ts";
 import { PublishedSnapshots } from "./published-snapshots.ts";
 import { PushCounters } from "./push-counters.ts";
 import { httpStatusOf } from "./refusal.ts";
-import { Session, type SessionHost } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionHost } from "./session-host.ts";
 
 /** How the members' connections are treated. */
 export interface PushOptions {
@@ -120,7 +121,8 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     published.takeTrust(bundles.current);
     counters.count("publications");
     const changed = streams.filter((stream, at) => published.revision(stream) !== before[at]);
-    for (const session of book.sessions) advance(session, changed);
+    // Not only those in the book: who is still without a certificate needs the roots too.
+    for (const { session } of connections.values()) if (session !== undefined) advance(session, changed);
   });
   const subscriptions = [policyStore.head, registry.endpoints, bundles].map((watched: Watched<unknown>) =>
     watched.subscribe(() => publisher.changed()),

@@ -1,8 +1,5 @@
-import type { ServiceKey } from "@tulle/policy";
 import {
-  type CertificateIssued,
   type CertificateRequest,
-  type Done,
   decodeMemberMessage,
   encodeMessage,
   HELLO_TIMEOUT_MS,
@@ -10,88 +7,39 @@ import {
   type MemberMessage,
   type MemberStatus,
   negotiate,
-  type PreparedResource,
   ProtocolError,
-  packTransaction,
   type RefusalCode,
-  type Register,
-  type ResourceName,
-  type Revision,
   type ServerMessage,
   type Stream,
   streams,
-  type Withdraw,
 } from "@tulle/protocol";
-import type { Clock, Timer } from "@tulle/time";
+import type { Timer } from "@tulle/time";
 import type { RawData, WebSocket } from "ws";
-import { type Enrollment, EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
-import { RegistrationRefused } from "../registry/registration.ts";
-import type { Registry } from "../registry/registry.ts";
+import { EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
+import type { Tenancy } from "../registry/registry.ts";
 import { MAX_BUFFERED_BYTES, MAX_STALL_MS, Outbox } from "./outbox.ts";
-import type { PushCounters } from "./push-counters.ts";
+import { PendingRequests } from "./pending-requests.ts";
 import { closeCodeOf, closeCodes } from "./refusal.ts";
 import { certificateBudget, withdraw } from "./request-budget.ts";
 import { type ServedMember, servedMember, statusOf } from "./served-member.ts";
-import {
-  acknowledged,
-  mayAdvance,
-  nextTransaction,
-  refused,
-  refuseToGoBack,
-  type StreamProgress,
-  sent,
-} from "./stream-progress.ts";
-
-/** Requests of one member that wait for their answer; more are refused. */
-const MAX_PENDING_REQUESTS = 128;
-
-/** Services that one member may call. */
-const MAX_SUBSCRIPTIONS = 10_000;
+import type { SessionHost } from "./session-host.ts";
+import { refuseToGoBack, type StreamProgress } from "./stream-progress.ts";
 
 /** What this server can do beside the protocol's version. */
 const FEATURES = ["gzip"] as const;
 
-/** What is published now, as seen by one member. */
-export interface Published {
-  revision(stream: Stream): Revision;
-  wanted(
-    stream: Stream,
-    own: ServiceKey,
-    subscriptions: Iterable<ServiceKey>,
-  ): ReadonlyMap<ResourceName, PreparedResource>;
-}
-
-/** What a session needs of the server that it belongs to. */
-export interface SessionHost {
-  readonly clock: Clock;
-  readonly enrollment: Enrollment;
-  readonly registry: Registry;
-  readonly published: Published;
-  readonly counters: PushCounters;
-  readonly pingIntervalMs: number;
-  readonly software: string;
-  /**
-   * Takes the member in, in place of an earlier session of its own.
-   *
-   * @throws ProtocolError `identity-mismatch` when its id belongs to another identity.
-   */
-  admit(session: Session, hello: Hello): void;
-  /** The member took or refused a policy, or came. */
-  progressed(session: Session): void;
-  ended(session: Session, departed: "left" | "lost"): void;
-  /** Something failed that is not the member's fault. */
-  failed(error: unknown): void;
-}
-
 /**
- * - `awaiting-hello`: connected and proven, but silent. Any other message than hello, or 5 s of silence, end it.
- * - `serving`: welcomed. Each stream goes its own way: at most one transaction is open, the next is computed when it is
- *   answered.
+ * - `awaiting-hello`: connected and authenticated, but silent. Any other message than hello, or 5 s of silence, end it.
+ * - `enrolling`: welcomed by a join token, without a certificate of this connection. A token may be stolen, and one that was
+ *   used may not be used again, which only the certificate request tells: until it is answered the member is sent nothing
+ *   but trust, is not in the member book, replaces nobody and registers nothing. What it subscribes to is remembered.
+ * - `serving`: a member, by its certificate.
  * - `ended`: refused, replaced, gone, or told goodbye. Nothing is read any more; what is left is the closing handshake.
  */
 type State =
   | { readonly state: "awaiting-hello"; readonly timeout: Timer }
-  | { readonly state: "serving"; readonly member: ServedMember }
+  | { readonly state: "enrolling"; readonly member: ServedMember }
+  | { readonly state: "serving"; readonly member: ServedMember; readonly tenancy: Tenancy }
   | { readonly state: "ended" };
 
 /** One member's connection. */
@@ -100,6 +48,7 @@ export class Session {
   readonly #socket: WebSocket;
   readonly #host: SessionHost;
   readonly #outbox: Outbox;
+  readonly #requests: PendingRequests;
   #state: State;
   #heardMs: number;
 
@@ -108,6 +57,11 @@ export class Session {
     this.#socket = socket;
     this.#host = host;
     this.#outbox = new Outbox(socket, host.clock);
+    this.#requests = new PendingRequests({
+      counters: host.counters,
+      say: (message) => this.#say(message),
+      failed: (error) => host.failed(error),
+    });
     this.#heardMs = host.clock.now();
     const timeout = host.clock.after(HELLO_TIMEOUT_MS, () =>
       this.refuse("hello-timeout", `no hello within ${HELLO_TIMEOUT_MS} ms of the connection`),
@@ -122,14 +76,14 @@ export class Session {
     socket.on("close", () => this.#end("lost"));
   }
 
-  /** Undefined until the member said hello. */
+  /** Undefined until the member is served. */
   get hello(): Hello | undefined {
     return this.#state.state === "serving" ? this.#state.member.hello : undefined;
   }
 
   /** Where the member stands in a stream. Undefined when it is not served. */
   progress(stream: Stream): StreamProgress | undefined {
-    return this.#state.state === "serving" ? this.#state.member.progress[stream] : undefined;
+    return this.#state.state === "serving" ? this.#state.member.streams.progress(stream) : undefined;
   }
 
   /** How the member is told of: as connected, or as lost just now. Undefined when it is not served. */
@@ -142,18 +96,12 @@ export class Session {
     });
   }
 
-  /** Sends the member what it lacks of a stream, if it can take something now. */
+  /** Sends the member what it lacks of a stream, if it is served and can take something now. */
   advance(stream: Stream): void {
-    if (this.#state.state !== "serving") return;
-    const { member } = this.#state;
-    const revision = this.#host.published.revision(stream);
-    if (!mayAdvance(member.progress[stream], revision)) return;
-    const wanted = this.#host.published.wanted(stream, member.own, member.subscriptions);
-    const next = nextTransaction(stream, member.progress[stream], revision, wanted);
-    if (next === undefined) return;
-    member.progress[stream] = sent(member.progress[stream], next);
-    this.#host.counters.count("transactions");
-    this.#outbox.transfer(stream, packTransaction({ stream, ...next, gzip: member.hello.features.includes("gzip") }));
+    const state = this.#state;
+    if (state.state === "serving" || (state.state === "enrolling" && stream === "trust")) {
+      state.member.streams.advance(stream);
+    }
   }
 
   /** Asks the member to renew its certificate. */
@@ -195,11 +143,18 @@ export class Session {
     if (this.#state.state === "ended") return;
     this.#heard();
     this.#host.counters.count("messages");
-    try {
+    this.#guarded(() => {
       if (isBinary) throw new ProtocolError("binary-frame", "a binary frame; every message is text");
       const message = decodeMemberMessage(String(data));
       if (this.#state.state === "awaiting-hello") this.#greet(message, this.#state.timeout);
-      else this.#answer(message, this.#state.member);
+      else if (this.#state.state !== "ended") this.#answer(message, this.#state.member);
+    });
+  }
+
+  /** What the member or we do wrong in `work` ends the connection. */
+  #guarded(work: () => void): void {
+    try {
+      work();
     } catch (error) {
       if (!(error instanceof ProtocolError)) this.#host.failed(error);
       const { code, message } = error instanceof ProtocolError ? error : FAILED_MESSAGE;
@@ -222,123 +177,107 @@ export class Session {
       );
     }
     for (const stream of streams) refuseToGoBack(stream, hello.held[stream], this.#host.published.revision(stream));
-    this.#host.admit(this, hello);
+    const { clock, published, counters } = this.#host;
+    const member = servedMember(hello, protocol, clock, { published, outbox: this.#outbox, counters });
+    if (this.identity.by === "certificate") this.#serve(member);
+    else this.#state = { state: "enrolling", member };
     timeout.cancel();
-    const { clock, registry } = this.#host;
-    const { spiffeId, serviceAccount } = this.identity;
-    const tenancy = registry.attach({ memberId: hello.member.id, spiffeId, namespace, serviceAccount });
-    const member = servedMember(hello, protocol, tenancy, clock);
-    this.#state = { state: "serving", member };
     this.#say({
       type: "welcome",
       protocol,
       features: FEATURES,
       software: this.#host.software,
-      spiffeId,
+      spiffeId: this.identity.spiffeId,
       pingIntervalMs: this.#host.pingIntervalMs,
       wallClockMs: clock.wallNow(),
     });
+    this.#advanceAll();
+  }
+
+  /** From here on the member is one. @throws ProtocolError `identity-mismatch` when its id belongs to another identity. */
+  #serve(member: ServedMember): void {
+    const { hello } = member;
+    const { spiffeId, namespace, serviceAccount } = this.identity;
+    this.#host.admit(this, hello);
+    const tenancy = this.#host.registry.attach({ memberId: hello.member.id, spiffeId, namespace, serviceAccount });
+    this.#state = { state: "serving", member, tenancy };
+  }
+
+  #advanceAll(): void {
     for (const stream of streams) this.advance(stream);
-    this.#host.progressed(this);
+    if (this.#state.state === "serving") this.#host.progressed(this);
   }
 
   #answer(message: MemberMessage, member: ServedMember): void {
-    const { progress } = member;
     switch (message.type) {
       case "hello":
         throw new ProtocolError("wrong-order", "a second hello");
       case "subscribe":
-        this.#subscribe(member, message.add, message.remove);
+        member.streams.subscribe(message.add, message.remove);
+        this.advance("endpoints");
+        this.advance("policy");
         break;
       case "ack":
-        progress[message.stream] = acknowledged(message.stream, progress[message.stream], message.revision);
-        this.#progressed(message.stream, "acks");
+      case "nack":
+        member.streams.answered(message);
+        this.advance(message.stream);
+        if (message.stream === "policy") this.#host.progressed(this);
         break;
-      case "nack": {
-        const reason = message.resource === undefined ? message.reason : `${message.resource}: ${message.reason}`;
-        progress[message.stream] = refused(message.stream, progress[message.stream], message.revision, reason);
-        this.#progressed(message.stream, "nacks");
-        break;
-      }
       case "register":
-        this.#request(member, message.id, () => this.#register(member, message));
+        this.#carryOut(message.id, (tenancy) => tenancy.register(message));
         break;
       case "withdraw":
-        this.#request(member, message.id, () => this.#withdraw(member, message));
+        this.#carryOut(message.id, (tenancy) => tenancy.withdraw(message));
         break;
       case "certificate-request":
-        this.#request(member, message.id, () => this.#issue(member, message));
+        this.#requests.answer(message.id, () => this.#issue(member, message));
         break;
       case "goodbye":
-        this.#leave(member);
+        this.#leave();
     }
   }
 
-  #progressed(stream: Stream, answers: "acks" | "nacks"): void {
-    this.#host.counters.count(answers);
-    this.advance(stream);
-    if (stream === "policy") this.#host.progressed(this);
+  #carryOut(id: number, work: (tenancy: Tenancy) => Promise<void>): void {
+    const state = this.#state;
+    this.#requests.answer(id, async () => {
+      if (state.state !== "serving") {
+        throw new ProtocolError(
+          "unauthenticated",
+          "a join token opens nothing but a certificate-request: ask for a certificate first, and again for this",
+        );
+      }
+      await work(state.tenancy);
+      this.#say({ type: "done", id });
+    });
   }
 
-  #subscribe({ subscriptions }: ServedMember, add: readonly ServiceKey[], remove: readonly ServiceKey[]): void {
-    for (const service of remove) subscriptions.delete(service);
-    for (const service of add) subscriptions.add(service);
-    if (subscriptions.size > MAX_SUBSCRIPTIONS) {
-      throw new ProtocolError("too-many", `a member may subscribe to ${MAX_SUBSCRIPTIONS} services at most`);
-    }
-    this.advance("endpoints");
-    this.advance("policy");
-  }
-
-  /** Carries out a request and answers it; a refusal is of the request alone, and the connection stays. */
-  #request(member: ServedMember, id: number, work: () => Promise<ServerMessage>): void {
-    if (member.pendingRequests >= MAX_PENDING_REQUESTS) {
-      this.#refuseRequest(id, "too-many", `${MAX_PENDING_REQUESTS} requests wait for their answer already`);
-      return;
-    }
-    member.pendingRequests++;
-    work()
-      .then(
-        (answer) => this.#say(answer),
-        (error: unknown) => {
-          if (!isRefusal(error)) this.#host.failed(error);
-          const { code, message } = isRefusal(error) ? error : FAILED_REQUEST;
-          this.#refuseRequest(id, code, message);
-        },
-      )
-      .finally(() => member.pendingRequests--);
-  }
-
-  async #register({ tenancy }: ServedMember, message: Register): Promise<Done> {
-    await tenancy.register(message);
-    return { type: "done", id: message.id };
-  }
-
-  async #withdraw({ tenancy }: ServedMember, message: Withdraw): Promise<Done> {
-    await tenancy.withdraw(message);
-    return { type: "done", id: message.id };
-  }
-
-  async #issue(member: ServedMember, { id, csr }: CertificateRequest): Promise<CertificateIssued> {
+  async #issue(member: ServedMember, { id, csr }: CertificateRequest): Promise<void> {
     const left = withdraw(member.certificates, certificateBudget, this.#host.clock.now());
     if (left === undefined) {
       throw new ProtocolError("too-many", "too many certificate requests: ten at once, then one a second are allowed");
     }
     member.certificates = left;
-    const { chain, notAfterMs } = await this.#host.enrollment.issue(this.identity, csr);
+    const issued = await this.#host.enrollment.issue(this.identity, csr).catch((error: unknown) => {
+      if (this.#state.state !== "enrolling" || !isOfToken(error)) throw error;
+      // A token that is no good opens nothing else either.
+      this.refuse(error.code, error.message);
+    });
+    if (issued === undefined) return;
+    const { chain, notAfterMs } = issued;
     member.certificateNotAfterMs = notAfterMs;
     this.#host.counters.count("certificates");
-    return { type: "certificate", id, chain };
+    this.#say({ type: "certificate", id, chain });
+    if (this.#state.state !== "enrolling") return;
+    this.#guarded(() => {
+      this.#serve(member);
+      this.#advanceAll();
+    });
   }
 
-  #refuseRequest(id: number, code: RefusalCode, message: string): void {
-    this.#host.counters.count(`refused.${code}`);
-    this.#say({ type: "refused", id, code, message });
-  }
-
-  #leave({ tenancy }: ServedMember): void {
+  #leave(): void {
+    const left = this.#state.state === "serving" ? this.#state.tenancy : undefined;
     this.#end("left");
-    tenancy.leave().then(
+    Promise.resolve(left?.leave()).then(
       () => this.#socket.close(closeCodes.normal, "goodbye"),
       (error: unknown) => {
         this.#host.failed(error);
@@ -352,7 +291,7 @@ export class Session {
     if (state === "ended") return;
     this.#host.ended(this, departed);
     if (this.#state.state === "awaiting-hello") this.#state.timeout.cancel();
-    else if (this.#state.state === "serving" && departed === "lost") this.#state.member.tenancy.end();
+    else if (this.#state.state === "serving" && departed === "lost") this.#state.tenancy.end();
     this.#state = { state: "ended" };
     this.#outbox.clear();
   }
@@ -364,12 +303,10 @@ export class Session {
   }
 }
 
-const FAILED_REQUEST = { code: "internal", message: "the config-server could not do this now: ask again" } as const;
-
 const FAILED_MESSAGE = { code: "internal", message: "the config-server failed: connect again" } as const;
 
-const isRefusal = (error: unknown): error is RegistrationRefused | EnrollmentRefused | ProtocolError =>
-  error instanceof RegistrationRefused || error instanceof EnrollmentRefused || error instanceof ProtocolError;
+const isOfToken = (error: unknown): error is EnrollmentRefused =>
+  error instanceof EnrollmentRefused && error.code.startsWith("token-");
 
 const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 
