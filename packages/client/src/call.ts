@@ -102,6 +102,7 @@ class CallAttempt implements Attempt {
   readonly startedAtMs: number;
   headers: string[] = [];
   abort: ((reason: Error) => void) | undefined = undefined;
+  isolated = false;
   readonly waitedMs: number;
 
   constructor(number: number, startedAtMs: number, waitedMs: number) {

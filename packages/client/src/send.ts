@@ -85,6 +85,8 @@ export interface Attempt extends AttemptSummary {
   headers: string[];
   /** Set by the dispatch while it is under way: gives up this attempt and leaves the call alone. */
   abort: ((reason: Error) => void) | undefined;
+  /** Set by the pick layer: it failed because of its endpoint alone, while others of the destination can be reached. */
+  isolated: boolean;
   /** How long the retry layer waited before it, milliseconds. */
   readonly waitedMs: number;
 }

@@ -52,3 +52,24 @@ test("an instance that is killed under steady traffic costs no GET", async () =>
   expect([...statuses.keys()]).toEqual([200]);
   expect(client.counters().retries).toBeGreaterThan(0);
 });
+
+test("a dead instance among two opens no circuit, not even when a burst of calls is the first to find out", async () => {
+  const [dead, living] = await Promise.all([start(), start()]);
+  dead.child.kill("SIGKILL");
+  await once(dead.child, "exit");
+  await using client = clientOf(snapshotOf({ reviews: { endpoints: [dead.endpoint, living.endpoint] } }));
+  const burst = async (): Promise<readonly unknown[]> =>
+    Promise.all(
+      Array.from({ length: 60 }, () =>
+        client.request("http://reviews/", { method: "POST", body: "x" }).then(
+          async ({ statusCode, body }) => {
+            await body.dump();
+            return statusCode;
+          },
+          (error: Error) => error.message,
+        ),
+      ),
+    );
+  const answers = [...(await burst()), ...(await burst())];
+  expect(new Set(answers)).toEqual(new Set([200]));
+});

@@ -19,5 +19,20 @@ const failureCodes: ReadonlySet<MeshErrorCode> = new Set<MeshErrorCode>([
 export const isFailedReply = (reply: Reply, attempt: Attempt): boolean =>
   gatewayErrors.has(reply.status) && attempt.progress !== "refused";
 
-/** Whether an error counts as a failure. Neutral ones (aborts, OVERFLOW, NO_HEALTHY_ENDPOINT) do not. */
-export const isFailure = (error: unknown): boolean => isMeshError(error) && failureCodes.has(error.code);
+/** Failures below HTTP: they speak of the one endpoint, as long as its siblings can be reached. */
+const unreachableCodes: ReadonlySet<MeshErrorCode> = new Set<MeshErrorCode>([
+  "CONNECT_FAILED",
+  "CONNECTION_TERMINATED",
+  "IDENTITY_MISMATCH",
+]);
+
+/** Whether an endpoint could not be reached, or its connection broke before it answered. */
+export const isUnreachable = (error: unknown): boolean => isMeshError(error) && unreachableCodes.has(error.code);
+
+/**
+ * Whether an attempt's error counts as a failure of the destination. Neutral ones do not: aborts, OVERFLOW,
+ * NO_HEALTHY_ENDPOINT, and an endpoint that alone of its siblings cannot be reached. The death of one of two instances would
+ * otherwise open the circuit of a service that serves well, if it came when few calls had been made.
+ */
+export const isFailure = (error: unknown, attempt: Attempt): boolean =>
+  isMeshError(error) && failureCodes.has(error.code) && !attempt.isolated;

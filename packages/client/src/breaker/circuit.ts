@@ -156,7 +156,7 @@ class FencedCircuit implements Circuit {
       if (attempt.progress === "refused") this.#inconclusive(probe);
       return reply;
     } catch (error) {
-      if (isNeutral(error)) this.#inconclusive(probe);
+      if (isNeutral(error, attempt)) this.#inconclusive(probe);
       this.#rotate(this.#clock.now());
       throw error;
     }
@@ -184,7 +184,7 @@ class FencedCircuit implements Circuit {
           rollingPercentilesEnabled: false,
           enableSnapshots: false,
           resetTimeout: policy.openForMs,
-          errorFilter: isNeutral,
+          errorFilter: (error, _call, attempt) => isNeutral(error, attempt),
           rotateBucketController: this.#rotor,
           state: { enabled: true, closed: state === "closed", halfOpen: state === "half-open" },
         }),
@@ -264,7 +264,8 @@ class FailedReply {
   }
 }
 
-const isNeutral = (error: unknown): boolean => !(error instanceof FailedReply) && !isFailure(error);
+const isNeutral = (error: unknown, attempt: Attempt): boolean =>
+  !(error instanceof FailedReply) && !isFailure(error, attempt);
 
 const replyOrThrow = (error: unknown): Reply => {
   if (error instanceof FailedReply) return error.reply;

@@ -13,7 +13,7 @@ declare module "opossum" {
     readonly stats: { readonly fires: number; readonly failures: number };
   }
 
-  interface Options {
+  interface Options<A extends readonly unknown[]> {
     timeout: false;
     errorThresholdPercentage: number;
     volumeThreshold: number;
@@ -22,14 +22,14 @@ declare module "opossum" {
     rollingPercentilesEnabled: false;
     enableSnapshots: false;
     resetTimeout: number;
-    errorFilter: (error: unknown) => boolean;
+    errorFilter: (error: unknown, ...args: A) => boolean;
     rotateBucketController: EventEmitter;
     state: { enabled: true; closed: boolean; halfOpen: boolean };
     name: string;
   }
 
   export default class CircuitBreaker<A extends readonly unknown[], R> {
-    constructor(action: (...args: A) => Promise<R>, options: Options);
+    constructor(action: (...args: A) => Promise<R>, options: Options<A>);
     fire(...args: A): Promise<R>;
     readonly closed: boolean;
     readonly opened: boolean;

@@ -11,6 +11,8 @@ export interface EndpointFigures {
   answered: number;
   /** Calls that ended in a failure. */
   failed: number;
+  /** Whether the last call to it failed below HTTP: no connection, the wrong peer, or a connection that broke. */
+  unreachable: boolean;
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
@@ -21,6 +23,7 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   inFlight: 0,
   answered: 0,
   failed: 0,
+  unreachable: false,
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
 });

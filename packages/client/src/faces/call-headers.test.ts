@@ -12,6 +12,8 @@ test.each([
   ["pairs", new Map([["a", "1"]]), ["a", "1"]],
   ["control headers", { "X-Envoy-Attempt-Count": "3", "tulle-refused": "unprocessed", a: "1" }, ["a", "1"]],
   ["the same length twice", ["content-length", "1", "Content-Length", "1"], ["content-length", "1"]],
+  ["the same length twice in one value", { "content-length": "1, 1" }, ["content-length", "1"]],
+  ["two lengths in one value, which undici refuses", { "content-length": "1, 2" }, ["content-length", "1, 2"]],
   [
     "two lengths, which undici refuses",
     ["content-length", "1", "content-length", "2"],

@@ -59,10 +59,20 @@ class FlatHeaders implements CallHeaders {
         return;
       }
       if (lowerCase === "content-length") {
-        if (this.#contentLength === value) return;
-        this.#contentLength = value;
+        const length = saidOnce(value);
+        if (this.#contentLength === length) return;
+        this.#contentLength = length;
+        this.list.push(name, length);
+        return;
       }
     }
     this.list.push(name, value);
   }
 }
+
+/** `5, 5` is `5`; lengths that contradict each other stay as they are, to be refused. */
+const saidOnce = (value: string): string => {
+  if (!value.includes(",")) return value;
+  const [first = value, ...others] = value.split(",").map((each) => each.trim());
+  return others.every((each) => each === first) ? first : value;
+};

@@ -92,4 +92,18 @@ describe("pickEndpoint", () => {
     const error = await send(call, beginAttempt(call, 0)).catch((caught: unknown) => caught);
     expect(isMeshError(error, "NO_HEALTHY_ENDPOINT") && error.message).toContain("no registered endpoint");
   });
+
+  test("a failure is its endpoint's alone while a sibling can be reached, and the destination's once none can", async () => {
+    const broken = { code: "CONNECT_FAILED", progress: "not-sent" } as const;
+    const { send } = setup([candidateAt(1), candidateAt(2)], broken, broken, 200, broken);
+    const isolated: boolean[] = [];
+    // Each call tries the first endpoint, then the second.
+    for (const call of [callOf(), callOf()]) {
+      for (const attempt of [beginAttempt(call, 0), beginAttempt(call, 0)]) {
+        await send(call, attempt).catch(() => undefined);
+        isolated.push(attempt.isolated);
+      }
+    }
+    expect(isolated).toEqual([true, false, false, true]);
+  });
 });

@@ -1,6 +1,7 @@
 import { isMeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Picker } from "../balancing/picker.ts";
+import { isUnreachable } from "../breaker/circuit-outcome.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
@@ -21,6 +22,7 @@ export interface Destination {
 /**
  * Picks anew for each attempt, leaving out endpoints that the call has tried, and keeps the endpoint's figures: it counts as
  * in flight until its reply's body is over, its latency is the time to the headers.
+ * It tells whether a failure is its endpoint's alone, because the circuit above counts the failures of the destination.
  */
 export const pickEndpoint =
   ({ endpoints, labels, picker }: Destination, clock: Clock, next: EndpointSend): AttemptSend =>
@@ -35,6 +37,7 @@ export const pickEndpoint =
     return next(call, attempt, candidate).then(
       (reply) => {
         const rttMs = clock.now() - startedAtMs;
+        candidate.figures.unreachable = false;
         reply.onDone((error) => {
           const retryAfter = reply.status >= 500 ? reply.headers["retry-after"] : undefined;
           const retryAfterMs =
@@ -50,6 +53,10 @@ export const pickEndpoint =
       },
       (error: unknown) => {
         const nowMs = clock.now();
+        if (isUnreachable(error)) {
+          candidate.figures.unreachable = true;
+          attempt.isolated = candidates.some(({ figures }) => !figures.unreachable);
+        }
         picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) });
         throw error;
       },
