@@ -564,6 +564,52 @@ describe("a member that joins by a token", () => {
   });
 });
 
+describe("a config-server of a later version", () => {
+  const opened = (min: number, max: number): Promise<PushFixture> => new PushFixture({ versions: { min, max } }).open();
+
+  it("serves a member that is two versions older, from its join to its goodbye", async () => {
+    const fixture = await opened(1, 3);
+    await fixture.apply([service("reviews"), service("ratings")]);
+    const member = await fixture.connect("join:default/reviews");
+    member.say(helloOf("old", { protocol: { min: 1, max: 1 }, subscriptions: ["default/ratings"] }));
+    expect(await member.next("welcome")).toMatchObject({ protocol: 1 });
+    await member.accept("trust");
+    member.say({ type: "certificate-request", id: 1, csr: "csr" });
+    await member.next("certificate");
+    await Promise.all([member.accept("policy"), member.accept("endpoints")]);
+    member.say({ type: "register", id: 2, service: "default/reviews", endpoint: endpoint("old") });
+    await member.next("done");
+    const { revision } = await fixture.apply([service("ratings", { port: 81 })]);
+    expect(await member.accept("policy")).toMatchObject({ revision, begin: { full: false } });
+    await member.settled();
+    expect(fixture.push.members.list()).toMatchObject([{ id: "old", protocol: 1, revisions: { policy: revision } }]);
+    member.say({ type: "goodbye" });
+    expect(await member.closed).toEqual({ code: 1000, reason: "goodbye" });
+    await fixture.close();
+  });
+
+  it("speaks the highest version that both speak", async () => {
+    const fixture = await opened(1, 3);
+    const member = await fixture.connect();
+    member.say(helloOf("newer", { protocol: { min: 2, max: 9 } }));
+    expect(await member.next("welcome")).toMatchObject({ protocol: 3 });
+    await fixture.close();
+  });
+
+  it("refuses a member that is older still, and names both ranges", async () => {
+    const fixture = await opened(2, 4);
+    const member = await fixture.connect();
+    member.say(helloOf("old", { protocol: { min: 1, max: 1 } }));
+    expect(await member.next("refused")).toEqual({
+      type: "refused",
+      code: "protocol-version",
+      message: "the member speaks versions 1 to 1, the config-server 2 to 4: upgrade the member",
+    });
+    expect(await member.closed).toEqual({ code: 1008, reason: "protocol-version" });
+    await fixture.close();
+  });
+});
+
 describe("an upgrade that is refused", () => {
   const answerTo = async (fixture: PushFixture, token: string, path: string = MESH_PATH) => {
     const asked = request({

@@ -1,7 +1,15 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TrustBundle } from "@tulle/policy";
-import { MAX_MEMBER_MESSAGE_BYTES, MESH_PATH, type RefusalCode, type Stream, streams } from "@tulle/protocol";
+import {
+  MAX_MEMBER_MESSAGE_BYTES,
+  MESH_PATH,
+  type RefusalCode,
+  type Stream,
+  streams,
+  supportedVersions,
+  type VersionRange,
+} from "@tulle/protocol";
 import type { Clock, Random, Timer, Watched } from "@tulle/time";
 import { type ServerOptions, WebSocketServer } from "ws";
 import { type Enrollment, EnrollmentRefused, type Evidence } from "../enrollment/enrollment.ts";
@@ -22,6 +30,8 @@ export interface PushOptions {
   readonly pingIntervalMs?: number;
   /** Most connections at a time; more are refused as `too-many`. @default 10,000 */
   readonly maxConnections?: number;
+  /** Versions of the protocol that are spoken with members. @default the present one and the two before it, from 1 */
+  readonly versions?: VersionRange;
   /** Name and version, for people. @default "tulle-config-server" */
   readonly software?: string;
   /** Hears of failures that are nobody's fault but ours. */
@@ -75,6 +85,7 @@ const socketOptions: ServerOptions & { readonly closeTimeout: number } = {
 export const createPushServer = (parts: PushServerParts): PushServer => {
   const { enrollment, policyStore, registry, bundles, clock, random, options = {} } = parts;
   const { pingIntervalMs = 15_000, maxConnections = 10_000, software = "tulle-config-server" } = options;
+  const versions = options.versions ?? supportedVersions;
   const failed = options.onError ?? (() => undefined);
   const counters = new PushCounters();
   const book = new MemberBook(clock);
@@ -92,6 +103,7 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     counters,
     pingIntervalMs,
     software,
+    versions,
     admit: (session, hello) => book.admit(session, hello),
     progressed: (session) => book.progressed(session),
     ended: (session, departed) => book.ended(session, departed),

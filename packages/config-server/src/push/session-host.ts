@@ -1,4 +1,4 @@
-import type { Hello } from "@tulle/protocol";
+import type { Hello, VersionRange } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { Enrollment } from "../enrollment/enrollment.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -15,6 +15,8 @@ export interface SessionHost {
   readonly counters: PushCounters;
   readonly pingIntervalMs: number;
   readonly software: string;
+  /** Of the protocol, that are spoken with members. */
+  readonly versions: VersionRange;
   /**
    * Takes the member in, in place of an earlier session of its own.
    *

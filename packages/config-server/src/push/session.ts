@@ -168,7 +168,7 @@ export class Session {
 
   #greet(hello: MemberMessage, timeout: Timer): void {
     if (hello.type !== "hello") throw new ProtocolError("wrong-order", `${hello.type} before hello`);
-    const protocol = negotiate(hello.protocol);
+    const protocol = negotiate(hello.protocol, this.#host.versions);
     const { namespace } = hello.member;
     if (namespace !== this.identity.namespace) {
       throw new ProtocolError(
