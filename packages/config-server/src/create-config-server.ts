@@ -31,6 +31,7 @@ import {
 } from "./options.ts";
 import { createPushServer } from "./push/push-server.ts";
 import { openRegistry } from "./registry/registry.ts";
+import { lockStateFolder } from "./state-folder-lock.ts";
 import { MemoryStore } from "./store/memory-store.ts";
 import { openPolicyStore } from "./store/revisioned-policy-store.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
@@ -77,7 +78,8 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
  * and listens last, so that nobody is answered by half a server. Closing goes the other way round: members are told, the
  * listeners end, then the state is closed.
  *
- * @throws RangeError for options out of range; Error when the state folder or an address cannot be used.
+ * @throws RangeError for options out of range; StateFolderInUse when another config-server runs on the state folder; Error
+ * when the folder or an address cannot be used.
  */
 export const createConfigServer = async (options: ConfigServerOptions = {}): Promise<ConfigServer> => {
   checkOptions(options);
@@ -93,6 +95,10 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
   };
 
   try {
+    if (stateDir !== undefined) {
+      const lock = lockStateFolder(stateDir);
+      undo.push(() => lock.release());
+    }
     const files = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(stateDir);
     const keyStore = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(join(stateDir, "keys"));
     const audit =

@@ -15,6 +15,7 @@ export {
   DEFAULT_PORT,
   DEFAULT_TRUST_DOMAIN,
 } from "./options.ts";
+export { StateFolderInUse } from "./state-folder-lock.ts";
 // For whoever brings another store.
 export {
   MAX_COMMIT_BYTES,

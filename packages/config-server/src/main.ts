@@ -27,7 +27,8 @@ export interface RunningConfigServer extends ConfigServer {
  * Runs a config-server as this process's work: options from the environment, a log, and SIGTERM and SIGINT that close it. A
  * second signal ends the process at once.
  *
- * @throws RangeError for options out of range; Error when the state folder or an address cannot be used.
+ * @throws RangeError for options out of range; StateFolderInUse when another config-server runs on the state folder; Error
+ * when the folder or an address cannot be used.
  */
 export const startConfigServer = async (start: StartOptions = {}): Promise<RunningConfigServer> => {
   const environment = start.environment ?? process.env;
