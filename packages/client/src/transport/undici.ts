@@ -8,11 +8,11 @@ const LEGACY_GLOBAL_DISPATCHER: unique symbol = Symbol.for("undici.globalDispatc
  * after which a built-in `fetch` of Node.js 22 and 24 would run on another version's sockets and options.
  */
 const loadUndici = (): typeof import("undici") => {
-  // From Node.js 26 on, both copies share the newer symbol and the first one keeps it; reading a class of the built-in
-  // copy loads it, so that it comes first.
-  if (Number.parseInt(process.versions.undici ?? "0", 10) >= 8) void globalThis.Headers;
   const global = globalThis as { [LEGACY_GLOBAL_DISPATCHER]?: unknown };
   const before = global[LEGACY_GLOBAL_DISPATCHER];
+  // From Node.js 26 on, both copies share the newer symbol and the first one keeps it; reading a class of the built-in
+  // copy loads it, so that it comes first. It claims the legacy symbol too, which its own fetch does not read.
+  if (Number.parseInt(process.versions.undici ?? "0", 10) >= 8) void globalThis.Headers;
   try {
     // `require` returns an untyped module; this is the one whose types are imported.
     return createRequire(import.meta.url)("undici") as typeof import("undici");
