@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Terminal } from "@tulle/cli";
 import { type ConfigServer, createConfigServer } from "@tulle/config-server";
 import { MESH_PATH } from "@tulle/protocol";
+import { makeCertificateRequest } from "@tulle/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { type Captured, run as runCommand } from "./captured-terminal.ts";
@@ -60,6 +61,7 @@ const writeBookinfo = async (): Promise<string> => {
 /** A member that takes or refuses every policy, as its `answer` says. */
 const joinAs = async (id: string, answer: (revision: string) => object): Promise<WebSocket> => {
   const { token } = await server.createToken({ serviceAccount: "reviews", uses: "multi" });
+  const csr = await makeCertificateRequest();
   const socket = new WebSocket(`${server.url}${MESH_PATH}`, {
     ca: server.ca,
     headers: { authorization: `Bearer ${token}` },
@@ -79,6 +81,7 @@ const joinAs = async (id: string, answer: (revision: string) => object): Promise
   );
   socket.on("message", (data) => {
     const message = JSON.parse(String(data));
+    if (message.type === "welcome") socket.send(JSON.stringify({ type: "certificate-request", id: 1, csr }));
     if (message.type !== "commit") return;
     const { stream, revision } = message;
     const reply = stream === "policy" ? answer(revision) : { type: "ack" };

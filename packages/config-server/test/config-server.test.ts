@@ -1,15 +1,12 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
 import { type ConfigServer, type ConfigServerOptions, createConfigServer } from "@tulle/config-server";
 import { MESH_PATH, type ServerMessage, type ServerStatus } from "@tulle/protocol";
-import { FakeClock } from "@tulle/testing";
+import { FakeClock, makeCertificateRequest } from "@tulle/testing";
 import { Agent, request } from "undici";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -63,13 +60,8 @@ const welcomed = async (socket: WebSocket): Promise<ServerMessage> => {
   return JSON.parse(String(data));
 };
 
-/** A good certificate request for a new key. */
-const certificateRequest = async (): Promise<string> => {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const request = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: algorithm }, webcrypto);
-  return JSON.stringify({ type: "certificate-request", id: 1, csr: request.toString("pem") });
-};
+const certificateRequest = async (): Promise<string> =>
+  JSON.stringify({ type: "certificate-request", id: 1, csr: await makeCertificateRequest() });
 
 /** The first message of a type that comes from now on. */
 const next = (socket: WebSocket, type: ServerMessage["type"]): Promise<ServerMessage> =>

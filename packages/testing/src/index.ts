@@ -1,3 +1,4 @@
+export { makeCertificateRequest } from "./certificate-request.ts";
 export { FakeClock } from "./fake-clock.ts";
 export { seededRandom } from "./seeded-random.ts";
 export { createTestAuthority, type TestAuthority, type TestSvidOptions } from "./test-authority.ts";
