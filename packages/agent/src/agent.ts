@@ -2,12 +2,13 @@ import {
   type Credentials,
   type InboundSnapshot,
   type OutboundSnapshot,
+  parseWorkloadIdentity,
   referencedService,
   type ServiceKey,
   serviceKey,
 } from "@tulle/policy";
 import type { Ack, Begin, Commit, Nack, Part } from "@tulle/protocol";
-import { Watchable, type Watched } from "@tulle/time";
+import { Watchable, type Watched, whileHeld } from "@tulle/time";
 import type { AgentOptions } from "./agent-options.ts";
 import type { AgentState, MissingPart } from "./agent-state.ts";
 import { type Authentication, byCertificate, byToken } from "./authentication.ts";
@@ -19,7 +20,6 @@ import { encodeHello } from "./hello.ts";
 import { currentWorker, instanceIdOf } from "./instance-id.ts";
 import { LastGood } from "./last-good.ts";
 import { type AgentLogger, silentLogger } from "./logger.ts";
-import { whileHeld } from "./process-hold.ts";
 import { untilJoined } from "./readiness.ts";
 import { keepConnected } from "./reconnect.ts";
 import { type Registration, Registrations } from "./registrations.ts";
@@ -61,7 +61,8 @@ export interface Agent {
    * Tells that an endpoint of this process listens. Remembered, and told again after each reconnect. Settles when the
    * config-server has answered, or at once while there is no connection.
    *
-   * @throws MeshError JOIN_REFUSED when this identity may not register for its service.
+   * @throws MeshError JOIN_REFUSED when this identity may not register for its service. It is told again whenever the policy
+   * changes, until {@link withdraw} says that it is gone: services may start before their policy is applied.
    */
   register(endpoint: Registration): Promise<void>;
   /** Tells that an endpoint takes no new calls, or is gone. Settles as {@link register}; never throws. */
@@ -140,11 +141,12 @@ class MeshAgent implements Agent {
       dependencies: (options.dependencies ?? []).map((name) => referencedService(name, options.namespace)),
     });
     // Before its certificate a member by token may not register: what is registered meanwhile is told after it.
-    this.#registrations = new Registrations(
-      this.#own,
-      (request) => (this.#session?.certified ? this.#session.open.request(request) : undefined),
-      this.#logger,
-    );
+    this.#registrations = new Registrations({
+      service: this.#own,
+      serviceAccount: () => parseWorkloadIdentity(this.#session?.open.welcome.spiffeId ?? "")?.serviceAccount,
+      ask: (request) => (this.#session?.certified ? this.#session.open.request(request) : undefined),
+      logger: this.#logger,
+    });
   }
 
   get outbound(): Watched<OutboundSnapshot> {
@@ -169,6 +171,7 @@ class MeshAgent implements Agent {
     this.#subscription.bundles.subscribe((bundles) => this.#keeper.trust(bundles));
     this.#subscription.commits.subscribe(() => {
       this.#lastGood?.keepStreams(this.#subscription.held);
+      this.#registrations.policyChanged(this.#subscription.held.policy.seen);
       this.#tellState();
     });
     this.#keeper.credentials.subscribe(() => this.#tellState());

@@ -1,6 +1,6 @@
 import { MeshError, type NameIndex, type ServiceKey, splitServiceKey } from "@tulle/policy";
 import type { Subscribe } from "@tulle/protocol";
-import type { Clock } from "@tulle/time";
+import { type Clock, whileHeld } from "@tulle/time";
 import type { Subscription } from "./subscription.ts";
 
 /** How long a service may take to become known before a call to it fails. */
@@ -42,7 +42,7 @@ export class Discovery {
     if (subscription.covers(service)) return;
     let waiting = this.#waiting.get(service);
     if (waiting === undefined) {
-      waiting = this.#wait(service).finally(() => this.#waiting.delete(service));
+      waiting = whileHeld(this.#wait(service)).finally(() => this.#waiting.delete(service));
       this.#waiting.set(service, waiting);
     }
     await (signal === undefined ? waiting : orAborted(waiting, signal));

@@ -5,3 +5,4 @@ export { decayedPeak, observePeak, type PeakEwma } from "./peak-ewma.ts";
 export type { Random } from "./random.ts";
 export { systemClock } from "./system-clock.ts";
 export { constant, Watchable, type Watched } from "./watched.ts";
+export { whileHeld } from "./while-held.ts";

@@ -1,5 +1,5 @@
 import { type EffectiveRetry, isMeshError } from "@tulle/policy";
-import type { Clock, Random } from "@tulle/time";
+import { type Clock, type Random, whileHeld } from "@tulle/time";
 import pRetry from "p-retry";
 import { beginAttempt } from "../call.ts";
 import { completeFailure, failCall } from "../failure.ts";
@@ -115,7 +115,7 @@ const repeat = async (
           if (delayMs === undefined) throw error;
           error.reply?.discard();
           waitedMs = delayMs;
-          await pause(kit.clock, call, delayMs, kit.budget);
+          await whileHeld(pause(kit.clock, call, delayMs, kit.budget));
           kit.counters.retries++;
         },
       },
