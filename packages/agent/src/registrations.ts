@@ -1,5 +1,5 @@
-import { MeshError, type ServiceKey } from "@tulle/policy";
-import type { Register } from "@tulle/protocol";
+import { DEFAULT_NAMESPACE, MeshError, type ServiceKey, splitServiceKey } from "@tulle/policy";
+import type { Register, Revision } from "@tulle/protocol";
 import type { AgentLogger } from "./logger.ts";
 import { type MemberRequest, RequestRefused } from "./session.ts";
 
@@ -12,32 +12,44 @@ export type Ask = (request: MemberRequest) => Promise<unknown> | undefined;
 interface Remembered {
   readonly endpoint: Registration;
   draining: boolean;
+  /** As not allowed: another policy may allow it. */
+  refused: boolean;
 }
 
-/** The endpoints of this process, told again after each reconnect. */
-export class Registrations {
-  readonly #service: ServiceKey;
-  readonly #ask: Ask;
-  readonly #logger: AgentLogger;
-  readonly #remembered = new Map<string, Remembered>();
+/** What registrations are made with. */
+export interface RegistrationsOptions {
+  readonly service: ServiceKey;
+  /** Whom the config-server takes the member for. */
+  readonly serviceAccount: () => string | undefined;
+  readonly ask: Ask;
+  readonly logger: AgentLogger;
+}
 
-  constructor(service: ServiceKey, ask: Ask, logger: AgentLogger) {
-    this.#service = service;
-    this.#ask = ask;
-    this.#logger = logger;
+/** The endpoints of this process, told again after each reconnect, and one that was not allowed when the policy changes. */
+export class Registrations {
+  readonly #options: RegistrationsOptions;
+  readonly #remembered = new Map<string, Remembered>();
+  #policy: Revision | null = null;
+
+  constructor(options: RegistrationsOptions) {
+    this.#options = options;
   }
 
   /** See `Agent.register`. */
   async register(endpoint: Registration): Promise<void> {
-    this.#remembered.set(endpoint.id, { endpoint, draining: false });
+    const { service, ask } = this.#options;
+    const remembered: Remembered = { endpoint, draining: false, refused: false };
+    this.#remembered.set(endpoint.id, remembered);
     try {
-      await this.#ask({ type: "register", service: this.#service, endpoint });
+      await ask({ type: "register", service, endpoint });
     } catch (error) {
       if (!(error instanceof RequestRefused)) return this.#untold(endpoint.id, "registration", error);
-      this.#remembered.delete(endpoint.id);
+      if (error.code === "not-allowed") remembered.refused = true;
+      else this.#remembered.delete(endpoint.id);
       throw new MeshError("JOIN_REFUSED", {
-        message: `the config-server refused to register ${endpoint.id} for ${this.#service}: ${error.message}`,
+        message: `the config-server refused to register ${endpoint.id} for ${service}: ${error.message}`,
         cause: error,
+        ...(error.code === "not-allowed" ? { hint: this.#remedy() } : {}),
       });
     }
   }
@@ -48,7 +60,7 @@ export class Registrations {
     if (state === "gone") this.#remembered.delete(endpointId);
     else if (remembered !== undefined) remembered.draining = true;
     try {
-      await this.#ask({ type: "withdraw", service: this.#service, endpointId, state });
+      await this.#options.ask({ type: "withdraw", service: this.#options.service, endpointId, state });
     } catch (error) {
       this.#untold(endpointId, "withdrawal", error);
     }
@@ -58,12 +70,32 @@ export class Registrations {
   replay(): void {
     for (const { endpoint, draining } of [...this.#remembered.values()]) {
       if (draining) void this.withdraw(endpoint.id, "draining");
-      else this.register(endpoint).catch((error: unknown) => this.#logger.error(String(error)));
+      else this.#registerAgain(endpoint);
     }
   }
 
+  /** A policy came, taken or refused by us: what the last one did not allow is said again. */
+  policyChanged(revision: Revision | null): void {
+    if (revision === this.#policy) return;
+    this.#policy = revision;
+    for (const { endpoint, draining, refused } of [...this.#remembered.values()]) {
+      if (refused && !draining) this.#registerAgain(endpoint);
+    }
+  }
+
+  #registerAgain(endpoint: Registration): void {
+    this.register(endpoint).catch((error: unknown) => this.#options.logger.error(String(error)));
+  }
+
+  #remedy(): string {
+    const { namespace, name } = splitServiceKey(this.#options.service);
+    const account = this.#options.serviceAccount() ?? name;
+    const place = namespace === DEFAULT_NAMESPACE ? "" : `namespace: ${namespace}, `;
+    return `apply a Service policy named ${name} that lists the service account ${account}, such as { kind: Service, name: ${name}, ${place}serviceAccounts: [${account}] }`;
+  }
+
   #untold(endpointId: string, what: string, error: unknown): void {
-    this.#logger.warn(
+    this.#options.logger.warn(
       `the ${what} of ${endpointId} was not answered: ${error instanceof Error ? error.message : error}`,
     );
   }

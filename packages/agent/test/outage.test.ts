@@ -67,13 +67,51 @@ describe("an outage of the config-server", () => {
     await expect.poll(() => members.server.members[0]?.of("register").length).toBe(1);
   });
 
-  test("a registration that is refused says why and is not repeated", async () => {
+  const early = { id: "x", address: "127.0.0.1", port: 1, transport: "mtls", labels: {} } as const;
+
+  test("a registration that is not allowed says why and what helps, and is told again when the policy changes", async () => {
+    const agent = await members.joined();
+    const { server } = members;
+    server.script.onRequest = (from, { id }) =>
+      from.say({ type: "refused", id, code: "not-allowed", message: "there is no Service policy" });
+    await expect(agent.register(early)).rejects.toThrow(
+      "JOIN_REFUSED: the config-server refused to register x for default/productpage: not-allowed: there is no Service policy; " +
+        "apply a Service policy named productpage that lists the service account productpage, " +
+        "such as { kind: Service, name: productpage, serviceAccounts: [productpage] }",
+    );
+    server.member.transact({ stream: "endpoints", revision: "e.2", removals: ["endpoints/default/reviews/-"] });
+    await expect.poll(() => agent.counters().acks).toBe(4);
+    expect(server.member.of("register")).toHaveLength(1);
+    server.member.transact({ stream: "policy", revision: "e.2" });
+    await expect.poll(() => server.member.of("register").length).toBe(2);
+    server.script.onRequest = (from, { id }) => from.say({ type: "done", id });
+    server.member.transact({ stream: "policy", revision: "e.3" });
+    await expect.poll(() => server.member.of("register").length).toBe(3);
+    server.member.transact({ stream: "policy", revision: "e.4" });
+    await expect.poll(() => agent.outbound.current.revision).toBe("e.4");
+    await agent.withdraw("x", "gone");
+    expect(server.member.of("register")).toHaveLength(3);
+  });
+
+  test("a registration that was not allowed and is given up is not told again", async () => {
+    const agent = await members.joined();
+    members.server.script.onRequest = (from, { id, type }) =>
+      from.say(
+        type === "register" ? { type: "refused", id, code: "not-allowed", message: "no" } : { type: "done", id },
+      );
+    await expect(agent.register(early)).rejects.toMatchObject({ code: "JOIN_REFUSED" });
+    await agent.withdraw("x", "gone");
+    members.server.member.transact({ stream: "policy", revision: "e.2" });
+    await expect.poll(() => agent.outbound.current.revision).toBe("e.2");
+    await agent.withdraw("none", "gone");
+    expect(members.server.member.of("register")).toHaveLength(1);
+  });
+
+  test("a registration that no policy could allow is not repeated", async () => {
     const agent = await members.joined();
     members.server.script.onRequest = (from, { id }) =>
-      from.say({ type: "refused", id, code: "not-allowed", message: "productpage names other accounts" });
-    await expect(
-      agent.register({ id: "x", address: "127.0.0.1", port: 1, transport: "mtls", labels: {} }),
-    ).rejects.toThrow("JOIN_REFUSED: the config-server refused to register x for default/productpage: not-allowed");
+      from.say({ type: "refused", id, code: "bad-message", message: "no address" });
+    await expect(agent.register(early)).rejects.toThrow("bad-message: no address");
     await members.restartServer();
     await expect.poll(() => agent.counters().connections).toBe(2);
     expect(members.server.member.of("register")).toEqual([]);

@@ -78,6 +78,8 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
         await registered;
       } catch (error) {
         listeners.delete(id);
+        // What the caller hears of must not come true behind its back when the policy changes.
+        await source.withdraw(id, "gone");
         await listener.close();
         throw error;
       }

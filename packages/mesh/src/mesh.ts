@@ -41,7 +41,10 @@ export interface Mesh extends AsyncDisposable {
   explain(url: string | URL, init?: Parameters<Client["explain"]>[1]): Explanation;
   /**
    * Serves an application behind the mesh's gates and registers it. On SIGTERM and SIGINT it drains, leaves and lets the
-   * process end, unless `signals: false`.
+   * process end, unless `signals: false`. Without a config-server it serves at once, and is registered when there is one and
+   * the policy allows it.
+   *
+   * @throws MeshError JOIN_REFUSED when the config-server does not let this identity register; nothing listens then.
    */
   listen(app: ListenApp, options: MeshListenOptions): Promise<MeshListener>;
   /**
