@@ -30,10 +30,12 @@ import {
   silentLogger,
 } from "./options.ts";
 import { createPushServer } from "./push/push-server.ts";
+import { REGISTRY_HEAD } from "./registry/instance-table.ts";
 import { openRegistry } from "./registry/registry.ts";
 import { lockStateFolder } from "./state-folder-lock.ts";
+import { renewEpoch } from "./store/epoch.ts";
 import { MemoryStore } from "./store/memory-store.ts";
-import { openPolicyStore } from "./store/revisioned-policy-store.ts";
+import { openPolicyStore, POLICY_HEAD } from "./store/revisioned-policy-store.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import type { StateStore } from "./store/state-store.ts";
 
@@ -108,6 +110,10 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     const authority = await openAuthority({ keyStore, trustDomain, clock, ...ttl(options) });
     const store = options.store ?? openOwnStore(stateDir, clock);
     if (store !== options.store) undo.push(() => store.close());
+    if (options.newEpoch) {
+      for (const head of [POLICY_HEAD, REGISTRY_HEAD]) await renewEpoch(store, head);
+      await audit.record({ event: "epoch-renewed", actor: PROGRAM, detail: {} });
+    }
     const policyStore = await openPolicyStore(store, clock);
     undo.push(() => policyStore.close());
     const registry = await openRegistry({ store, clock, policies: policyStore.head, leases: leases(options) });

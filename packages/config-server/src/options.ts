@@ -19,6 +19,12 @@ export interface ConfigServerOptions {
   readonly stateDir?: string;
   /** Another engine than SQLite for tokens, policies and registrations. The caller closes it. @default SQLite in `stateDir` */
   readonly store?: StateStore;
+  /**
+   * Begins a new epoch with the present policies and endpoints, so that all members take them in full. For a store that was
+   * restored from a backup: members that have seen later revisions are refused as `behind` otherwise. Once, not at each start, and where several servers share a store, while no other runs.
+   * @default false
+   */
+  readonly newEpoch?: boolean;
   /** @default "cluster.local" */
   readonly trustDomain?: string;
   /** Address that members reach. @default "127.0.0.1" */

@@ -15,6 +15,7 @@ interface UpOptions {
   readonly adminPort?: number;
   readonly trustDomain?: string;
   readonly certificateTtl?: number;
+  readonly newEpoch?: boolean;
   readonly apply?: string;
 }
 
@@ -34,6 +35,7 @@ export const upCommand = (terminal: Terminal): Command =>
       "life of certificates (default: $TULLE_CERTIFICATE_TTL, else 24h)",
       parseTtl,
     )
+    .option("--new-epoch", "after a restore from a backup: let all members take the older policies in full")
     .option("--apply <path>", "policies to apply once it runs: a file or a folder")
     .action((options: UpOptions) => up(terminal, options));
 
@@ -61,6 +63,7 @@ const start = async (terminal: Terminal, options: UpOptions): Promise<RunningCon
     ...(host === undefined ? {} : { host }),
     ...(adminPort === undefined ? {} : { adminPort }),
     ...(trustDomain === undefined ? {} : { trustDomain }),
+    ...(options.newEpoch === undefined ? {} : { newEpoch: options.newEpoch }),
     ...(certificateTtl === undefined ? {} : { certificateTtlMs: certificateTtl }),
   };
   // What people should know is printed; the log is for what goes wrong, unless more of it is asked for.

@@ -13,7 +13,8 @@ export interface AuditEvent {
     | "policies-applied"
     | "policies-deleted"
     | "policies-rolled-back"
-    | "renewal-asked";
+    | "renewal-asked"
+    | "epoch-renewed";
   /** Who: a SPIFFE ID, `admin`, `program`, or an address where nothing better is known. */
   readonly actor: string;
   /** What else is worth knowing: a token's id, a revision, a refusal's code and message. */

@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { type Endpoint, type ServiceKey, serviceKey } from "@tulle/policy";
 import { canonicalJson, type Revision } from "@tulle/protocol";
 import { Watchable, type Watched } from "@tulle/time";
+import { drawEpoch } from "../store/epoch.ts";
 import type { PolicyRevision } from "../store/policy-store.ts";
 import type { StateStore, StoreEntry } from "../store/state-store.ts";
 import { StoreError } from "../store/store-error.ts";
@@ -13,7 +13,8 @@ const BATCH = 45;
 /** Changes that lost against another writer are decided again, but not for ever. */
 const MAX_TRIES = 5;
 
-const HEAD = "registry/head";
+/** Where the name and the newest position of the endpoints are. */
+export const REGISTRY_HEAD = "registry/head";
 const PREFIX = "registry/instances/";
 
 /** Names one instance: service and instance id. */
@@ -74,8 +75,8 @@ export class InstanceTable {
 
   /** @throws StoreError `corrupt` */
   static async open(store: StateStore, policies: Watched<PolicyRevision>): Promise<InstanceTable> {
-    const first = JSON.stringify({ epoch: randomUUID().slice(0, 8), number: 1 });
-    await store.commit([{ key: HEAD, version: 0 }], [{ key: HEAD, value: first }]);
+    const first = JSON.stringify({ epoch: drawEpoch(), number: 1 });
+    await store.commit([{ key: REGISTRY_HEAD, version: 0 }], [{ key: REGISTRY_HEAD, value: first }]);
     const table = new InstanceTable(store, policies, await readHead(store));
     await table.#read();
     table.#endpoints.set({ revision: table.#revision(), services: table.#published(new Map()) });
@@ -187,10 +188,10 @@ export class InstanceTable {
     }));
     const written = await this.#store.commit(
       [
-        { key: HEAD, version },
+        { key: REGISTRY_HEAD, version },
         ...[...next.keys()].map((key) => ({ key: PREFIX + key, version: this.#rows.get(key)?.version ?? 0 })),
       ],
-      [{ key: HEAD, value: JSON.stringify({ epoch, number: this.#head.number + 1 }) }, ...texts],
+      [{ key: REGISTRY_HEAD, value: JSON.stringify({ epoch, number: this.#head.number + 1 }) }, ...texts],
     );
     if (!written) return false;
     this.#head = { epoch, number: this.#head.number + 1, version: (await readHead(this.#store)).version };
@@ -260,8 +261,9 @@ export class InstanceTable {
 }
 
 const readHead = async (store: StateStore): Promise<Head> => {
-  const entry = await store.get(HEAD);
-  if (entry === undefined) throw new StoreError("corrupt", `${HEAD} is missing: restore the store from a backup`);
+  const entry = await store.get(REGISTRY_HEAD);
+  if (entry === undefined)
+    throw new StoreError("corrupt", `${REGISTRY_HEAD} is missing: restore the store from a backup`);
   return { ...parse<Omit<Head, "version">>(entry), version: entry.version };
 };
 

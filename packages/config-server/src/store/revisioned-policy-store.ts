@@ -3,6 +3,7 @@ import { type Policy, type PolicyKey, policyKey } from "@tulle/policy";
 import { type ApplyResult, type HistoryEntry, type PolicyChange, parseRevision, type Revision } from "@tulle/protocol";
 import { type Clock, Watchable, type Watched } from "@tulle/time";
 import { changePolicies } from "./change-policies.ts";
+import { drawEpoch } from "./epoch.ts";
 import type { PolicyChangeSet, PolicyRevision, PolicyStore } from "./policy-store.ts";
 import { decodePolicies, encodePolicies, MAX_CHUNKS } from "./revision-codec.ts";
 import { MAX_COMMIT_BYTES, type StateStore, type StoreCheck, type StoreEntry, type StoreWrite } from "./state-store.ts";
@@ -16,7 +17,8 @@ import { StoreError } from "./store-error.ts";
  *   attempts/<attempt>       content is being written, or its writer died: removed by the commit that moves the head
  *   content/<attempt>/<i>    a piece of a revision's content, written before anything names it
  */
-const HEAD = "policy/head";
+/** Where the name and the newest position of the policies are. */
+export const POLICY_HEAD = "policy/head";
 const ATTEMPTS = "policy/attempts/";
 const recordKey = (number: number): string => `policy/revisions/${number}`;
 const attemptKey = (attempt: string): string => `${ATTEMPTS}${attempt}`;
@@ -57,15 +59,15 @@ interface RevisionRecord {
  */
 export const openPolicyStore = async (store: StateStore, clock: Clock): Promise<PolicyStore> => {
   await removeOrphans(store);
-  const entry = (await store.get(HEAD)) ?? (await beginHistory(store));
+  const entry = (await store.get(POLICY_HEAD)) ?? (await beginHistory(store));
   return RevisionedPolicyStore.open(store, clock, readHead(entry));
 };
 
 const beginHistory = async (store: StateStore): Promise<StoreEntry> => {
-  const head: Head = { epoch: randomUUID().slice(0, 8), number: 0 };
-  await store.commit([{ key: HEAD, version: 0 }], [{ key: HEAD, value: JSON.stringify(head) }]);
-  const entry = await store.get(HEAD);
-  if (entry === undefined) throw new StoreError("corrupt", `${HEAD} was written and is not there`);
+  const head: Head = { epoch: drawEpoch(), number: 0 };
+  await store.commit([{ key: POLICY_HEAD, version: 0 }], [{ key: POLICY_HEAD, value: JSON.stringify(head) }]);
+  const entry = await store.get(POLICY_HEAD);
+  if (entry === undefined) throw new StoreError("corrupt", `${POLICY_HEAD} was written and is not there`);
   return entry;
 };
 
@@ -105,7 +107,7 @@ class RevisionedPolicyStore implements PolicyStore {
     this.#epoch = epoch;
     this.#head = new Watchable(present);
     this.head = this.#head;
-    this.#unwatch = store.watch(HEAD, ({ entry }) => {
+    this.#unwatch = store.watch(POLICY_HEAD, ({ entry }) => {
       if (entry === undefined || readHead(entry).number <= numberOf(this.#head.current)) return;
       // A read that fails here leaves the head where it is; the next apply reads again and tells its caller.
       this.#catchUp().catch(() => undefined);
@@ -159,7 +161,7 @@ class RevisionedPolicyStore implements PolicyStore {
     policies: ReadonlyMap<PolicyKey, Policy>,
     told: Pick<RevisionRecord, "changes" | "author" | "message">,
   ): Promise<Revision | undefined> {
-    const entry = await this.#store.get(HEAD);
+    const entry = await this.#store.get(POLICY_HEAD);
     const number = numberOf(base) + 1;
     if (entry === undefined || readHead(entry).number !== number - 1) return undefined;
     const attempt = randomUUID();
@@ -188,9 +190,9 @@ class RevisionedPolicyStore implements PolicyStore {
       await this.#store.commit([], [{ key: chunkKey(attempt, index), value }]);
     }
     const head: Head = { epoch: this.#epoch, number };
-    const checks: StoreCheck[] = [{ key: HEAD, version: entry.version }, mark];
+    const checks: StoreCheck[] = [{ key: POLICY_HEAD, version: entry.version }, mark];
     const writes: StoreWrite[] = [
-      { key: HEAD, value: JSON.stringify(head) },
+      { key: POLICY_HEAD, value: JSON.stringify(head) },
       { key: recordKey(number), value: record },
       { key: attemptKey(attempt), value: null },
     ];
@@ -213,7 +215,7 @@ class RevisionedPolicyStore implements PolicyStore {
   /** Reads what other writers wrote, one read at a time. */
   #catchUp(): Promise<void> {
     const next = this.#catchingUp.then(async () => {
-      const entry = await this.#store.get(HEAD);
+      const entry = await this.#store.get(POLICY_HEAD);
       if (entry === undefined) return;
       const head = readHead(entry);
       if (head.number > numberOf(this.#head.current)) this.#advance(await readRevision(this.#store, head));
