@@ -1,3 +1,4 @@
+import type { PolicyFeature } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { AgentLogger } from "./logger.ts";
 import type { ValidateSnapshot } from "./subscription.ts";
@@ -27,6 +28,8 @@ export interface AgentOptions {
   readonly clusterWorker?: string;
   /** Says why a policy cannot be run; it is then refused (NACK) and the last good one kept. @default every policy can be run */
   readonly validate?: ValidateSnapshot;
+  /** What policies may ask of this member beyond the rest, told to the config-server. @default none */
+  readonly features?: readonly PolicyFeature[];
   readonly clock: Clock;
   readonly random: Random;
   /** @default silent */

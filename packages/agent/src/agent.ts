@@ -301,10 +301,10 @@ class MeshAgent implements Agent {
   }
 
   async #openBy({ trust, token }: Authentication, address: ServerAddress, dialling: Dialling): Promise<Session> {
-    const { service, namespace, labels } = this.#options;
+    const { service, namespace, labels, features } = this.#options;
     const socket = await dialConfigServer(address, trust, dialling);
     const member = { id: this.instanceId, namespace, service, labels };
-    const hello = encodeHello(member, this.#subscription.held, this.#discovery.subscriptions);
+    const hello = encodeHello(member, this.#subscription.held, this.#discovery.subscriptions, features);
     return Session.open({ address, socket, token, ...dialling }, hello, {
       stream: (message, bytes) => this.#receive(message, bytes),
       renew: () => this.#keeper.renewNow(),

@@ -23,8 +23,14 @@ test("a hello says what is held, by version", () => {
   });
 });
 
+test("a hello says what policies may ask of the member", () => {
+  expect(decodeMemberMessage(encodeHello(member, held, [], ["policy:regex-re2"]))).toMatchObject({
+    features: ["gzip", "policy:regex-re2"],
+  });
+});
+
 test("a hello that would be too long asks for everything, and still says what was seen", () => {
-  expect(decodeMemberMessage(encodeHello(member, held, [], 100))).toMatchObject({
+  expect(decodeMemberMessage(encodeHello(member, held, [], [], 100))).toMatchObject({
     held: { policy: { revision: null, seen: "e.4", resources: {} } },
   });
 });

@@ -1,4 +1,4 @@
-import type { ServiceKey } from "@tulle/policy";
+import type { PolicyFeature, ServiceKey } from "@tulle/policy";
 import {
   encodeMessage,
   type HeldStream,
@@ -19,13 +19,14 @@ export const encodeHello = (
   member: Hello["member"],
   held: HeldStreams,
   subscriptions: readonly ServiceKey[],
+  policyFeatures: readonly PolicyFeature[] = [],
   maxBytes: number = MAX_MEMBER_MESSAGE_BYTES,
 ): string => {
   const hello = (heldStreams: Hello["held"]): string =>
     encodeMessage({
       type: "hello",
       protocol: supportedVersions,
-      features: ["gzip"],
+      features: ["gzip", ...policyFeatures],
       software: SOFTWARE,
       member,
       held: heldStreams,

@@ -18,4 +18,5 @@ export type { MeshDispatchOptions } from "./faces/dispatcher.ts";
 export type { MeshFetch } from "./faces/fetch.ts";
 export type { MeshRequestInit, RequestLike } from "./faces/fetch-request.ts";
 export type { MeshRequest, MeshRequestOptions } from "./faces/request.ts";
+export { supportedPolicyFeatures } from "./routing/regex-engine.ts";
 export type { CallOptions, Inherited } from "./send.ts";

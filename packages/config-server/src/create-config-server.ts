@@ -131,7 +131,13 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       options: { software, onError, ...pings(options) },
     });
     const endpoints = (): EndpointList => registry.list();
-    const admission = createPolicyAdmission({ policyStore, trustDomain, audit, endpoints });
+    const admission = createPolicyAdmission({
+      policyStore,
+      trustDomain,
+      audit,
+      endpoints,
+      members: () => push.members.list(),
+    });
 
     const token = await adminToken(files);
     const routes = adminRoutes({

@@ -23,11 +23,12 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close();
 });
 
-const ask = async (server: ConfigServer, path: string): Promise<{ status: number; body: unknown }> => {
+const ask = async (server: ConfigServer, path: string, posted?: object): Promise<{ status: number; body: unknown }> => {
   const dispatcher = new Agent({ connect: { ca: server.ca } });
   const reply = await request(new URL(path, server.adminUrl), {
     dispatcher,
-    headers: { authorization: `Bearer ${server.adminToken}` },
+    headers: { authorization: `Bearer ${server.adminToken}`, "content-type": "application/json" },
+    ...(posted === undefined ? {} : { method: "POST", body: JSON.stringify(posted) }),
   });
   const answer = { status: reply.statusCode, body: await reply.body.json() };
   await dispatcher.close();
@@ -191,6 +192,29 @@ describe("a config-server", () => {
       problems: [{ policy: "Route/default/reviews", path: "rules[0].split[0].subset" }],
     });
     expect(await status(server)).toMatchObject({ revision });
+  });
+
+  test("warns with the names of the members that lack what a policy needs, at apply and at rollback", async () => {
+    const server = await start();
+    const { token } = await server.createToken({ serviceAccount: "reviews" });
+    const socket = dial(server, token);
+    await welcomed(socket);
+    const certificate = next(socket, "certificate");
+    socket.send(await certificateRequest());
+    await certificate;
+    const rules = [{ match: [{ headers: { "end-user": { regex: "(a+)+b" } } }] }];
+    const route = { kind: "Route", name: "by-user", services: ["reviews"], rules };
+    const warning = expect.stringMatching(
+      /^Route\/default\/by-user needs policy:regex-re2 .* lack: reviews-1 of default\/reviews \(test\/1\);/,
+    );
+    const { revision, warnings } = await server.apply([{ kind: "Service", name: "reviews" }, route]);
+    expect(warnings).toEqual([warning]);
+    expect(await ask(server, "/v1/members")).toMatchObject({ body: { members: [{ id: "reviews-1", features: [] }] } });
+    await server.apply([{ ...route, rules: [{}] }]);
+    expect(await ask(server, "/v1/rollback", { revision })).toMatchObject({
+      status: 200,
+      body: { warnings: [warning] },
+    });
   });
 
   test("answers the health check on both ports, and nothing else on the members'", async () => {

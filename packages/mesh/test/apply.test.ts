@@ -1,4 +1,4 @@
-import type { Acknowledgement } from "@tulle/protocol";
+import type { Acknowledgement, ApplyResult } from "@tulle/protocol";
 import { expect, test } from "vitest";
 import { binomialP } from "./support/binomial.ts";
 import { policyFile, tulle } from "./support/command-line.ts";
@@ -54,4 +54,21 @@ test("an apply whose route names a missing subset is refused whole, with place a
     }),
   ]);
   expect(await fixture.admin.policies()).toEqual(before);
+});
+
+test("a member with re2js says so: a pattern that needs it is applied without a warning, and taken", async () => {
+  await using fixture = await startMesh(reviewsPolicies({ v1: 100, v2: 0 }));
+  const mesh = await fixture.join({ service: "productpage", dependencies: ["reviews"] });
+  const file = await policyFile(fixture, [
+    {
+      kind: "Route",
+      name: "by-user",
+      services: ["reviews"],
+      rules: [{ match: [{ headers: { "end-user": { regex: "(?i)jason" } } }] }],
+    },
+  ]);
+  const applied = await tulle<ApplyResult & { acknowledgement: Acknowledgement }>(fixture, "apply", "--wait", file);
+  expect(applied.warnings).toEqual([]);
+  expect(applied.acknowledgement).toMatchObject({ complete: true, refused: [] });
+  expect(mesh.status.revision).toBe(applied.revision);
 });

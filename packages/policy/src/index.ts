@@ -72,6 +72,7 @@ export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./na
 export { notSupported } from "./not-supported.ts";
 export { normalizePath } from "./path-normalization.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
+export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
 export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";

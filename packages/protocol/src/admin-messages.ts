@@ -106,6 +106,8 @@ export interface MemberStatus {
   readonly labels: Readonly<Record<string, string>>;
   readonly software: string;
   readonly protocol: number;
+  /** What it said in its hello that it can do. */
+  readonly features: readonly string[];
   readonly connected: boolean;
   /** Milliseconds since 1970. */
   readonly sinceMs: number;

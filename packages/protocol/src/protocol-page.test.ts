@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { policyFeatures } from "@tulle/policy";
 import { expect, test } from "vitest";
 import { decodeMemberMessage, decodeServerMessage } from "./codec.ts";
 import { contentVersion } from "./content-version.ts";
@@ -27,6 +28,11 @@ test("each refusal code has its row, and each row its code", () => {
   expect(firstCells(section("Refusals"))).toEqual([...refusalCodes]);
 });
 
+test("each feature of policies has its row", () => {
+  const rows = firstCells(section("Messages")).filter((cell) => cell.startsWith("policy:"));
+  expect(rows).toEqual([...policyFeatures]);
+});
+
 test("each type of message has its row", () => {
   const known = (decode: (text: string) => unknown): string[] => {
     try {
@@ -36,7 +42,8 @@ test("each type of message has its row", () => {
       return String(error).split("known are ")[1]!.split(", ");
     }
   };
-  expect(firstCells(section("Messages"))).toEqual([...known(decodeMemberMessage), ...known(decodeServerMessage)]);
+  const types = firstCells(section("Messages")).filter((cell) => !cell.startsWith("policy:"));
+  expect(types).toEqual([...known(decodeMemberMessage), ...known(decodeServerMessage)]);
 });
 
 test("the bounds are those of the code", () => {

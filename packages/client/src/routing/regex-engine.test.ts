@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MAX_MATCHED_CHARACTERS, regexEngine } from "./regex-engine.ts";
+import { MAX_MATCHED_CHARACTERS, regexEngine, supportedPolicyFeatures } from "./regex-engine.ts";
 
 describe("regexEngine", () => {
   test.each([{}, { linear: true }] as const)("matches the whole text, proof %j", (proof) => {
@@ -19,6 +19,10 @@ describe("regexEngine", () => {
     const matches = regexEngine("a*", { linear: true });
     expect(matches("a".repeat(MAX_MATCHED_CHARACTERS))).toBe(true);
     expect(matches("a".repeat(MAX_MATCHED_CHARACTERS + 1))).toBe(false);
+  });
+
+  test("says that it can, where re2js is installed", () => {
+    expect(supportedPolicyFeatures()).toEqual(["policy:regex-re2"]);
   });
 
   test("what is not RE2 is refused", () => {

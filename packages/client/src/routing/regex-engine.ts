@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import type { RegexEngine } from "@tulle/policy";
+import type { PolicyFeature, RegexEngine } from "@tulle/policy";
 
 /** Longer text is not searched and never matches: a bound on what a stranger's path or header can cost. */
 export const MAX_MATCHED_CHARACTERS = 8_192;
@@ -17,6 +17,16 @@ type Re2 = Pick<typeof import("re2js"), "RE2JS">;
 export const regexEngine: RegexEngine = (pattern, proof) => {
   const matches = (proof.linear === true ? nativeMatcher(pattern) : undefined) ?? re2Matcher(pattern);
   return (text) => text.length <= MAX_MATCHED_CHARACTERS && matches(text);
+};
+
+/** What policies may ask of this process beyond the rest: tells whether re2js is installed, without loading it. */
+export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
+  try {
+    createRequire(import.meta.url).resolve("re2js");
+    return ["policy:regex-re2"];
+  } catch {
+    return [];
+  }
 };
 
 type Matcher = (text: string) => boolean;

@@ -26,6 +26,7 @@ const member: MemberStatus = {
   spiffeId: "spiffe://cluster.local/ns/default/sa/reviews",
   labels: {},
   software: "tulle/0.1.0",
+  features: ["gzip"],
   protocol: 1,
   connected: true,
   sinceMs: 0,
@@ -89,7 +90,13 @@ beforeEach(async () => {
   const routes = adminRoutes({
     trustDomain,
     policyStore,
-    admission: createPolicyAdmission({ policyStore, trustDomain, audit, endpoints: () => ({ services: [] }) }),
+    admission: createPolicyAdmission({
+      policyStore,
+      trustDomain,
+      audit,
+      endpoints: () => ({ services: [] }),
+      members: () => members.list(),
+    }),
     members,
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pin: "pin", clock }),
     audit,

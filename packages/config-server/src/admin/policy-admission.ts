@@ -8,12 +8,13 @@ import {
   policyKey,
 } from "@tulle/policy";
 import { parsePolicies } from "@tulle/policy/schema";
-import type { ApplyResult, EndpointList } from "@tulle/protocol";
+import type { ApplyResult, EndpointList, MemberStatus } from "@tulle/protocol";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { unsendableResources } from "../snapshots/policy-snapshot.ts";
 import { changePolicies } from "../store/change-policies.ts";
 import type { PolicyChangeSet, PolicyRevision, PolicyStore } from "../store/policy-store.ts";
 import { applyWarnings } from "./apply-warnings.ts";
+import { featureWarnings } from "./feature-warnings.ts";
 import { proveRegexes } from "./policy-regex.ts";
 
 /** An apply as it came in, with its defaults filled in. */
@@ -43,6 +44,7 @@ export interface PolicyAdmissionOptions {
   readonly audit: AuditLog;
   /** Warnings look at who is there. */
   endpoints(): EndpointList;
+  members(): readonly MemberStatus[];
 }
 
 /** Makes the one door to the policy store. Each change leaves a line in the audit log. */
@@ -79,7 +81,10 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
       const present = policyStore.head.current;
       const deletes = prune ? leftOver(present, puts) : [];
       const next = changePolicies(present.policies, puts, deletes);
-      const warnings = applyWarnings(puts, [...next.policies.values()], options.endpoints());
+      const warnings = [
+        ...applyWarnings(puts, [...next.policies.values()], options.endpoints()),
+        ...featureWarnings(puts, options.members()),
+      ];
       if (!dryRun) return { ...(await write("policies-applied", { puts, deletes, author, message })), warnings };
       review(next.policies);
       return { revision: present.revision, changes: next.changes, warnings };
@@ -91,10 +96,12 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
         author,
         message: `delete ${keys.join(" ")}`.slice(0, 1000),
       }),
-    restore: (earlier, author) => {
+    restore: async (earlier, author) => {
       const deletes = [...policyStore.head.current.policies.keys()].filter((key) => !earlier.policies.has(key));
       const message = `roll back to ${earlier.revision}`;
-      return write("policies-rolled-back", { puts: [...earlier.policies.values()], deletes, author, message });
+      const puts = [...earlier.policies.values()];
+      const result = await write("policies-rolled-back", { puts, deletes, author, message });
+      return { ...result, warnings: featureWarnings(puts, options.members()) };
     },
   };
 };

@@ -95,10 +95,14 @@ export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
 export const withoutProofs = (policy: Policy): Policy =>
   policy.kind === "Route" ? mapPatterns(policy, unproven) : policy;
 
-const patternsOf = (route: RoutePolicy): readonly { readonly regex: string; readonly path: string }[] => {
-  const found: { regex: string; path: string }[] = [];
+/** The patterns of a policy, with its proofs, that may not run on V8. */
+export const patternsForRe2 = (policy: Policy): readonly string[] =>
+  policy.kind === "Route" ? patternsOf(policy).flatMap(({ regex, linear }) => (linear === true ? [] : [regex])) : [];
+
+const patternsOf = (route: RoutePolicy): readonly (RegexMatch & { readonly path: string })[] => {
+  const found: (RegexMatch & { readonly path: string })[] = [];
   mapPatterns(route, (match, path) => {
-    found.push({ regex: match.regex, path: `${path}.regex` });
+    found.push({ ...match, path: `${path}.regex` });
     return match;
   });
   return found;

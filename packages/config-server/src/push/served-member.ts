@@ -51,6 +51,7 @@ export const statusOf = (
     labels: hello.member.labels,
     software: hello.software,
     protocol,
+    features: hello.features,
     ...connection,
     revisions,
     refusals,

@@ -1,0 +1,54 @@
+import type { Policy, RoutePolicy, StringMatch } from "@tulle/policy";
+import type { MemberStatus } from "@tulle/protocol";
+import { expect, test } from "vitest";
+import { featureWarnings } from "./feature-warnings.ts";
+
+const member = (id: string, features: readonly string[], connected = true): MemberStatus => ({
+  id,
+  service: "default/productpage",
+  spiffeId: "spiffe://cluster.local/ns/default/sa/productpage",
+  labels: {},
+  software: "tulle/0.1.0",
+  protocol: 1,
+  features,
+  connected,
+  sinceMs: 0,
+  revisions: {},
+  refusals: {},
+  subscriptions: [],
+});
+
+const by = (name: string, user: StringMatch): RoutePolicy => ({
+  kind: "Route",
+  name,
+  services: ["reviews"],
+  rules: [{ match: [{ headers: { "end-user": user } }] }],
+});
+
+const able = member("able", ["gzip", "policy:regex-re2"]);
+const lacking = ["p-1", "p-2"].map((id) => member(id, ["gzip"]));
+
+test.each<[string, readonly Policy[], readonly MemberStatus[]]>([
+  ["a pattern that is proven linear", [by("a", { regex: "j.*", linear: true })], lacking],
+  ["no pattern", [by("a", { prefix: "j" }), { kind: "Service", name: "reviews" }], lacking],
+  ["members that have re2js", [by("a", { regex: "(a+)+b" })], [able]],
+  ["members that are gone", [by("a", { regex: "(a+)+b" })], [member("gone", [], false)]],
+])("is silent for %s", (_, puts, members) => {
+  expect(featureWarnings(puts, members)).toEqual([]);
+});
+
+test("names the policies that need a feature and each connected member that lacks it", () => {
+  const puts = [by("a", { regex: "(a+)+b" }), by("b", { exact: "jason" }), by("c", { regex: "(?i)jason" })];
+  expect(featureWarnings(puts, [able, ...lacking])).toEqual([
+    "Route/default/a, Route/default/c need policy:regex-re2 (a pattern that is not proven to be linear runs only on re2js), " +
+      "which these members lack: p-1 of default/productpage (tulle/0.1.0), p-2 of default/productpage (tulle/0.1.0); " +
+      'each refuses the revision when it calls the service: install the package "re2js" beside tulle there',
+  ]);
+});
+
+test("names twenty of many", () => {
+  const many = Array.from({ length: 23 }, (_, n) => member(`p-${n}`, []));
+  const [warning = ""] = featureWarnings([by("a", { regex: "(a+)+b" })], many);
+  expect(warning.match(/p-\d+ of/g)).toHaveLength(20);
+  expect(warning).toContain("(tulle/0.1.0), and 3 more;");
+});

@@ -1,0 +1,44 @@
+import { type Policy, type PolicyFeature, type PolicyKey, policyKey } from "@tulle/policy";
+import type { MemberStatus } from "@tulle/protocol";
+import { patternsForRe2 } from "./policy-regex.ts";
+
+/** Members that a warning names; of more it tells the number. */
+const MAX_NAMED = 20;
+
+/** What each feature is, for people, and how a member comes by it. */
+const meanings: Readonly<Record<PolicyFeature, { readonly why: string; readonly remedy: string }>> = {
+  "policy:regex-re2": {
+    why: "a pattern that is not proven to be linear runs only on re2js",
+    remedy: 'install the package "re2js" beside tulle there',
+  },
+};
+
+/**
+ * What the mesh's policies may ask of members that cannot do it. A member that lacks a feature refuses a revision that brings
+ * it such a policy and stays on its last good one, so whoever applies should hear of it first.
+ *
+ * @param puts the policies that were applied, with their proofs.
+ * @returns one warning per feature, with the policies that need it and the connected members that lack it.
+ */
+export const featureWarnings = (puts: readonly Policy[], members: readonly MemberStatus[]): readonly string[] =>
+  [...neededBy(puts)].flatMap(([feature, keys]) => {
+    const lacking = members.filter(({ connected, features }) => connected && !features.includes(feature));
+    if (lacking.length === 0) return [];
+    const { why, remedy } = meanings[feature];
+    const verb = keys.length === 1 ? "needs" : "need";
+    return [
+      `${shortened(keys)} ${verb} ${feature} (${why}), which these members lack: ${shortened(lacking.map(nameOf))}; each refuses the revision when it calls the service: ${remedy}`,
+    ];
+  });
+
+const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly PolicyKey[]> => {
+  const keys = puts.filter((policy) => patternsForRe2(policy).length > 0).map(policyKey);
+  return keys.length === 0 ? new Map() : new Map([["policy:regex-re2", keys]]);
+};
+
+const nameOf = ({ id, service, software }: MemberStatus): string => `${id} of ${service} (${software})`;
+
+const shortened = (names: readonly string[]): string => {
+  const more = names.length > MAX_NAMED ? `, and ${names.length - MAX_NAMED} more` : "";
+  return `${names.slice(0, MAX_NAMED).join(", ")}${more}`;
+};

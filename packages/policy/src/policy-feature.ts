@@ -1,0 +1,11 @@
+/**
+ * Optional capabilities of a member that some policies need. A member says those that it has in its hello; who applies a
+ * policy is told which members lack one that it needs.
+ */
+export const policyFeatures = [
+  /** Patterns that are not proven linear: the member can load the package re2js. */
+  "policy:regex-re2",
+] as const;
+
+/** One of {@link policyFeatures}. */
+export type PolicyFeature = (typeof policyFeatures)[number];
