@@ -32,7 +32,10 @@ test("a member that refuses a policy keeps its last good one, still learns of en
   await expect.poll(async () => (await call()).version).toBe("v1");
   const { revision: good } = await fixture.admin.policies();
 
-  const { revision } = await fixture.admin.apply(policies(JASON));
+  const { revision, warnings } = await fixture.admin.apply(policies(JASON));
+  expect(warnings).toContainEqual(
+    expect.stringMatching(/^Route\/default\/ratings needs policy:regex-re2 .* lack: reviews-0 of default\/reviews /),
+  );
   const answers = await fixture.admin.acknowledged(revision);
   expect(answers.complete).toBe(true);
   expect(answers.refused).toEqual([{ member: "reviews-0", reason: expect.stringContaining("re2js") }]);

@@ -84,7 +84,7 @@ const refuseStrangers = (service: ServiceKey, registrant: Registrant, revision: 
     "not-allowed",
     policy?.kind === "Service"
       ? `${who}: its Service policy names the service accounts ${serviceAccountsOf(policy).join(", ")}`
-      : `${who}: there is no Service policy ${serviceKey(namespace, name)}, apply one`,
+      : `${who}: there is no Service policy ${serviceKey(namespace, name)}`,
   );
 };
 

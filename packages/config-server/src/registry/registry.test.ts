@@ -133,7 +133,7 @@ describe("the registry", () => {
   it("refuses instances of a service without a policy", async () => {
     await open();
     const refused = registry.attach(registrant("m")).register({ service: "default/other", endpoint: endpoint("a") });
-    await expect(refused).rejects.toThrow("there is no Service policy default/other, apply one");
+    await expect(refused).rejects.toThrow("there is no Service policy default/other");
   });
 
   it.each(["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "1.2.3", "10.0.0.1:80", "-a.example", "a b", "a..b", ""])(
