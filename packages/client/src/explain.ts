@@ -1,11 +1,11 @@
-import { formatDuration, isMeshError } from "@tulle/policy";
+import { formatDuration, isMeshError, type MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { CandidateFigures } from "./balancing/picker.ts";
 import { callKey, MeshCall } from "./call.ts";
 import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
 import { splitUrl } from "./faces/split-url.ts";
 import type { HostResolver } from "./routing/resolve-host.ts";
-import { type RouteTable, ruleFor } from "./routing/route-table.ts";
+import { type RouteTable, ruleFor, wrongPort } from "./routing/route-table.ts";
 
 /** One attempt, as it was. */
 export interface ExplainedAttempt {
@@ -66,12 +66,26 @@ export interface Explanation {
 
 /**
  * Tells what happened to a call, from what the caller has in hand: a `Response` of `mesh.fetch`, the data of
- * `mesh.request` (or its `context`), or a failure. `undefined` for what did not come through the mesh, and for failures
- * that were refused by their host alone.
+ * `mesh.request` (or its `context`), or a failure, also where an API has made it the `cause` of its own. `undefined` for what
+ * did not come through the mesh.
  */
 export const explain = (result: unknown): Explanation | undefined => {
-  const call = callIn(result) ?? callIn((result as { context?: unknown } | null | undefined)?.context);
-  return call === undefined ? undefined : explainCall(call, isMeshError(result) ? result.code : undefined);
+  const call = callIn(result) ?? callIn(fieldOf(result, "context"));
+  if (call !== undefined) return explainCall(call, isMeshError(result) ? result : undefined);
+  if (isMeshError(result)) return explainRefusal(result);
+  const cause = fieldOf(result, "cause");
+  return isMeshError(cause) ? explain(cause) : undefined;
+};
+
+/** A field of a value of unknown shape. */
+const fieldOf = (value: unknown, name: "context" | "cause"): unknown =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+
+/** A call that was refused before it began: its failure is all there is. */
+const explainRefusal = (failure: MeshError): Explanation | undefined => {
+  const [method, url] = (failure.path[0] ?? "").split(" ");
+  if (method === undefined || url === undefined) return undefined;
+  return explainHost(url, method, "refused", { failure: failure.code, note: reasonOf(failure) });
 };
 
 const callIn = (value: unknown): MeshCall | undefined =>
@@ -100,14 +114,25 @@ export const createExplain =
     const method = init.method ?? "GET";
     const to = hosts.resolve(origin);
     if (to.kind === "outside") return explainHost(String(url), method, "outside");
-    if (to.kind === "refused")
-      return explainHost(String(url), method, "refused", { failure: to.code, note: to.message });
+    if (to.kind === "refused") {
+      return explainHost(String(url), method, "refused", { failure: to.code, note: withHint(to) });
+    }
     const { service, authority, port } = to;
     const compiled = table.find(service);
     if (compiled === undefined) {
       return explainHost(String(url), method, "mesh", {
         service,
+        revision: table.revision,
         note: "this member has not called the service yet; the first call asks the mesh for it",
+      });
+    }
+    const wrong = wrongPort(compiled, port);
+    if (wrong !== undefined) {
+      return explainHost(String(url), method, "refused", {
+        service,
+        revision: table.revision,
+        failure: "UNKNOWN_SERVICE",
+        note: withHint(wrong),
       });
     }
     const call = new MeshCall({
@@ -126,19 +151,26 @@ export const createExplain =
     return explainAhead(call, compiled, ruleFor(compiled, call), table.revision);
   };
 
+const withHint = ({ message, hint }: { readonly message: string; readonly hint?: string }): string =>
+  hint === undefined ? message : `${message}; ${hint}`;
+
+/** A failure in words, without its code. */
+const reasonOf = ({ code, message }: MeshError): string =>
+  message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message;
+
 /** What is known of a call that never came to a route. */
 const explainHost = (
   url: string,
   method: string,
   kind: Explanation["kind"],
-  detail: { readonly service?: string; readonly failure?: string; readonly note?: string } = {},
+  detail: Partial<Pick<Data, "service" | "revision" | "failure" | "note">> = {},
 ): Explanation =>
   new Told({
     url,
     method,
     kind,
     service: detail.service,
-    revision: undefined,
+    revision: detail.revision,
     rule: undefined,
     origin: undefined,
     subset: undefined,
@@ -177,7 +209,7 @@ const explainAhead = (
 };
 
 /** What happened to a call; the candidates' figures are those of now. */
-const explainCall = (call: MeshCall, failure: string | undefined): Explanation => {
+const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanation => {
   // Plans are made by compile.ts alone, and all of them are of this kind.
   const plan = call.plan as DestinationPlan | undefined;
   return new Told({
@@ -201,8 +233,8 @@ const explainCall = (call: MeshCall, failure: string | undefined): Explanation =
       durationMs,
       waitedMs,
     })),
-    failure,
-    note: undefined,
+    failure: failure?.code,
+    note: failure === undefined ? undefined : reasonOf(failure),
   });
 };
 
@@ -257,8 +289,9 @@ class Told implements Explanation {
 const tell = (told: Data): string[] => {
   const lines = [`${told.method} ${told.url}`];
   if (told.kind === "outside") lines.push("  outside the mesh: handed on untouched");
-  if (told.service !== undefined)
+  if (told.service !== undefined) {
     lines.push(`  service ${told.service}, policy revision ${told.revision ?? "unknown"}`);
+  }
   if (told.rule !== undefined) lines.push(`  rule ${told.rule}${told.origin === undefined ? "" : ` (${told.origin})`}`);
   if (told.timeouts !== undefined) {
     const { timeoutMs, covers, attemptTimeoutMs } = told.timeouts;
@@ -282,8 +315,11 @@ const tell = (told: Data): string[] => {
     const outcome = [progress, status, code].filter((each) => each !== undefined).join(" ");
     lines.push(`  attempt ${number}${waited}: ${endpoint ?? "no endpoint"}, ${outcome}, ${durationMs.toFixed(1)} ms`);
   }
-  if (told.failure !== undefined)
+  if (told.failure === undefined) {
+    if (told.note !== undefined) lines.push(`  ${told.note}`);
+  } else {
     lines.push(`  failed: ${told.failure}${told.note === undefined ? "" : ` (${told.note})`}`);
+  }
   return lines;
 };
 

@@ -61,13 +61,15 @@ export const makeCall = (
   });
 };
 
-/** The failure of a call whose host alone is reason to refuse it. */
-export const refusalOf = (url: string, { code, message, hint }: Extract<Resolution, { kind: "refused" }>): MeshError =>
-  new MeshError(code, { message, path: [url], ...(hint === undefined ? {} : { hint }) });
+/** The failure of a call whose host alone is reason to refuse it. @param place method and URL */
+export const refusalOf = (
+  place: string,
+  { code, message, hint }: Extract<Resolution, { kind: "refused" }>,
+): MeshError => new MeshError(code, { message, path: [place], ...(hint === undefined ? {} : { hint }) });
 
-/** The failure of calls after the end. */
-export const closedFailure = (url: string): MeshError =>
-  new MeshError("MESH_CLOSED", { message: "the mesh was left, so no more calls can be made", path: [url] });
+/** The failure of calls after the end. @param place method and URL */
+export const closedFailure = (place: string): MeshError =>
+  new MeshError("MESH_CLOSED", { message: "the mesh was left, so no more calls can be made", path: [place] });
 
 const noOptions: CallOptions = Object.freeze({});
 

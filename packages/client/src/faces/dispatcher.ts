@@ -32,7 +32,7 @@ export class MeshDispatcher extends undici.Dispatcher {
     const own = inPresentDialect(handler);
     const origin = originOf(options);
     try {
-      if (kit.closed) throw closedFailure(origin);
+      if (kit.closed) throw closedFailure(placeOf(options));
       const to = kit.hosts.resolve(origin);
       if (to.kind === "outside") {
         kit.counters.outside++;
@@ -40,9 +40,9 @@ export class MeshDispatcher extends undici.Dispatcher {
       }
       if (to.kind === "refused") {
         kit.counters.refused++;
-        throw refusalOf(origin + options.path, to);
+        throw refusalOf(placeOf(options), to);
       }
-      if (options.method === "CONNECT" || options.upgrade) throw noUpgrades(origin + options.path);
+      if (options.method === "CONNECT" || options.upgrade) throw noUpgrades(placeOf(options));
       const call = makeCall(kit, to, {
         method: options.method,
         path: pathOf(options),
@@ -90,10 +90,14 @@ const wrapper = undici.Dispatcher1Wrapper as unknown as {
   wrapHandler(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler;
 };
 
-const noUpgrades = (url: string): MeshError =>
+/** Where a call was to go, as its failure tells it. */
+const placeOf = (options: Dispatcher.DispatchOptions): string =>
+  `${options.method} ${originOf(options)}${options.path}`;
+
+const noUpgrades = (place: string): MeshError =>
   new MeshError("INVALID_CALL", {
     message: "connections cannot be upgraded or tunnelled through the mesh yet",
-    path: [url],
+    path: [place],
   });
 
 /** Tells a handler that its call never began. */

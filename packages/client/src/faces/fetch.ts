@@ -51,11 +51,11 @@ interface FetchKit {
 
 const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: number): Promise<Response> => {
   const asReply = wantsReply(request.options ?? {}, kit.face.localReplies);
-  const url = request.origin + request.path;
-  if (kit.face.closed) return refuse(closedFailure(url), asReply);
+  const place = `${request.method} ${request.origin}${request.path}`;
+  if (kit.face.closed) return refuse(closedFailure(place), asReply);
   if (to.kind !== "mesh") {
     kit.face.counters.refused++;
-    return refuse(refusalOf(url, to as Extract<Resolution, { kind: "refused" }>), asReply);
+    return refuse(refusalOf(place, to as Extract<Resolution, { kind: "refused" }>), asReply);
   }
   const { signal } = request;
   if (signal?.aborted === true) return Promise.reject(signal.reason);

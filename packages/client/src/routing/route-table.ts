@@ -91,7 +91,10 @@ export const routeCall =
 
 const route = (table: RouteTable, compiled: CompiledService, call: Call): Promise<Reply> => {
   call.revision = table.revision;
-  if (call.port !== compiled.port) return Promise.reject(wrongPort(call, compiled));
+  const wrong = wrongPort(compiled, call.port);
+  if (wrong !== undefined) {
+    return Promise.reject(failCall(call, "UNKNOWN_SERVICE", wrong.message, { hint: wrong.hint }));
+  }
   const rule = ruleFor(compiled, call);
   if (rule === undefined) {
     return Promise.reject(failCall(call, "NO_ROUTE", "no rule of the service's routes matches the call"));
@@ -140,10 +143,17 @@ const discoverAndRoute = async (
   return route(table, found, call);
 };
 
-const wrongPort = (call: Call, { port }: CompiledService): Error =>
-  failCall(call, "UNKNOWN_SERVICE", `service ${call.service} has port ${port}, not ${call.port}`, {
-    hint:
-      call.port === 443
-        ? "write http:// and no port: the mesh encrypts by itself"
-        : "the port in a URL is the service port; endpoints have their own",
-  });
+/** Why a service does not answer on the port that a URL names; `undefined` when it does. */
+export const wrongPort = (
+  { snapshot, port }: CompiledService,
+  asked: number,
+): { readonly message: string; readonly hint: string } | undefined =>
+  asked === port
+    ? undefined
+    : {
+        message: `service ${snapshot.key} has port ${port}, not ${asked}`,
+        hint:
+          asked === 443
+            ? "write http:// and no port: the mesh encrypts by itself"
+            : "the port in a URL is the service port; endpoints have their own",
+      };
