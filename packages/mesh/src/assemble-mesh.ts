@@ -1,5 +1,5 @@
 import { createClient } from "@tulle/client";
-import { parseDuration } from "@tulle/policy";
+import { MeshError, parseDuration } from "@tulle/policy";
 import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
 import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
@@ -63,6 +63,9 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   let leaving: Promise<void> | undefined;
 
   const listen = async (app: ListenApp, listenOptions: MeshListenOptions): Promise<MeshListener> => {
+    if (leaving !== undefined) {
+      throw new MeshError("MESH_CLOSED", { message: "the mesh was left, so nothing can be served in it any more" });
+    }
     const listener = await server.listen(app, listenOptions);
     const id = listeners.size === 0 ? source.instanceId : `${source.instanceId}-${listeners.size}`;
     listeners.set(id, listener);

@@ -3,11 +3,12 @@ import type { Credentials, TrustBundle } from "@tulle/policy";
 import { DEFAULT_NAMESPACE, MeshError, parseSpiffeId } from "@tulle/policy";
 import { constant, Watchable } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
+import { checkOption } from "./check-option.ts";
 import { readEnvironment } from "./environment.ts";
 import { type FixedConfiguration, type FixedReader, fixedSnapshots } from "./fixed-snapshot.ts";
 import { readCertificate } from "./given-certificate.ts";
 import type { Mesh } from "./mesh.ts";
-import type { MeshOptions } from "./mesh-options.ts";
+import { type MeshOptions, meshModes, NO_SERVICE } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
 import { passThroughSource } from "./pass-through.ts";
 
@@ -38,9 +39,6 @@ export interface FixedMesh extends Mesh {
   update(configuration: FixedConfiguration): void;
 }
 
-/** The service that a process belongs to which says of none that it does: a script, a test. */
-const NO_SERVICE = "client";
-
 /**
  * The same mesh as {@link joinMesh}'s, without a config-server: policies, endpoints and credentials are values. For tests,
  * local work and scripts.
@@ -55,7 +53,7 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
   const environment = readEnvironment(process.env);
   const service = options.service ?? NO_SERVICE;
   const namespace = options.namespace ?? environment.namespace ?? DEFAULT_NAMESPACE;
-  const mode = options.mode ?? environment.mode ?? "full";
+  const mode = checkOption("mode", options.mode ?? environment.mode ?? "full", meshModes);
   const credentials = options.credentials === undefined ? undefined : readCredentials(options.credentials);
   const reader = (number: number): FixedReader => ({
     namespace,

@@ -1,4 +1,4 @@
-import { MeshError } from "@tulle/policy";
+import { checkOption } from "./check-option.ts";
 import { type MeshMode, meshModes } from "./mesh-options.ts";
 
 /** The variables that a member reads; docs/environment.md has the table. */
@@ -35,13 +35,6 @@ export const readEnvironment = (env: Readonly<Record<string, string | undefined>
 };
 
 const modeNamed = (text: string | undefined): MeshMode | undefined => {
-  if (text === undefined) return undefined;
-  const mode = meshModes.find((known) => known === text);
-  if (mode === undefined) {
-    throw new MeshError("INVALID_CALL", {
-      message: `TULLE_MODE is "${text}"`,
-      hint: `write one of ${meshModes.join(", ")}`,
-    });
-  }
-  return mode;
+  // What is none of the modes is refused here.
+  return text === undefined ? undefined : checkOption("TULLE_MODE", text as MeshMode, meshModes);
 };

@@ -15,7 +15,15 @@ export interface FastifyMeshOptions {
  * caller and the permit, and telemetry learns the route template. On a listener of the service's own it runs all gates.
  */
 export const fastifyMesh: FastifyPluginCallback<FastifyMeshOptions> = (fastify, { mesh }, done) => {
-  pluginOf(fastify, { mesh: boundServer(mesh) }, done);
+  let server: ReturnType<typeof boundServer>;
+  try {
+    server = boundServer(mesh);
+  } catch (error) {
+    // What a plugin with a callback throws would end the process. `boundServer` throws nothing but MeshErrors.
+    done(error as Error);
+    return;
+  }
+  pluginOf(fastify, { mesh: server }, done);
 };
 
 // Fastify reads a plugin's marks (not encapsulated, its name, its version) from symbols: the wrapper carries the same ones.

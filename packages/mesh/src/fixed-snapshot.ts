@@ -21,6 +21,7 @@ import {
   splitServiceKey,
   type Transport,
 } from "@tulle/policy";
+import { checkFixedConfiguration } from "./check-fixed-configuration.ts";
 
 /** One instance as a fixed mesh is told of it; a string is `host:port`. */
 export interface FixedEndpoint {
@@ -64,9 +65,10 @@ export interface FixedSnapshots {
  * Turns values into what a config-server would have sent.
  *
  * @throws PolicyError with every problem found.
- * @throws MeshError INVALID_CALL when an endpoint is not `host:port`.
+ * @throws MeshError INVALID_CALL when a value is of another form, or an endpoint is not `host:port`.
  */
 export const fixedSnapshots = (configuration: FixedConfiguration, reader: FixedReader): FixedSnapshots => {
+  checkFixedConfiguration(configuration);
   const policies = withImpliedServices(configuration, reader);
   const problems = checkPolicies(policies);
   if (problems.length > 0) throw new PolicyError(problems);

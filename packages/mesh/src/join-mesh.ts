@@ -4,11 +4,17 @@ import { DEFAULT_NAMESPACE, MeshError, parseDuration } from "@tulle/policy";
 import { checkInbound } from "@tulle/server";
 import { systemClock } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
+import { checkOption } from "./check-option.ts";
 import { type MemberEnvironment, readEnvironment } from "./environment.ts";
 import type { Mesh, MeshStatus } from "./mesh.ts";
-import { type MeshOptions, silentLogger } from "./mesh-options.ts";
+import { type MeshOptions, meshModes, NO_SERVICE, silentLogger } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
 import { passThroughSource, passThroughUntilKnown } from "./pass-through.ts";
+
+/** What a start does when the mesh is not ready in time. */
+export type UnreadyAction = "throw" | "snapshot" | "passthrough";
+
+const unreadyActions: readonly UnreadyAction[] = ["throw", "snapshot", "passthrough"];
 
 /** How a process joins a mesh. Whatever is left out comes from a `TULLE_*` variable, see docs/environment.md. */
 export interface JoinMeshOptions extends MeshOptions {
@@ -35,7 +41,7 @@ export interface JoinMeshOptions extends MeshOptions {
    * fail only if there is none; or let every call pass through untouched until the mesh is there.
    * @default "snapshot"
    */
-  readonly onUnready?: "throw" | "snapshot" | "passthrough";
+  readonly onUnready?: UnreadyAction;
 }
 
 const DEFAULT_READY_TIMEOUT = "5s";
@@ -48,8 +54,10 @@ const DEFAULT_READY_TIMEOUT = "5s";
  */
 export const joinMesh = async (options: JoinMeshOptions = {}): Promise<Mesh> => {
   const environment = readEnvironment(process.env);
-  const mode = options.mode ?? environment.mode ?? "full";
-  const service = required("service", "TULLE_SERVICE", options.service ?? environment.service);
+  const mode = checkOption("mode", options.mode ?? environment.mode ?? "full", meshModes);
+  const onUnready = checkOption("onUnready", options.onUnready ?? "snapshot", unreadyActions);
+  const named = options.service ?? environment.service;
+  const service = mode === "off" ? (named ?? NO_SERVICE) : required("service", "TULLE_SERVICE", named);
   const namespace = options.namespace ?? environment.namespace ?? DEFAULT_NAMESPACE;
   const labels = options.labels ?? {};
   const identity = { service, namespace, labels, mode, advertise: options.advertise ?? environment.advertise };
@@ -62,18 +70,18 @@ export const joinMesh = async (options: JoinMeshOptions = {}): Promise<Mesh> => 
   try {
     await source.ready();
   } catch (error) {
-    if (!survivesUnready(options.onUnready ?? "snapshot", agent)) {
+    if (!survivesUnready(onUnready, agent)) {
       await agent.leave();
       throw error;
     }
     (options.logger ?? silentLogger).warn(`the mesh is not ready, going on without it: ${String(error)}`);
   }
-  const passing = options.onUnready === "passthrough";
+  const passing = onUnready === "passthrough";
   const outbound = passing ? passThroughUntilKnown(agent.outbound) : agent.outbound;
   return assembleMesh({ ...source, outbound }, identity, options);
 };
 
-const survivesUnready = (onUnready: NonNullable<JoinMeshOptions["onUnready"]>, agent: Agent): boolean =>
+const survivesUnready = (onUnready: UnreadyAction, agent: Agent): boolean =>
   onUnready === "passthrough" || (onUnready === "snapshot" && agent.hasSnapshot);
 
 const readyTimeoutMs = (options: JoinMeshOptions): number =>

@@ -15,6 +15,9 @@ export type MeshMode =
 /** The modes, for whoever reads one from outside. */
 export const meshModes: readonly MeshMode[] = ["off", "observe", "client", "full"];
 
+/** The service of a process that names none: a script, a test, a member that is switched off. */
+export const NO_SERVICE = "client";
+
 /** Where a mesh tells what people should know. Any pino-shaped logger fits. Silent by default. */
 export interface MeshLogger {
   info(message: string): void;

@@ -45,6 +45,11 @@ describe("resolveUrl", () => {
     }
   });
 
+  test("a mesh without any name leaves long names to whoever resolved them before", () => {
+    const snapshot = { ...snapshotOf(true), names: buildNameIndex([], "default") };
+    expect(resolveUrl(new URL("http://reviews.default.svc.cluster.local"), snapshot)).toEqual({ kind: "outside" });
+  });
+
   test("a refusal names what was perhaps meant", () => {
     expect(resolveUrl(new URL("http://revews"), snapshotOf(true, "registry-only"))).toMatchObject({
       hint: "did you mean reviews?",

@@ -56,7 +56,8 @@ export const resolveUrl = (url: URL, { names, mesh }: OutboundSnapshot): Resolut
       hint: "await mesh.ready() before the first call",
     };
   }
-  if (names.known && isMeshName(host)) {
+  // A mesh that owns no name, such as one that is switched off, owns no long name either.
+  if (names.size > 0 && isMeshName(host)) {
     return refused(
       "UNKNOWN_SERVICE",
       `"${host}" looks like a service of the mesh, but there is none of that name`,
