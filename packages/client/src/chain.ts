@@ -101,10 +101,10 @@ const retryOf = ({
   counters,
 }: DestinationParts): AttemptsLayer => retry({ policy, fallback, budget, clock, random, counters });
 
-const endpointOf = ({ destination, clock, timeouts, pool }: DestinationParts): AttemptSend => {
+const endpointOf = ({ destination, clock, random, timeouts, pool }: DestinationParts): AttemptSend => {
   const limits = { idleTimeoutMs: timeouts.idleTimeoutMs, connectTimeoutMs: pool.connectTimeoutMs };
   const dispatch: EndpointSend = (call, attempt, candidate) => dispatchTo(call, attempt, candidate, limits);
-  return pickEndpoint(destination, clock, dispatch);
+  return pickEndpoint(destination, { clock, random }, dispatch);
 };
 
 /** Makes a front chain callable. */

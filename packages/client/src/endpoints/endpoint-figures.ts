@@ -1,4 +1,5 @@
 import type { PeakEwma } from "@tulle/time";
+import { newReachability, type Reachability } from "./probation.ts";
 
 /**
  * What a client has learned of one endpoint. State: written by the picker of the service, kept as long as the endpoint keeps
@@ -11,8 +12,8 @@ export interface EndpointFigures {
   answered: number;
   /** Calls that ended in a failure. */
   failed: number;
-  /** Whether the last call to it failed below HTTP: no connection, the wrong peer, or a connection that broke. */
-  unreachable: boolean;
+  /** Written by the pick layer. */
+  readonly reach: Reachability;
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
@@ -23,7 +24,7 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   inFlight: 0,
   answered: 0,
   failed: 0,
-  unreachable: false,
+  reach: newReachability(),
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
 });

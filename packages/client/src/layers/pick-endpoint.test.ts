@@ -34,7 +34,7 @@ const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
     markDraining: () => undefined,
     close: () => Promise.resolve(),
   };
-  const send = pickEndpoint({ endpoints, labels: undefined, picker }, clock, script(...steps));
+  const send = pickEndpoint({ endpoints, labels: undefined, picker }, { clock, random: () => 0 }, script(...steps));
   return { clock, told, send };
 };
 
@@ -105,5 +105,24 @@ describe("pickEndpoint", () => {
       }
     }
     expect(isolated).toEqual([true, false, false, true]);
+  });
+
+  test("an endpoint that could not be reached is avoided by later calls while another one is left", async () => {
+    const broken = { code: "CONNECT_FAILED", progress: "not-sent" } as const;
+    const { clock, send } = setup([candidateAt(1), candidateAt(2)], broken, 200, 200, broken, 200);
+    const chosen: (number | undefined)[] = [];
+    const call = async (): Promise<void> => {
+      const each = callOf();
+      const attempt = beginAttempt(each, clock.now());
+      await send(each, attempt).catch(() => undefined);
+      chosen.push(attempt.chosen?.port);
+    };
+    await call();
+    await call();
+    await call();
+    clock.advance(1_000);
+    await call();
+    await call();
+    expect(chosen).toEqual([1, 2, 2, 1, 2]);
   });
 });

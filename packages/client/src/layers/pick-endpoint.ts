@@ -1,8 +1,9 @@
 import { isMeshError } from "@tulle/policy";
-import type { Clock } from "@tulle/time";
+import type { Clock, Random } from "@tulle/time";
 import type { Picker } from "../balancing/picker.ts";
 import { isUnreachable } from "../breaker/circuit-outcome.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
+import { isAvoided, noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
@@ -19,25 +20,34 @@ export interface Destination {
   readonly picker: Picker;
 }
 
+/** What the pick needs besides its destination. */
+export interface PickTools {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /**
  * Picks anew for each attempt, leaving out endpoints that the call has tried, and keeps the endpoint's figures: it counts as
- * in flight until its reply's body is over, its latency is the time to the headers.
+ * in flight until its reply's body is over, its latency is the time to the headers. Endpoints that could not be reached are on
+ * probation: avoided while others are left.
  * It tells whether a failure is its endpoint's alone, because the circuit above counts the failures of the destination.
  */
 export const pickEndpoint =
-  ({ endpoints, labels, picker }: Destination, clock: Clock, next: EndpointSend): AttemptSend =>
+  ({ endpoints, labels, picker }: Destination, { clock, random }: PickTools, next: EndpointSend): AttemptSend =>
   (call, attempt) => {
     const candidates = endpoints.subset(labels);
     const startedAtMs = clock.now();
-    const candidate = picker.pick(candidates, triedBefore(call, attempt), startedAtMs);
+    const candidate = pickReachable(picker, candidates, triedBefore(call, attempt), startedAtMs);
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;
+    const { reach } = candidate.figures;
+    noteSent(reach, startedAtMs);
     picker.start(candidate, startedAtMs);
     return next(call, attempt, candidate).then(
       (reply) => {
         const rttMs = clock.now() - startedAtMs;
-        candidate.figures.unreachable = false;
+        noteReached(reach);
         reply.onDone((error) => {
           const retryAfter = reply.status >= 500 ? reply.headers["retry-after"] : undefined;
           const retryAfterMs =
@@ -54,14 +64,29 @@ export const pickEndpoint =
       (error: unknown) => {
         const nowMs = clock.now();
         if (isUnreachable(error)) {
-          candidate.figures.unreachable = true;
-          attempt.isolated = candidates.some(({ figures }) => !figures.unreachable);
+          noteUnreachable(reach, nowMs, random);
+          attempt.isolated = candidates.some(({ figures }) => figures.reach.failures === 0);
         }
         picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) });
         throw error;
       },
     );
   };
+
+/** The balancer's pick; where that is on probation, its pick among those that are not. Tried ones are the last resort. */
+const pickReachable = (
+  picker: Picker,
+  candidates: readonly Candidate[],
+  tried: ReadonlySet<string> | undefined,
+  nowMs: number,
+): Candidate | undefined => {
+  const picked = picker.pick(candidates, tried, nowMs);
+  if (picked === undefined || !isAvoided(picked.figures.reach, nowMs)) return picked;
+  const reachable = candidates.filter(
+    ({ endpoint, figures }) => !isAvoided(figures.reach, nowMs) && tried?.has(endpoint.id) !== true,
+  );
+  return reachable.length === 0 ? picked : picker.pick(reachable, tried, nowMs);
+};
 
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);
