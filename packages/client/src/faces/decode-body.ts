@@ -1,4 +1,4 @@
-import { pipeline, Readable, type Transform } from "node:stream";
+import { pipeline, Readable, Transform, type TransformCallback } from "node:stream";
 import zlib from "node:zlib";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 
@@ -27,8 +27,7 @@ const lenient: zlib.ZlibOptions = { flush: zlib.constants.Z_SYNC_FLUSH, finishFl
 const decoders: Readonly<Record<string, () => Transform>> = {
   gzip: () => zlib.createGunzip(lenient),
   "x-gzip": () => zlib.createGunzip(lenient),
-  // Servers disagree on whether "deflate" has the zlib header; unzip of both is what createInflate cannot do alone.
-  deflate: () => zlib.createInflate(lenient),
+  deflate: () => new EitherInflate(),
   br: () =>
     zlib.createBrotliDecompress({
       flush: zlib.constants.BROTLI_OPERATION_FLUSH,
@@ -36,6 +35,51 @@ const decoders: Readonly<Record<string, () => Transform>> = {
     }),
   zstd: () => zlib.createZstdDecompress(),
 };
+
+/** Servers disagree on whether "deflate" has the zlib header: the first byte tells. */
+class EitherInflate extends Transform {
+  #inflate: zlib.Inflate | zlib.InflateRaw | undefined;
+
+  override _transform(chunk: Buffer, encoding: BufferEncoding, done: TransformCallback): void {
+    const [first] = chunk;
+    if (first === undefined) {
+      done();
+      return;
+    }
+    this.#inflate ??= this.#begin((first & 0x0f) === ZLIB_METHOD);
+    this.#inflate.write(chunk, encoding, done);
+  }
+
+  override _final(done: TransformCallback): void {
+    // The end of the inner stream ends this one, after its last bytes.
+    if (this.#inflate === undefined) this.push(null);
+    else this.#inflate.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#inflate?.destroy();
+    done(error);
+  }
+
+  #begin(withHeader: boolean): zlib.Inflate | zlib.InflateRaw {
+    const inflate = withHeader ? zlib.createInflate(lenient) : zlib.createInflateRaw(lenient);
+    inflate.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) inflate.pause();
+    });
+    inflate.on("end", () => this.push(null));
+    inflate.on("error", (error) => this.destroy(error));
+    return inflate;
+  }
+
+  override _read(size: number): void {
+    this.#inflate?.resume();
+    super._read(size);
+  }
+}
+
+/** In the low half of the first byte of a zlib header. */
+const ZLIB_METHOD = 8;
 
 /** A coded body, decoded, as a Node.js stream with backpressure down to the socket. */
 export const decodedBody = (reply: Reply, codings: readonly string[]): Readable => {

@@ -1,4 +1,8 @@
+import { randomUUID } from "node:crypto";
+import { Readable } from "node:stream";
+import { BlobBody } from "../retry/replay-body.ts";
 import type { Call, CallOptions } from "../send.ts";
+import { encodeFormData } from "./encode-form-data.ts";
 import { splitUrl, type UrlParts } from "./split-url.ts";
 
 type GivenHeaders = NonNullable<RequestInit["headers"]>;
@@ -38,6 +42,7 @@ export const readRequest = (
   init: MeshRequestInit | undefined,
 ): FetchRequest => {
   const request = isRequest(input) ? input : undefined;
+  if (init !== undefined) checkInit(init);
   const method = normalMethod(init?.method ?? request?.method ?? "GET");
   const headers = new FetchHeaders();
   const given = init?.headers ?? request?.headers;
@@ -61,11 +66,45 @@ export const readRequest = (
   };
 };
 
-/** Where a fetch goes. @throws TypeError when that is no absolute URL. */
-export const urlOf = (input: string | URL | RequestLike): UrlParts => splitUrl(isRequest(input) ? input.url : input);
+/** Where a fetch goes. @throws TypeError when that is no absolute URL, or one with a password. */
+export const urlOf = (input: string | URL | RequestLike): UrlParts => {
+  // Whatever else is given is a URL once it is text, as the standard has it.
+  const url = isRequest(input) ? input.url : String(input);
+  if (url.includes("@")) refuseCredentials(url);
+  try {
+    return splitUrl(url);
+  } catch (cause) {
+    throw new TypeError(`Failed to parse URL from ${url}`, { cause });
+  }
+};
+
+/** Names and passwords in a URL would be logged wherever it is. */
+const refuseCredentials = (url: string): void => {
+  const parsed = URL.parse(url);
+  if (parsed !== null && (parsed.username !== "" || parsed.password !== "")) {
+    throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${url}`);
+  }
+};
 
 const isRequest = (input: string | URL | RequestLike): input is RequestLike =>
-  typeof input === "object" && "url" in input && typeof input.url === "string";
+  typeof input === "object" && input !== null && "url" in input && typeof input.url === "string";
+
+const redirectModes: ReadonlySet<unknown> = new Set([undefined, "follow", "manual", "error"]);
+
+/** What would otherwise be taken for something else. */
+const checkInit = ({ redirect, signal, integrity }: MeshRequestInit): void => {
+  if (!redirectModes.has(redirect)) {
+    throw new TypeError(`RequestInit: ${redirect} is not an accepted redirect. Expected one of follow, manual, error.`);
+  }
+  if (signal !== undefined && signal !== null && typeof signal.addEventListener !== "function") {
+    throw new TypeError("RequestInit: Expected signal to be an instance of AbortSignal.");
+  }
+  if (integrity !== undefined && integrity !== "") {
+    throw new TypeError(
+      "RequestInit: integrity is not checked by mesh.fetch; call the built-in fetch with { dispatcher: mesh.fetchDispatcher }.",
+    );
+  }
+};
 
 const standardMethods: ReadonlySet<string> = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]);
 const forbiddenMethods: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -86,12 +125,14 @@ const ACCEPT_LANGUAGE = 2;
 const USER_AGENT = 4;
 const ACCEPT_ENCODING = 8;
 const CONTENT_TYPE = 16;
+const RANGE = 32;
 const noticed: ReadonlyMap<string, number> = new Map([
   ["accept", ACCEPT],
   ["accept-language", ACCEPT_LANGUAGE],
   ["user-agent", USER_AGENT],
   ["accept-encoding", ACCEPT_ENCODING],
   ["content-type", CONTENT_TYPE],
+  ["range", RANGE],
 ]);
 
 /** Builds the header list that the built-in fetch would send. */
@@ -112,13 +153,15 @@ class FetchHeaders {
     }
     // What is left of the standard's type: an object of names and values.
     const record = headers as Record<string, string>;
-    for (const name of Object.keys(record)) this.#add(name, record[name] ?? "undefined");
+    for (const name of Object.keys(record)) this.#add(name, record[name]);
   }
 
   #add(name: string, value: unknown): void {
     if (!token.test(name)) throw new TypeError(`Headers.append: ${name} is an invalid header name.`);
     const text = normalValue(typeof value === "string" ? value : String(value));
     if (invalidValue.test(text)) throw new TypeError(`Headers.append: "${text}" is an invalid header value.`);
+    // The host is the URL's: the header of a request that is handed on belongs to another hop.
+    if (name.length === HOST.length && name.toLowerCase() === HOST) return;
     this.#seen |= noticed.get(name) ?? noticed.get(name.toLowerCase()) ?? 0;
     this.list.push(name, text);
   }
@@ -131,10 +174,15 @@ class FetchHeaders {
     if ((this.#seen & ACCEPT_LANGUAGE) === 0) list.push("accept-language", "*");
     list.push("sec-fetch-mode", "cors");
     if ((this.#seen & USER_AGENT) === 0) list.push("user-agent", "node");
-    if ((this.#seen & ACCEPT_ENCODING) === 0) list.push("accept-encoding", "gzip, deflate");
+    if ((this.#seen & ACCEPT_ENCODING) === 0) {
+      // A part of a coded body cannot be decoded.
+      list.push("accept-encoding", (this.#seen & RANGE) === 0 ? "gzip, deflate" : "identity");
+    }
     if (contentLength !== undefined) list.push("content-length", String(contentLength));
   }
 }
+
+const HOST = "host";
 
 const invalidValue = /[\0\r\n]|[^\0-\xff]/;
 
@@ -155,8 +203,23 @@ const bodyOfRequest = (request: RequestLike | undefined, init: MeshRequestInit |
     return noBody;
   if (request.bodyUsed)
     throw new TypeError("Cannot construct a Request with a Request object that has already been used.");
+  refuseUsed(request.body);
   return { body: request.body as unknown as Call["body"], type: undefined, length: undefined };
 };
+
+/** @throws TypeError for a stream that somebody has read from, of which only a rest would be sent. */
+const refuseUsed = (body: object): void => {
+  if (body instanceof ReadableStream && (body.locked || Readable.isDisturbed(body as unknown as Readable))) {
+    throw new TypeError("Response body object should not be disturbed or locked");
+  }
+};
+
+const ofBlob = (blob: Blob, type: string | undefined): ExtractedBody => ({
+  // undici takes any async iterable, which its type does not tell.
+  body: new BlobBody(blob) as unknown as Call["body"],
+  type,
+  length: blob.size,
+});
 
 /** "Extract a body" of the standard. Strings and bytes stay what they are, so that an attempt can send them again. */
 const extractBody = (body: NonNullable<RequestInit["body"]>, duplex: "half" | undefined): ExtractedBody => {
@@ -177,18 +240,14 @@ const extractBody = (body: NonNullable<RequestInit["body"]>, duplex: "half" | un
   }
   if (body instanceof Blob) {
     const type = body.type === "" ? undefined : body.type;
-    // undici takes any async iterable, which its type does not tell.
-    return { body: body.stream() as unknown as Call["body"], type, length: body.size };
+    return ofBlob(body, type);
   }
   if (body instanceof FormData) {
-    const encoded = new Response(body);
-    return {
-      body: encoded.body as unknown as Call["body"],
-      type: encoded.headers.get("content-type") ?? undefined,
-      length: undefined,
-    };
+    const { blob, type } = encodeFormData(body, randomUUID());
+    return ofBlob(blob, type);
   }
   if (typeof body === "object" && Symbol.asyncIterator in body) {
+    refuseUsed(body);
     if (duplex !== "half") throw new TypeError("RequestInit: duplex option is required when sending a body.");
     return { body: body as unknown as Call["body"], type: undefined, length: undefined };
   }

@@ -29,14 +29,16 @@ export const createFetch = (face: FaceKit, outside: MeshFetch): MeshFetch => {
     try {
       linkToResponse();
       // Whoever names a dispatcher wants that one.
-      if (init !== undefined && "dispatcher" in init && init.dispatcher !== undefined) return outside(input, init);
+      if (typeof init === "object" && init !== null && "dispatcher" in init && init.dispatcher !== undefined) {
+        return outside(input, init);
+      }
       const url = urlOf(input);
       const to = face.hosts.resolve(url.origin);
       if (to.kind === "outside") {
         face.counters.outside++;
         return outside(input, init);
       }
-      return begin(kit, to, readRequest(input, url, init), 0);
+      return begin(kit, to, readRequest(input, url, init ?? undefined), 0);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { isMeshError } from "@tulle/policy";
 import { callKey, type MeshCall } from "../call.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import { codingsOf, decodedBody } from "./decode-body.ts";
@@ -126,13 +127,18 @@ export class MeshResponse implements Response {
     if (this.bodyUsed) return Promise.reject(new TypeError("Body is unusable: Body has already been read"));
     if (!this.#hasBody) return Promise.resolve(nothing);
     this.#used = true;
-    if (this.#stream !== undefined) return new Response(this.#stream).arrayBuffer().then((bytes) => Buffer.from(bytes));
     const { reply, call } = this.#parts;
     const codings = codingsOf(reply.headers["content-encoding"]);
-    if (codings !== undefined) return gather(decodedBody(reply, codings));
-    return new Promise((resolve, reject) => {
-      reply.take(new Collector(call, resolve, reject));
-    });
+    if (this.#stream === undefined && codings === undefined) {
+      return new Promise((resolve, reject) => {
+        reply.take(new Collector(call, resolve, reject));
+      });
+    }
+    const whole =
+      this.#stream === undefined
+        ? gather(decodedBody(reply, codings ?? []))
+        : new Response(this.#stream).arrayBuffer().then((bytes) => Buffer.from(bytes));
+    return codings === undefined ? whole : whole.catch((error: unknown) => Promise.reject(asDecoded(call, error)));
   }
 
   #openStream(): BodyStream {
@@ -176,7 +182,11 @@ const watchAbandoned = (response: MeshResponse, reply: Reply): void => {
 const nothing = Buffer.alloc(0);
 
 /** What the caller is told of a body that broke off: its own reason if it gave the call up. */
-const asSeenBy = (call: MeshCall, error: Error): unknown => (call.cancel.cancelled ? call.cancel.reason : error);
+const asSeenBy = (call: MeshCall, error: unknown): unknown => (call.cancel.cancelled ? call.cancel.reason : error);
+
+/** Decoders speak of their own faults; fetch says that the body ended. */
+const asDecoded = (call: MeshCall, error: unknown): unknown =>
+  asSeenBy(call, isMeshError(error) ? error : new TypeError("terminated", { cause: error }));
 
 const hasByteOrderMark = (body: Buffer): boolean => body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
 

@@ -18,9 +18,12 @@ export const isRedirect = (status: number): boolean => redirectStatuses.has(stat
 
 /** @throws TypeError when the location cannot be followed. */
 export const redirectTo = (from: URL, method: string, status: number, location: string): Redirect => {
-  const url = new URL(location, from);
+  // Raw bytes of a header are read as Latin-1, but servers write UTF-8.
+  const url = URL.parse(Buffer.from(location, "latin1").toString("utf8"), from.href);
+  if (url === null)
+    throw new TypeError("fetch failed", { cause: new Error(`the redirect to "${location}" is no URL`) });
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new TypeError(`fetch failed: the redirect to ${url.protocol} cannot be followed`);
+    throw new TypeError("fetch failed", { cause: new Error(`the redirect to ${url.protocol} cannot be followed`) });
   }
   if (url.hash === "") url.hash = from.hash;
   const toGet = (status === 303 && method !== "GET" && method !== "HEAD") || (status <= 302 && method === "POST");

@@ -15,7 +15,7 @@ export interface PreparedBody {
 const none: PreparedBody = { body: null, replayable: true };
 
 /**
- * Prepares a body: absent ones, strings and bytes up to the bound can be sent again; larger ones are sent once. What can be
+ * Prepares a body: absent ones, blobs, and strings and bytes up to the bound can be sent again; larger ones are sent once. What can be
  * read only once is wrapped, so that it stays untouched until an attempt really reads it: undici destroys a stream that it
  * was handed even if the connection for it was never made.
  */
@@ -29,6 +29,7 @@ export const prepareBody = (body: Body | undefined): PreparedBody => {
   if (ArrayBuffer.isView(body) || isArrayBuffer(body)) {
     return { body, replayable: body.byteLength <= REPLAY_BOUND_BYTES };
   }
+  if ((body as unknown) instanceof BlobBody) return { body, replayable: true };
   // Types of undici do not tell, but it takes any async iterable, and readable streams are ones.
   if (isAsyncIterable(body)) return { body: new OnceBody(body) as unknown as Body, replayable: false };
   return { body, replayable: false };
@@ -37,6 +38,19 @@ export const prepareBody = (body: Body | undefined): PreparedBody => {
 /** Whether an attempt began to read a body that can be read only once. */
 export const wasTouched = (body: Body): boolean =>
   (body as unknown) instanceof OnceBody && (body as unknown as OnceBody).touched;
+
+/** A body that is kept elsewhere, in memory or in a file, never changes, and is read anew by each attempt. */
+export class BlobBody implements AsyncIterable<Uint8Array> {
+  readonly #blob: Blob;
+
+  constructor(blob: Blob) {
+    this.#blob = blob;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this.#blob.stream()[Symbol.asyncIterator]();
+  }
+}
 
 /** A body that can be read once, and knows whether somebody began. */
 export class OnceBody implements AsyncIterable<Uint8Array> {
