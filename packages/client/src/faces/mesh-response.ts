@@ -2,6 +2,8 @@ import { Readable } from "node:stream";
 import { isMeshError } from "@tulle/policy";
 import { callKey, type MeshCall } from "../call.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
+import { discardWithHolder } from "./abandoned-body.ts";
+import { asSeenBy, Collector } from "./collector.ts";
 import { codingsOf, decodedBody } from "./decode-body.ts";
 
 const nullBodyStatuses: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
@@ -167,22 +169,16 @@ export const linkToResponse = (): void => {
   }
 };
 
-/** Frees the connection of a body that nobody will ever read, as the built-in fetch does. */
-const abandoned = new FinalizationRegistry<Reply>((reply) => reply.discard());
-
 /** Only bodies that are still coming hold a connection; most are whole before anybody could ask. */
 const watchAbandoned = (response: MeshResponse, reply: Reply): void => {
   let over = false;
   reply.onDone(() => {
     over = true;
   });
-  if (!over) abandoned.register(response, reply);
+  if (!over) discardWithHolder(response, reply);
 };
 
 const nothing = Buffer.alloc(0);
-
-/** What the caller is told of a body that broke off: its own reason if it gave the call up. */
-const asSeenBy = (call: MeshCall, error: unknown): unknown => (call.cancel.cancelled ? call.cancel.reason : error);
 
 /** Decoders speak of their own faults; fetch says that the body ended. */
 const asDecoded = (call: MeshCall, error: unknown): unknown =>
@@ -209,36 +205,6 @@ const gather = async (stream: Readable): Promise<Buffer> => {
   for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
 };
-
-/** Gathers a body in memory. */
-class Collector implements ReplySink {
-  readonly #call: MeshCall;
-  readonly #resolve: (body: Buffer) => void;
-  readonly #reject: (error: unknown) => void;
-  #first: Buffer | undefined = undefined;
-  #chunks: Buffer[] | undefined = undefined;
-
-  constructor(call: MeshCall, resolve: (body: Buffer) => void, reject: (error: unknown) => void) {
-    this.#call = call;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  data(chunk: Buffer): boolean {
-    if (this.#first === undefined) this.#first = chunk;
-    else if (this.#chunks === undefined) this.#chunks = [this.#first, chunk];
-    else this.#chunks.push(chunk);
-    return true;
-  }
-
-  end(): void {
-    this.#resolve(this.#chunks === undefined ? (this.#first ?? nothing) : Buffer.concat(this.#chunks));
-  }
-
-  error(error: Error): void {
-    this.#reject(asSeenBy(this.#call, error));
-  }
-}
 
 /** Feeds a byte stream from a reply, no faster than it is read. */
 class StreamSource implements ReplySink {
