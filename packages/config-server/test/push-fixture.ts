@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Policy, PolicyKey, TrustBundle } from "@tulle/policy";
-import type { ApplyResult } from "@tulle/protocol";
+import type { ApplyResult, Done } from "@tulle/protocol";
 import { FakeClock } from "@tulle/testing";
 import { Watchable } from "@tulle/time";
 import { type Enrollment, EnrollmentRefused, type MemberIdentity } from "../src/enrollment/enrollment.ts";
@@ -102,6 +102,19 @@ export class PushFixture {
     const result = await this.policyStore.apply({ puts, deletes, author: "test", message: "" }, () => undefined);
     await this.publish();
     return result;
+  }
+
+  /** The answer to a registration, which comes once the publisher's quiet time is over. */
+  async registered(member: ScriptedMember): Promise<Done> {
+    let answered = false;
+    const answer = member.next("done").finally(() => {
+      answered = true;
+    });
+    while (!answered) {
+      await this.publish();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return answer;
   }
 
   async publish(): Promise<void> {

@@ -147,7 +147,7 @@ describe("the push server", () => {
     const first = await before.connect();
     first.say(helloOf("r1", { subscriptions: ["default/reviews"] }));
     first.say({ type: "register", id: 1, service: "default/reviews", endpoint: endpoint("r1") });
-    await first.next("done");
+    await before.registered(first);
     await before.publish();
     const [policy, , trust] = [
       await first.accept("policy"),
@@ -162,7 +162,7 @@ describe("the push server", () => {
     const held = { policy: heldAfter(policy), endpoints: heldAfter(endpoints), trust: heldAfter(trust) };
     again.say(helloOf("r1", { subscriptions: ["default/reviews"], held }));
     again.say({ type: "register", id: 1, service: "default/reviews", endpoint: endpoint("r1") });
-    await again.next("done");
+    await after.registered(again);
     await after.publish();
     await again.settled();
     expect(again.unread.map(({ type }) => type)).toEqual(["welcome"]);
@@ -210,7 +210,7 @@ describe("the push server", () => {
     const other = await fixture.connect("default/ratings");
     other.say({ ...helloOf("x1"), member: { id: "x1", namespace: "default", service: "ratings", labels: {} } });
     other.say({ type: "register", id: 1, service: "default/ratings", endpoint: endpoint("x1") });
-    await other.next("done");
+    await fixture.registered(other);
     fixture.bundles.set([{ trustDomain: "cluster.local", roots: ["root", "next root"] }]);
     await fixture.publish();
     expect((await member.accept("endpoints")).parts[0]?.upserts[0]).toMatchObject({
@@ -261,10 +261,9 @@ describe("the push server", () => {
     const [member, watcher] = [await join("r1"), await join("w1", { subscriptions: ["default/reviews"] })];
     for (const id of ["r1", "r2"]) {
       member.say({ type: "register", id: 1, service: "default/reviews", endpoint: endpoint(id) });
-      expect(await member.next("done")).toEqual({ type: "done", id: 1 });
+      expect(await fixture.registered(member)).toEqual({ type: "done", id: 1 });
+      await watcher.accept("endpoints");
     }
-    await fixture.publish();
-    await watcher.accept("endpoints");
     member.say({ type: "withdraw", id: 2, service: "default/reviews", endpointId: "r2", state: "draining" });
     await member.next("done");
     await fixture.publish();
@@ -284,7 +283,7 @@ describe("the push server", () => {
     await fixture.apply([service("reviews")]);
     const member = await join("r1");
     member.say({ type: "register", id: 1, service: "default/reviews", endpoint: endpoint("r1") });
-    await member.next("done");
+    await fixture.registered(member);
     member.say({ type: "goodbye" });
     expect(await member.closed).toEqual({ code: 1000, reason: "goodbye" });
     expect(fixture.registry.list().services).toEqual([]);
@@ -345,7 +344,7 @@ describe("the push server", () => {
     await fixture.apply([service("reviews")]);
     const first = await join("r1");
     first.say({ type: "register", id: 1, service: "default/reviews", endpoint: endpoint("r1") });
-    await first.next("done");
+    await fixture.registered(first);
     const second = await join("r1");
     expect(await first.next("refused")).toMatchObject({ code: "replaced" });
     expect(await first.closed).toEqual({ code: 1008, reason: "replaced" });
@@ -506,7 +505,7 @@ describe("a member that joins by a token", () => {
     await member.next("certificate");
     expect(await member.next("refused", ({ id }) => id === 3)).toMatchObject({ code: "unauthenticated" });
     member.say({ ...register, id: 4 });
-    expect(await member.next("done")).toEqual({ type: "done", id: 4 });
+    expect(await fixture.registered(member)).toEqual({ type: "done", id: 4 });
     expect(fixture.registry.list().services).toHaveLength(1);
   });
 
@@ -516,7 +515,7 @@ describe("a member that joins by a token", () => {
     await owner.next("certificate");
     await owner.accept("policy");
     owner.say({ type: "register", id: 2, service: "default/reviews", endpoint: endpoint("r1") });
-    await owner.next("done");
+    await fixture.registered(owner);
     const thief = await enrolling("r1", { subscriptions: ["default/ratings"] });
     thief.say({ type: "certificate-request", id: 1, csr: "used" });
     expect(await thief.next("refused")).toEqual({
@@ -578,7 +577,7 @@ describe("a config-server of a later version", () => {
     await member.next("certificate");
     await Promise.all([member.accept("policy"), member.accept("endpoints")]);
     member.say({ type: "register", id: 2, service: "default/reviews", endpoint: endpoint("old") });
-    await member.next("done");
+    await fixture.registered(member);
     const { revision } = await fixture.apply([service("ratings", { port: 81 })]);
     expect(await member.accept("policy")).toMatchObject({ revision, begin: { full: false } });
     await member.settled();

@@ -107,6 +107,7 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
     admit: (session, hello) => book.admit(session, hello),
     progressed: (session) => book.progressed(session),
     ended: (session, departed) => book.ended(session, departed),
+    settled: () => publisher.settled(),
     failed,
   };
 

@@ -26,6 +26,8 @@ export interface SessionHost {
   /** The member took or refused a policy, or came. */
   progressed(session: Session): void;
   ended(session: Session, departed: "left" | "lost"): void;
+  /** Settles when what was changed before is published: whoever hears of it after that finds it. */
+  settled(): Promise<void>;
   /** Something failed that is not the member's fault. */
   failed(error: unknown): void;
 }

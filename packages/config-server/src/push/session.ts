@@ -224,7 +224,11 @@ export class Session {
         if (message.stream === "policy") this.#host.progressed(this);
         break;
       case "register":
-        this.#carryOut(message.id, (tenancy) => tenancy.register(message));
+        this.#carryOut(message.id, async (tenancy) => {
+          await tenancy.register(message);
+          // "Done" means that whoever asks from now on finds the instance.
+          await this.#host.settled();
+        });
         break;
       case "withdraw":
         this.#carryOut(message.id, (tenancy) => tenancy.withdraw(message));

@@ -35,4 +35,22 @@ describe("the publisher", () => {
     publisher.changed();
     expect(clock.pendingTimers).toBe(0);
   });
+
+  it("says when what has changed is published, at once when nothing waits, and at its close", async () => {
+    const clock = new FakeClock();
+    const told: string[] = [];
+    const publisher = new Publisher(clock, () => told.push("published"));
+    await publisher.settled();
+    publisher.changed();
+    const settled = publisher.settled().then(() => told.push("settled"));
+    await Promise.resolve();
+    expect(told).toEqual([]);
+    clock.advance(100);
+    await settled;
+    expect(told).toEqual(["published", "settled"]);
+    publisher.changed();
+    const ended = publisher.settled();
+    publisher.close();
+    await ended;
+  });
 });

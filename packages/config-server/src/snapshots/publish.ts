@@ -13,6 +13,7 @@ export class Publisher {
   #timer: Timer | undefined;
   #firstMs: number | undefined;
   #closed = false;
+  #settled: PromiseWithResolvers<void> | undefined;
 
   constructor(clock: Clock, publish: () => void) {
     this.#clock = clock;
@@ -27,13 +28,32 @@ export class Publisher {
     this.#timer?.cancel();
     const waitMs = Math.min(QUIET_MS, this.#firstMs + LONGEST_WAIT_MS - nowMs);
     this.#timer = this.#clock.after(waitMs, () => {
+      this.#timer = undefined;
       this.#firstMs = undefined;
-      this.#publish();
+      try {
+        this.#publish();
+      } finally {
+        this.#release();
+      }
     });
+  }
+
+  /** Settles when every change so far is published, or will not be any more. */
+  settled(): Promise<void> {
+    if (this.#timer === undefined) return Promise.resolve();
+    this.#settled ??= Promise.withResolvers();
+    return this.#settled.promise;
   }
 
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#settled?.resolve();
+    this.#settled = undefined;
   }
 }
