@@ -25,7 +25,10 @@ export interface GivenCredentials {
 export interface CreateMeshOptions extends MeshOptions, FixedConfiguration {
   /** The service that this process is part of; its inbound policies are the ones that hold here. @default "client" */
   readonly service?: string;
-  /** Without it calls and listeners are plaintext. */
+  /**
+   * Without it calls and listeners are plaintext, and every caller is a stranger: nobody can prove to be of the mesh, so
+   * neither deadline nor trace of a caller is taken over (its trace is linked to).
+   */
   readonly credentials?: GivenCredentials;
 }
 

@@ -1,6 +1,6 @@
 import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Attempt, AttemptLayer, Call } from "../send.ts";
-import { addressedTo, endedWith, sentTo, triedOn } from "../telemetry/attributes.ts";
+import { addressedTo, endedWith, sentTo, triedOn, urlOf } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
 import { injectTrace, suppressed, withoutThose } from "../telemetry/trace-context.ts";
 
@@ -23,7 +23,10 @@ export const observeAttempt =
     const parent = call.context ?? context.active();
     const span = tracer.startSpan(
       call.method,
-      { kind: SpanKind.CLIENT, attributes: { ...addressedTo(call), ...sentTo(call), "tulle.attempt": attempt.number } },
+      {
+        kind: SpanKind.CLIENT,
+        attributes: { ...addressedTo(call), ...urlOf(call), ...sentTo(call), "tulle.attempt": attempt.number },
+      },
       parent,
     );
     if (attempt.number > 1) span.setAttribute("http.request.resend_count", attempt.number - 1);

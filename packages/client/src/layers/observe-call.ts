@@ -2,7 +2,7 @@ import { type Attributes, type Histogram, type Span, SpanKind, SpanStatusCode, t
 import { splitServiceKey } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Call, Layer } from "../send.ts";
-import { addressedTo, endedWith, sentTo } from "../telemetry/attributes.ts";
+import { addressedTo, endedWith, sentTo, urlOf } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
 import { parentContext, traceOfHeaders } from "../telemetry/trace-context.ts";
 
@@ -32,7 +32,7 @@ export const observeCall =
         kind: SpanKind.INTERNAL,
         attributes: {
           ...addressedTo(call),
-          "url.full": `http://${call.authority}${call.path}`,
+          ...urlOf(call),
           "tulle.source": source.service,
         },
       },

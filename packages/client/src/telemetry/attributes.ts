@@ -23,6 +23,9 @@ export const addressedTo = (call: Call): Attributes => ({
   "server.port": call.port,
 });
 
+/** Of spans alone: every URL would be a metric series of its own. */
+export const urlOf = (call: Call): Attributes => ({ "url.full": `http://${call.authority}${call.path}` });
+
 /** Where the mesh sent it. */
 export const sentTo = (call: Call): Attributes => {
   const attributes: Attributes = { "tulle.service": splitServiceKey(call.plan?.destination ?? call.service).name };
