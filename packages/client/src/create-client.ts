@@ -118,7 +118,7 @@ export const createClient = (options: ClientOptions): Client => {
   const installation = new Installation(dispatcher, fetchDispatcher);
   return {
     fetch: createFetch(kit, outsideFetch(options.outside)),
-    request: createRequest(dispatcher),
+    request: createRequest(kit, outside),
     dispatcher,
     fetchDispatcher,
     install: () => installation.install(),

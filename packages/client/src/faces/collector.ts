@@ -1,18 +1,18 @@
-import type { MeshCall } from "../call.ts";
 import type { ReplySink } from "../reply.ts";
+import type { Call } from "../send.ts";
 
 const nothing = Buffer.alloc(0);
 
 /** Gathers a body in memory, straight from the wire. */
 export class Collector implements ReplySink {
-  readonly #call: MeshCall;
+  readonly #call: Pick<Call, "cancel">;
   readonly #resolve: (body: Buffer, trailers: Record<string, string | string[]>) => void;
   readonly #reject: (error: unknown) => void;
   #first: Buffer | undefined = undefined;
   #chunks: Buffer[] | undefined = undefined;
 
   constructor(
-    call: MeshCall,
+    call: Pick<Call, "cancel">,
     resolve: (body: Buffer, trailers: Record<string, string | string[]>) => void,
     reject: (error: unknown) => void,
   ) {
@@ -38,4 +38,5 @@ export class Collector implements ReplySink {
 }
 
 /** What the caller is told of a body that broke off: its own reason if it gave the call up. */
-export const asSeenBy = (call: MeshCall, error: Error): unknown => (call.cancel.cancelled ? call.cancel.reason : error);
+export const asSeenBy = (call: Pick<Call, "cancel">, error: Error): unknown =>
+  call.cancel.cancelled ? call.cancel.reason : error;

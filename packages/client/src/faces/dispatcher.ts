@@ -45,7 +45,7 @@ export class MeshDispatcher extends undici.Dispatcher {
       if (options.method === "CONNECT" || options.upgrade) throw noUpgrades(placeOf(options));
       const call = makeCall(kit, to, {
         method: options.method,
-        path: pathOf(options),
+        path: withQuery(options.path, options.query),
         headers: flattenHeaders(options.headers),
         body: options.body ?? null,
         options: options.mesh,
@@ -75,7 +75,8 @@ export class MeshDispatcher extends undici.Dispatcher {
 export const originOf = ({ origin }: Dispatcher.DispatchOptions): string =>
   typeof origin === "string" ? origin : origin === undefined ? "" : origin.origin;
 
-const pathOf = ({ path, query }: MeshDispatchOptions): string => {
+/** A path with the query that undici takes beside it. */
+export const withQuery = (path: string, query: Dispatcher.DispatchOptions["query"]): string => {
   if (query === null || query === undefined) return path;
   const written = stringify(query);
   return written === "" ? path : `${path}?${written}`;
@@ -94,7 +95,8 @@ const wrapper = undici.Dispatcher1Wrapper as unknown as {
 const placeOf = (options: Dispatcher.DispatchOptions): string =>
   `${options.method} ${originOf(options)}${options.path}`;
 
-const noUpgrades = (place: string): MeshError =>
+/** The failure of calls that want more than a reply. @param place method and URL */
+export const noUpgrades = (place: string): MeshError =>
   new MeshError("INVALID_CALL", {
     message: "connections cannot be upgraded or tunnelled through the mesh yet",
     path: [place],

@@ -137,6 +137,7 @@ const fail = (call: MeshCall, error: unknown, asReply: boolean): Response | Prom
     // The standard wants network errors to be TypeErrors; aborts are the caller's own reason.
     return Promise.reject(call.cancel.cancelled ? reason : new TypeError("fetch failed", { cause: reason }));
   }
+  call.failure = reason;
   const result = asReply ? responseOf(reason) : reason;
   belongsTo(result, call);
   return result instanceof Response ? result : Promise.reject(result);

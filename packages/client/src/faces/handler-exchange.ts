@@ -122,7 +122,10 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
   }
 
   #fail(error: Error): void {
-    if (isMeshError(error)) belongsTo(error, this.#call);
+    if (isMeshError(error)) {
+      belongsTo(error, this.#call);
+      this.#call.failure = error;
+    }
     if (!this.#wantsReply || !isMeshError(error) || this.aborted) {
       this.error(error);
       return;
