@@ -1,5 +1,5 @@
 import { createClient } from "@tulle/client";
-import { MeshError, parseDuration } from "@tulle/policy";
+import { MeshError, parseDuration, servicePortOf } from "@tulle/policy";
 import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
 import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
@@ -91,7 +91,16 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
       registered.catch((error: unknown) => logger.error(`registration of ${id} was refused: ${String(error)}`));
     }
     if (listenOptions.signals !== false) stopSignals ??= leaveOnSignal(leave);
+    warnOfAnotherPort(listenOptions.servicePort);
     return listener;
+  };
+
+  const warnOfAnotherPort = (servicePort: number | undefined): void => {
+    const own = source.inbound.current?.service;
+    if (servicePort === undefined || own === undefined || servicePort === servicePortOf(own)) return;
+    logger.warn(
+      `${service} listens as service port ${servicePort}, and its Service policy says ${servicePortOf(own)}: callers follow the policy`,
+    );
   };
 
   const leave = (): Promise<void> => {
