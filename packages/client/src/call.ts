@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { AttemptSummary, Endpoint, RouteQuestion, ServiceKey } from "@tulle/policy";
+import type { AttemptSummary, Endpoint, MeshError, RouteQuestion, ServiceKey } from "@tulle/policy";
 import { CallCancellation } from "./cancellation.ts";
 import type { Attempt, Call, CallOptions, CallPlan, Inherited } from "./send.ts";
 
@@ -42,6 +42,8 @@ export class MeshCall implements Call, RouteQuestion {
   context: Context | undefined = undefined;
   readonly attempts: Attempt[] = [];
   readonly cancel: CallCancellation = new CallCancellation();
+  /** How the mesh failed it, kept for explanations of an answer that stands for the failure. Set by the faces. */
+  failure: MeshError | undefined = undefined;
 
   constructor(start: CallStart) {
     this.method = start.method;

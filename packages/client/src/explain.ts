@@ -71,7 +71,7 @@ export interface Explanation {
  */
 export const explain = (result: unknown): Explanation | undefined => {
   const call = callIn(result) ?? callIn(fieldOf(result, "context"));
-  if (call !== undefined) return explainCall(call, isMeshError(result) ? result : undefined);
+  if (call !== undefined) return explainCall(call, isMeshError(result) ? result : call.failure);
   if (isMeshError(result)) return explainRefusal(result);
   const cause = fieldOf(result, "cause");
   return isMeshError(cause) ? explain(cause) : undefined;

@@ -24,6 +24,17 @@ test("a failure that another API has made its cause is explained", async () => {
   expect(explain(new TypeError("fetch failed", { cause: failure }))).toMatchObject({ failure: "CONNECT_FAILED" });
 });
 
+test("an answer that stands for a failure of the mesh is explained by that failure", async () => {
+  await using client = clientOf(reviews);
+  const mesh = { retry: false, localReplies: "response" } as const;
+  for (const answer of [
+    await client.fetch("http://reviews/", { mesh }),
+    await client.request("http://reviews/", { mesh }),
+  ]) {
+    expect(explain(answer)).toMatchObject({ failure: "CONNECT_FAILED", attempts: [{ code: "CONNECT_FAILED" }] });
+  }
+});
+
 test("what is not known yet is told, with the revision in force", async () => {
   const snapshot = snapshotOf({ reviews: { endpoints: [] } });
   await using client = clientOf({ ...snapshot, services: new Map() });

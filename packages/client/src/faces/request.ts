@@ -83,7 +83,10 @@ const begin = async <Opaque>(
     const error = call?.cancel.cancelled === true ? call.cancel.reason : caught;
     discardBody(call?.body ?? prepareBody(options.body).body, asError(error));
     if (!isMeshError(error)) throw error;
-    if (call !== undefined) belongsTo(error, call);
+    if (call !== undefined) {
+      belongsTo(error, call);
+      call.failure = error;
+    }
     if (!wantsReply(options.mesh ?? {}, kit.localReplies)) throw error;
     return dataOf(new LocalExchange(error), call ?? { method: asked.method, cancel: new CallCancellation() }, options);
   }
