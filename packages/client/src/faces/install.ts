@@ -16,6 +16,15 @@ interface Replaced {
   readonly legacy: Dispatcher | undefined;
 }
 
+/** The installations of this process, by their dispatchers: they stand in for one another. */
+const installations = new WeakMap<Dispatcher, Installation>();
+
+/** A dispatcher, or what it stood for if it was an installation that is gone. */
+const standing = (found: Dispatcher | undefined, as: keyof Replaced): Dispatcher | undefined => {
+  const gone = found === undefined ? undefined : installations.get(found)?.gone;
+  return gone === undefined ? found : standing(gone[as], as);
+};
+
 /**
  * Puts the mesh in the place of the global dispatcher, so that every built-in `fetch` of the process goes through it, and
  * takes it out again. What was there before is what hosts outside the mesh are handed to.
@@ -24,11 +33,14 @@ export class Installation {
   readonly #dispatcher: Dispatcher;
   readonly #legacy: Dispatcher;
   #replaced: Replaced | undefined;
+  /** What stood there before, for as long as somebody who took the place since may still chain to us. */
+  #before: Replaced | undefined;
   #spare: Dispatcher | undefined;
 
   constructor(dispatcher: Dispatcher, legacy: Dispatcher) {
     this.#dispatcher = dispatcher;
     this.#legacy = legacy;
+    installations.set(dispatcher, this).set(legacy, this);
   }
 
   /** May be called again without effect. */
@@ -46,13 +58,26 @@ export class Installation {
     const replaced = this.#replaced;
     if (replaced === undefined) return;
     this.#replaced = undefined;
-    if (globals[CURRENT] === this.#dispatcher) globals[CURRENT] = replaced.current;
-    if (globals[LEGACY] === this.#legacy) globals[LEGACY] = replaced.legacy;
+    this.#before = replaced;
+    if (globals[CURRENT] === this.#dispatcher) globals[CURRENT] = standing(replaced.current, "current");
+    if (globals[LEGACY] === this.#legacy) globals[LEGACY] = standing(replaced.legacy, "legacy");
+  }
+
+  /** What stands in our place once we are gone; `undefined` while we stand there ourselves. */
+  get gone(): Replaced | undefined {
+    return this.#replaced === undefined ? this.#before : undefined;
+  }
+
+  /** Whether somebody who took the place after us would come round to us again. */
+  get #chained(): Replaced | undefined {
+    const found = globals[CURRENT];
+    const other = found === undefined ? undefined : installations.get(found);
+    return other === undefined || other === this ? undefined : this.#before;
   }
 
   /** The dispatcher that the process would use without the mesh. */
   get outside(): Dispatcher {
-    const found = this.#replaced?.current ?? undici.getGlobalDispatcher();
+    const found = (this.#replaced ?? this.#chained)?.current ?? undici.getGlobalDispatcher();
     if (found !== this.#dispatcher) return found;
     // Somebody made the mesh global by hand; what is outside it then gets sockets of its own.
     this.#spare ??= new undici.Agent();
@@ -61,7 +86,8 @@ export class Installation {
 
   /** The same in the old dialect; `undefined` where there is none. */
   get legacyOutside(): Dispatcher | undefined {
-    const found = this.#replaced === undefined ? globals[LEGACY] : this.#replaced.legacy;
+    const replaced = this.#replaced ?? this.#chained;
+    const found = replaced === undefined ? globals[LEGACY] : replaced.legacy;
     return found === this.#legacy ? undefined : found;
   }
 }
