@@ -19,7 +19,7 @@ export interface ListenOptions {
   readonly port: number;
   /** @default every address of the machine */
   readonly host?: string;
-  /** The port in URLs that this listener answers for. Used by whoever registers it. @default 80 */
+  /** The port in URLs that this listener answers for. Callers follow the Service policy; a difference is told. @default 80 */
   readonly servicePort?: number;
   /** Listeners for callers from outside the mesh. @default none */
   readonly public?: readonly PublicListenOptions[];
@@ -68,6 +68,7 @@ const DEFAULT_DRAIN_TIMEOUT: Duration = "45s";
 
 /** Opens the ports of a service. @throws TypeError when the application cannot be served. @throws Error of the system when a port cannot be had. */
 export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOptions): Promise<MeshListener> => {
+  if (options === undefined) throw new TypeError("listen() was not told where: pass { port }");
   const application = applicationOf(app);
   const drainMs = parseDuration(options.drainTimeout ?? DEFAULT_DRAIN_TIMEOUT);
   await application.ready();
@@ -152,7 +153,8 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
 const bind = (server: Server, port: number, host: string | undefined): Promise<AddressInfo> =>
   new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+    // The workers of a cluster share a port that is given, but each one is registered with a port of its own choice.
+    server.listen({ port, exclusive: port === 0, ...(host === undefined ? {} : { host }) }, () => {
       server.off("error", reject);
       // A server that listens on a port has an address of this form; a string would mean a pipe.
       resolve(server.address() as AddressInfo);
