@@ -14,7 +14,8 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  rmSync(join(stateDir, ".."), { recursive: true, force: true });
+  // An agent that a test did not wait for may write its last state meanwhile.
+  rmSync(join(stateDir, ".."), { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
 });
 
 const slot = (name: string): string => join(stateDir, "member-0", name);

@@ -3,16 +3,17 @@
  * it received. Its identity comes from the TULLE_* variables, its MEMBER_* variables from the test.
  */
 import { createServer } from "node:http";
-import { registerHooks } from "node:module";
+import Module from "node:module";
 import { joinMesh } from "tulle";
 
 // A member on whose machine an optional package is not installed.
-registerHooks({
-  resolve: (specifier, context, next) => {
-    if (specifier === process.env.MEMBER_LACKS) throw new Error(`${specifier} is not installed here`);
-    return next(specifier, context);
-  },
-});
+// Node's types do not know the function, which is the one place that `require` and `require.resolve` share on every version.
+const loader = Module as unknown as { _resolveFilename: (request: string, ...rest: unknown[]) => string };
+const resolveFilename = loader._resolveFilename;
+loader._resolveFilename = (request, ...rest) => {
+  if (request === process.env.MEMBER_LACKS) throw new Error(`${request} is not installed here`);
+  return resolveFilename(request, ...rest);
+};
 
 const version = process.env.MEMBER_VERSION ?? "v1";
 const mesh = await joinMesh({
