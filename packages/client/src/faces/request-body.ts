@@ -222,22 +222,16 @@ const DUMP_BYTES = 131_072;
 
 const nothing = (): void => undefined;
 
-/**
- * Watches over a body that is still coming; most are whole before anybody could ask, and a weak reference costs a twentieth
- * of a call. Returns whether it is over.
- */
+/** Watches over a body that is still coming; most are whole before anybody could ask. Returns whether it is over. */
 const watchUnread = (body: RequestBody, reply: Reply): boolean => {
+  const unread = new WeakRef(body);
   let over = false;
-  let unread: WeakRef<RequestBody> | undefined;
   reply.onDone((error) => {
     over = true;
-    const held = unread?.deref();
+    const held = unread.deref();
     if (error !== undefined && held !== undefined) RequestBody.brokeUnread(held, error);
   });
-  if (!over) {
-    unread = new WeakRef(body);
-    discardWithHolder(body, reply);
-  }
+  if (!over) discardWithHolder(body, reply);
   return over;
 };
 
