@@ -6,6 +6,7 @@ import type { Resolution } from "../routing/resolve-host.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
 import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest, urlOf } from "./fetch-request.ts";
+import { followSignal } from "./follow-signal.ts";
 import { localReply, wantsReply } from "./local-reply.ts";
 import { linkToResponse, MeshResponse } from "./mesh-response.ts";
 import { headersAfter, isRedirect, MAX_REDIRECTS, redirectTo } from "./redirect.ts";
@@ -150,11 +151,4 @@ const refuse = (error: MeshError, asReply: boolean): Promise<Response> =>
 const responseOf = (error: MeshError): Response => {
   const { status, statusText, headers, body } = localReply(error);
   return new Response(new Uint8Array(body), { status, statusText, headers });
-};
-
-/** Gives the call up when the signal says so. Returns the way to stop listening. */
-const followSignal = (signal: AbortSignal, call: MeshCall): (() => void) => {
-  const onAbort = (): void => call.cancel.cancel(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  return () => signal.removeEventListener("abort", onAbort);
 };
