@@ -96,9 +96,10 @@ describe("the state folder", () => {
   test("what cannot be written is a warning and a counter, never an end", async () => {
     const agent = await members.joined({ stateDir });
     await expect.poll(() => agent.counters().stateWrites).toBeGreaterThan(2);
-    rmSync(join(stateDir, "member-0"), { recursive: true });
+    rmSync(join(stateDir, "member-0"), { recursive: true, maxRetries: 10, retryDelay: 20 });
     members.server.member.transact({ stream: "policy", revision: "e.2" });
-    await expect.poll(() => agent.counters().stateWriteFailures).toBe(1);
+    // A write that was under way when the folder went fails as well.
+    await expect.poll(() => agent.counters().stateWriteFailures).toBeGreaterThan(0);
     expect(members.logged).toContainEqual(expect.stringContaining("resources.json could not be written"));
     expect(agent.state.current.state).toBe("joined");
   });
