@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { StateFolder } from "../src/state-folder.ts";
 import { useMembers } from "./member-fixture.ts";
 
-const members = useMembers();
 let stateDir: string;
 
 beforeEach(() => {
@@ -14,9 +13,11 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  // An agent that a test did not wait for may write its last state meanwhile.
-  rmSync(join(stateDir, ".."), { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+  rmSync(join(stateDir, ".."), { recursive: true, force: true });
 });
+
+// After the folder's hooks, since the last ones run first: members that still write must end before their folder goes.
+const members = useMembers();
 
 const slot = (name: string): string => join(stateDir, "member-0", name);
 
