@@ -19,6 +19,7 @@ import {
   referencedService,
   type ServiceKey,
   type ServiceSnapshot,
+  servicePortOf,
   splitServiceKey,
   type WeightedDestination,
   WHOLE_SERVICE,
@@ -71,9 +72,6 @@ export interface DestinationPlan extends CallPlan {
   readonly clock: Clock;
 }
 
-/** The port of services that name none. */
-export const DEFAULT_SERVICE_PORT = 80;
-
 /** Compiles one service of a snapshot. @throws when a policy cannot be compiled; `checkPolicies` refuses such ones before. */
 export const compileService = (
   service: ServiceSnapshot,
@@ -89,7 +87,7 @@ export const compileService = (
   const refuses = service.routes.some(({ unmatched }) => unmatched === "refuse");
   return {
     snapshot: service,
-    port: service.policy.port ?? DEFAULT_SERVICE_PORT,
+    port: servicePortOf(service.policy),
     missing: [...missing],
     matcher: compileRoutes(service.routes, regexEngine),
     rules,

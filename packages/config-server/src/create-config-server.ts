@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { workloadIdentity } from "@tulle/policy";
+import { DEFAULT_TRUST_DOMAIN, workloadIdentity } from "@tulle/policy";
 import type { ApplyResult, EndpointList, TokenIssued } from "@tulle/protocol";
 import { type Clock, constant, systemClock } from "@tulle/time";
 import { adminToken, writeAdminFile } from "./admin/admin-file.ts";
@@ -26,7 +26,6 @@ import {
   checkOptions,
   DEFAULT_ADMIN_PORT,
   DEFAULT_PORT,
-  DEFAULT_TRUST_DOMAIN,
   silentLogger,
 } from "./options.ts";
 import { createPushServer } from "./push/push-server.ts";

@@ -13,7 +13,6 @@ export {
   type ConfigServerOptions,
   DEFAULT_ADMIN_PORT,
   DEFAULT_PORT,
-  DEFAULT_TRUST_DOMAIN,
 } from "./options.ts";
 export { StateFolderInUse } from "./state-folder-lock.ts";
 // For whoever brings another store.

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { isTrustDomain } from "@tulle/policy";
+import { DEFAULT_TRUST_DOMAIN, isTrustDomain } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { StateStore } from "./store/state-store.ts";
 
@@ -57,8 +57,6 @@ export interface ConfigServerOptions {
 export const DEFAULT_PORT = 7117;
 /** The port of the admin API. */
 export const DEFAULT_ADMIN_PORT = 7118;
-/** The trust domain of a mesh that is not told another (Istio's). */
-export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
 const MIN_CERTIFICATE_TTL_MS = 1000;
 const MAX_CERTIFICATE_TTL_MS: number = 3650 * 24 * 3_600_000;

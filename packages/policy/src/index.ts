@@ -63,6 +63,7 @@ export {
   tryParseDuration,
 } from "./duration.ts";
 export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
+export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";

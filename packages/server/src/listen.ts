@@ -1,6 +1,6 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Duration, type MtlsMode, parseDuration, type Transport } from "@tulle/policy";
+import { DEFAULT_SERVICE_PORT, type Duration, type MtlsMode, parseDuration, type Transport } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { AdmissionDesk } from "./admit-request.ts";
 import { applicationOf, type ListenApp } from "./application.ts";
@@ -60,8 +60,6 @@ export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff"> {
   /** Why nothing is served yet, or `undefined`. */
   readonly notReady: () => string | undefined;
 }
-
-const DEFAULT_SERVICE_PORT = 80;
 
 /** From the time that rolling updates commonly give a process to end: 60 s, less a margin. */
 const DEFAULT_DRAIN_TIMEOUT: Duration = "45s";

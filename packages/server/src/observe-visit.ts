@@ -12,28 +12,12 @@ import {
   trace,
 } from "@opentelemetry/api";
 import type { MeshErrorCode } from "@tulle/policy";
+import { DURATION_BOUNDS_SECONDS, methodAttribute } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { ServerCounters } from "./counters.ts";
 import type { Refusal } from "./gate.ts";
 import { extractContext, parseTraceParent } from "./trace-context.ts";
 import type { OpenVisit } from "./visit.ts";
-
-/** The bounds that the semantic conventions advise for durations, in seconds. */
-const DURATION_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-
-/** The methods that the semantic conventions know; others are `_OTHER`, so that callers cannot grow the series. */
-const knownMethods: ReadonlySet<string> = new Set([
-  "CONNECT",
-  "DELETE",
-  "GET",
-  "HEAD",
-  "OPTIONS",
-  "PATCH",
-  "POST",
-  "PUT",
-  "QUERY",
-  "TRACE",
-]);
 
 interface Instruments {
   readonly provider: MeterProvider;
@@ -75,11 +59,11 @@ export class VisitObserver {
     const parent = continues ? extractContext(visit.request.headers) : ROOT_CONTEXT;
     const links = continues ? undefined : linkTo(visit.offeredTrace);
     const span = this.#tracer.startSpan(
-      methodOf(visit),
+      methodAttribute(visit.method),
       {
         kind: SpanKind.SERVER,
         attributes: {
-          "http.request.method": methodOf(visit),
+          "http.request.method": methodAttribute(visit.method),
           "url.scheme": schemeOf(visit),
           "url.path": visit.path,
         },
@@ -115,7 +99,7 @@ export class VisitObserver {
   end(visit: OpenVisit, status: number | undefined, refusal: Refusal | undefined): void {
     if (this.#silent) return;
     const attributes: Attributes = {
-      "http.request.method": methodOf(visit),
+      "http.request.method": methodAttribute(visit.method),
       "url.scheme": schemeOf(visit),
       "network.protocol.version": visit.request.httpVersion,
       "tulle.source": sourceOf(visit),
@@ -133,7 +117,7 @@ export class VisitObserver {
     if (span === undefined) return;
     if (span.isRecording()) {
       span.setAttributes(attributes);
-      if (visit.route !== undefined) span.updateName(`${methodOf(visit)} ${visit.route}`);
+      if (visit.route !== undefined) span.updateName(`${methodAttribute(visit.method)} ${visit.route}`);
       // By the conventions a 4xx is the caller's error and leaves a server's span unset.
       if (status === undefined || status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
     }
@@ -156,7 +140,7 @@ export class VisitObserver {
       duration: meter.createHistogram("http.server.request.duration", {
         description: "Duration of HTTP server requests.",
         unit: "s",
-        advice: { explicitBucketBoundaries: DURATION_BOUNDS },
+        advice: { explicitBucketBoundaries: [...DURATION_BOUNDS_SECONDS] },
       }),
       refusals: meter.createCounter("tulle.server.refusals", {
         description: "Requests and connections that the mesh refused, by code.",
@@ -166,8 +150,6 @@ export class VisitObserver {
     return this.#instruments;
   }
 }
-
-const methodOf = (visit: OpenVisit): string => (knownMethods.has(visit.method) ? visit.method : "_OTHER");
 
 const schemeOf = (visit: OpenVisit): string => (visit.connection.peer.transport === "plaintext" ? "http" : "https");
 

@@ -1,24 +1,10 @@
 import type { Attributes } from "@opentelemetry/api";
-import { isMeshError, splitServiceKey } from "@tulle/policy";
+import { isMeshError, methodAttribute, splitServiceKey } from "@tulle/policy";
 import type { Attempt, Call } from "../send.ts";
-
-/** Methods that the semantic conventions know; others are `_OTHER`, so that nobody can invent metric series. */
-const knownMethods: ReadonlySet<string> = new Set([
-  "CONNECT",
-  "DELETE",
-  "GET",
-  "HEAD",
-  "OPTIONS",
-  "PATCH",
-  "POST",
-  "PUT",
-  "QUERY",
-  "TRACE",
-]);
 
 /** What the caller addressed: server and port as the semantic conventions want them, before any endpoint was chosen. */
 export const addressedTo = (call: Call): Attributes => ({
-  "http.request.method": knownMethods.has(call.method) ? call.method : "_OTHER",
+  "http.request.method": methodAttribute(call.method),
   "server.address": hostOf(call.authority),
   "server.port": call.port,
 });

@@ -7,11 +7,9 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { DURATION_BOUNDS_SECONDS } from "@tulle/policy";
 
 const SCOPE = "@tulle/client";
-
-/** Bounds that the semantic conventions advise for durations, seconds. */
-const DURATION_BOUNDS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
 /** What the API's proxy delegates to while no SDK has registered: the same object in every proxy. */
 const noTracerProvider = new ProxyTracerProvider().getDelegate();
@@ -46,7 +44,7 @@ export class ClientTelemetry {
           : meter.createHistogram("http.client.request.duration", {
               description: "Duration of HTTP client requests, with all attempts, to the end of the body.",
               unit: "s",
-              advice: { explicitBucketBoundaries: DURATION_BOUNDS_SECONDS },
+              advice: { explicitBucketBoundaries: [...DURATION_BOUNDS_SECONDS] },
             });
     }
     return this.#durations;
