@@ -1,8 +1,5 @@
 // For users of the mesh.
-export { PeakEwmaLoad } from "./balancing/peak-ewma.ts";
 export { type Balanced, type CandidateFigures, createPicker, type Outcome, type Picker } from "./balancing/picker.ts";
-export { PowerOfTwo } from "./balancing/power-of-two.ts";
-export { RoundRobin } from "./balancing/round-robin.ts";
 // For the other packages of the mesh: whether a snapshot can be run.
 export { checkOutbound } from "./check-outbound.ts";
 export { type Client, type ClientOptions, createClient } from "./create-client.ts";

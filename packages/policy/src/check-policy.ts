@@ -123,6 +123,13 @@ const checkService = (service: ServicePolicy, check: Check): void => {
     check.duration(["balancer", "decay"], service.balancer.decay, durationLimits.decay);
     check.duration(["balancer", "defaultRtt"], service.balancer.defaultRtt, durationLimits.defaultRtt);
   }
+  if (service.balancer?.algorithm === "least-request") {
+    check.number(["balancer", "choiceCount"], service.balancer.choiceCount, numberLimits.choiceCount);
+    check.number(["balancer", "activeRequestBias"], service.balancer.activeRequestBias, numberLimits.activeRequestBias);
+  }
+  check.duration(["slowStart", "window"], service.slowStart?.window, durationLimits.slowStartWindow);
+  check.number(["slowStart", "aggression"], service.slowStart?.aggression, numberLimits.aggression);
+  check.number(["slowStart", "minimumPercent"], service.slowStart?.minimumPercent, numberLimits.minimumPercent);
   const pool = service.connectionPool;
   check.number(["connectionPool", "connections"], pool?.connections, numberLimits.connections);
   check.number(["connectionPool", "pendingRequests"], pool?.pendingRequests, numberLimits.pendingRequests);

@@ -26,6 +26,10 @@ export const numberLimits = {
   connections: { min: 1, max: 65_535 },
   pendingRequests: { min: 0, max: 1_000_000 },
   weight: { min: 0, max: 1_000_000 },
+  choiceCount: { min: 2, max: 100 },
+  activeRequestBias: { min: 0, max: 10, fractions: true },
+  aggression: { min: 0.1, max: 10, fractions: true },
+  minimumPercent: { min: 0, max: 100, fractions: true },
 } as const;
 
 /** Every duration of the policies. The longest of all is a week, within what a timer of Node.js can wait for. */
@@ -42,6 +46,7 @@ export const durationLimits = {
   maxAge: { min: "1s", max: "24h" },
   decay: { min: "1ms", max: "1h" },
   defaultRtt: { min: "0s", max: "1m" },
+  slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 
 /** What is wrong with a number, if anything. */

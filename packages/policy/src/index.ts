@@ -10,8 +10,8 @@ export {
   ALLOWED_BY_DEFAULT,
   compileAccess,
 } from "./authorization.ts";
-export type { Balancer } from "./balancer-policy.ts";
-export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, type EffectiveBalancer, effectiveBalancer } from "./balancer-policy.ts";
+export type { Balancer, EffectiveBalancer, EffectiveSlowStart, SlowStart } from "./balancer-policy.ts";
+export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, effectiveBalancer } from "./balancer-policy.ts";
 export {
   type AccessEnd,
   type AccessOptions,

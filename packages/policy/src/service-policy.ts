@@ -1,4 +1,4 @@
-import type { Balancer } from "./balancer-policy.ts";
+import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
@@ -33,8 +33,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly concurrencyLimit?: Readonly<Record<string, unknown>>;
   /** Not supported yet. */
   readonly locality?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly slowStart?: Readonly<Record<string, unknown>>;
+  /** Endpoints that join or recover get their share little by little. @default off */
+  readonly slowStart?: SlowStart;
   /** Not supported yet. */
   readonly panicThreshold?: number;
   /** Not supported yet. */

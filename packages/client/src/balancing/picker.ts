@@ -1,9 +1,13 @@
-import type { EffectiveBalancer, Endpoint } from "@tulle/policy";
+import { DEFAULT_DECAY_MS, type EffectiveBalancer, type Endpoint } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
-import { PeakEwmaLoad } from "./peak-ewma.ts";
-import { PowerOfTwo } from "./power-of-two.ts";
+import { ChoiceOfN } from "./choice-of-n.ts";
+import { FiguresKeeper } from "./figures-keeper.ts";
+import { LeastRequest } from "./least-request.ts";
+import { peakEwmaLoad } from "./load-measure.ts";
+import { RandomChoice } from "./random-choice.ts";
 import { RoundRobin } from "./round-robin.ts";
+import { Weights } from "./weights.ts";
 
 /** What a picker needs to know of an endpoint. */
 export interface Balanced {
@@ -54,11 +58,25 @@ export interface Picker {
 }
 
 /** The picker that a policy asks for. */
-export const createPicker = (balancer: EffectiveBalancer, tools: { readonly random: Random }): Picker => {
+export const createPicker = (balancer: EffectiveBalancer, { random }: { readonly random: Random }): Picker => {
+  const weights = new Weights(balancer.slowStart);
+  const keeper = new FiguresKeeper(balancer.algorithm === "peak-ewma" ? balancer.decayMs : DEFAULT_DECAY_MS);
   switch (balancer.algorithm) {
     case "peak-ewma":
-      return new PowerOfTwo(new PeakEwmaLoad(balancer), tools.random);
+      return new ChoiceOfN({
+        name: "peak-ewma",
+        choices: 2,
+        loadOf: peakEwmaLoad(balancer, weights),
+        keeper,
+        random,
+      });
+    case "least-request": {
+      const choices = balancer.selection === "full-scan" ? Number.POSITIVE_INFINITY : balancer.choiceCount;
+      return new LeastRequest({ choices, bias: balancer.activeRequestBias, weights, keeper, random });
+    }
     case "round-robin":
-      return new RoundRobin(tools.random);
+      return new RoundRobin({ weights, keeper, random });
+    case "random":
+      return new RandomChoice({ weights, keeper, random });
   }
 };

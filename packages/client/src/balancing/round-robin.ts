@@ -1,46 +1,61 @@
 import type { Random } from "@tulle/time";
+import type { FiguresKeeper } from "./figures-keeper.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
-import { withoutTried } from "./tried.ts";
+import { WeightedTurns } from "./weighted-turns.ts";
+import type { Weights } from "./weights.ts";
 
-/** One after the other, from a place that chance chose, so that clients that start together do not call in step. */
+/** What makes a {@link RoundRobin}. */
+export interface RoundRobinOptions {
+  readonly weights: Weights;
+  readonly keeper: FiguresKeeper;
+  readonly random: Random;
+}
+
+/**
+ * One after the other, from a place that chance chose, so that clients that start together do not call in step. Endpoints of
+ * different weights take their turns by earliest deadline first.
+ */
 export class RoundRobin implements Picker {
   readonly name = "round-robin";
+  readonly #weights: Weights;
+  readonly #keeper: FiguresKeeper;
+  readonly #turns: WeightedTurns;
   #next: number;
 
-  constructor(random: Random) {
+  constructor({ weights, keeper, random }: RoundRobinOptions) {
+    this.#weights = weights;
+    this.#keeper = keeper;
+    this.#turns = new WeightedTurns(random);
     this.#next = Math.floor(random() * 2 ** 31);
   }
 
-  pick<C extends Balanced>(all: readonly C[], tried: ReadonlySet<string> | undefined, _nowMs: number): C | undefined {
-    const candidates = withoutTried(all, tried);
-    if (candidates.length === 0) return undefined;
-    const place = this.#next % candidates.length;
-    this.#next = (this.#next + 1) % Number.MAX_SAFE_INTEGER;
-    return candidates[place];
+  pick<C extends Balanced>(all: readonly C[], tried: ReadonlySet<string> | undefined, nowMs: number): C | undefined {
+    const count = all.length;
+    if (count <= 1) return all[0];
+    if (!this.#weights.areEqual(all, nowMs)) {
+      return this.#turns.next(all, tried, (candidate) => this.#weights.of(candidate, nowMs));
+    }
+    this.#turns.forget();
+    let last: C | undefined;
+    // Whoever was tried is passed over; after a whole round of tried ones the last of them is as good as any.
+    for (let turn = 0; turn < count; turn++) {
+      last = all[this.#next % count];
+      this.#next = (this.#next + 1) % Number.MAX_SAFE_INTEGER;
+      if (last === undefined || tried?.has(last.endpoint.id) !== true) return last;
+    }
+    return last;
   }
 
   start(candidate: Balanced, _nowMs: number): void {
-    candidate.figures.inFlight++;
+    this.#keeper.start(candidate);
   }
 
-  end({ figures }: Balanced, nowMs: number, outcome: Outcome): void {
-    figures.inFlight--;
-    figures.answered++;
-    if (outcome.failed) figures.failed++;
-    // Not compared, but shown, and at hand when the policy changes to a balancer that compares.
-    figures.rtt.costMs = outcome.rttMs;
-    figures.rtt.stampMs = nowMs;
-    figures.measured = true;
+  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
+    this.#keeper.end(candidate, nowMs, outcome);
   }
 
-  explain(candidates: readonly Balanced[], _nowMs: number): readonly CandidateFigures[] {
-    return candidates.map(({ endpoint, figures }) => ({
-      endpoint: endpoint.id,
-      inFlight: figures.inFlight,
-      answered: figures.answered,
-      failed: figures.failed,
-      rttMs: figures.measured ? figures.rtt.costMs : undefined,
-      load: 1,
-    }));
+  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
+    // Nothing is compared; the share per turn is what tells them apart.
+    return this.#keeper.explain(candidates, nowMs, (candidate) => 1 / this.#weights.of(candidate, nowMs));
   }
 }

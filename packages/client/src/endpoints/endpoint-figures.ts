@@ -17,6 +17,8 @@ export interface EndpointFigures {
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
+  /** Clock milliseconds since which it is known, or back from trouble: a slow start begins here. */
+  readonly joinedAtMs: number;
 }
 
 /** Figures of an endpoint that has not been called. */
@@ -27,4 +29,5 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   reach: newReachability(),
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
+  joinedAtMs: nowMs,
 });

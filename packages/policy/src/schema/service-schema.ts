@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Balancer } from "../balancer-policy.ts";
+import type { Balancer, SlowStart } from "../balancer-policy.ts";
 import type { CircuitBreaker } from "../circuit-breaker-policy.ts";
 import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
@@ -19,12 +19,31 @@ const balancerSchema = exactly<Balancer>()(
       }),
       z.strictObject({ algorithm: z.literal("round-robin") }),
       z.strictObject({
-        algorithm: z
-          .enum(["least-request", "random", "ring-hash", "maglev", "weighted-round-robin", "prequal"])
-          .meta({ description: NOT_YET }),
+        algorithm: z.literal("least-request"),
+        choiceCount: optional(number(numberLimits.choiceCount, "Endpoints that are compared. Default 2.")),
+        selection: optional(
+          z.enum(["n-choices", "full-scan"]).meta({ description: 'full-scan compares all. Default "n-choices".' }),
+        ),
+        activeRequestBias: optional(
+          number(numberLimits.activeRequestBias, "How much calls in flight count against a weight. Default 1."),
+        ),
+      }),
+      z.strictObject({ algorithm: z.literal("random") }),
+      z.strictObject({
+        algorithm: z.enum(["ring-hash", "maglev", "weighted-round-robin", "prequal"]).meta({ description: NOT_YET }),
       }),
     ])
     .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),
+);
+
+const slowStartSchema = exactly<SlowStart>()(
+  z
+    .strictObject({
+      window: duration(durationLimits.slowStartWindow, "Time until an endpoint has its whole share."),
+      aggression: optional(number(numberLimits.aggression, "1: evenly; above 1 faster at first. Default 1.")),
+      minimumPercent: optional(number(numberLimits.minimumPercent, "The share that it begins with. Default 10.")),
+    })
+    .meta({ description: "Endpoints that join or recover get their share little by little." }),
 );
 
 const connectionPoolSchema = exactly<ConnectionPool>()(
@@ -74,7 +93,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       healthCheck: later("Endpoints are asked how they are."),
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: later("Endpoints nearby go first."),
-      slowStart: later("New endpoints get their share slowly."),
+      slowStart: optional(slowStartSchema),
       panicThreshold: optional(z.number().meta({ description: NOT_YET })),
       hashKey: later("What ring-hash and maglev hash."),
       tls: later("TLS to instances outside the mesh."),
