@@ -44,6 +44,8 @@ export class MeshCall implements Call, RouteQuestion {
   readonly cancel: CallCancellation = new CallCancellation();
   /** How the mesh failed it, kept for explanations of an answer that stands for the failure. Set by the faces. */
   failure: MeshError | undefined = undefined;
+  upgrade: Call["upgrade"] = undefined;
+  informed: Call["informed"] = undefined;
 
   constructor(start: CallStart) {
     this.method = start.method;

@@ -1,3 +1,5 @@
+import type { Duplex } from "node:stream";
+
 /** Receives a reply's body. All methods are called in order: any number of `data`, then exactly one of `end` and `error`. */
 export interface ReplySink {
   /** Returns false to ask for a pause; the sink calls `resume` of its {@link Flow} when it can take more. */
@@ -22,6 +24,11 @@ export interface Reply {
   readonly rawHeaders: readonly (string | Buffer)[];
   /** Parsed by undici: lower-case names. */
   readonly headers: Record<string, string | string[] | undefined>;
+  /**
+   * The connection, once it speaks the protocol that the call asked for (status 101). There is no body to take then; the reply
+   * is over when the socket is closed.
+   */
+  readonly upgraded?: Duplex | undefined;
   /** Hands the body to a sink. @throws Error when it was taken or discarded before. */
   take(sink: ReplySink): Flow;
   /** Throws the body away, reading it to the end when it is short so that the socket lives on. */

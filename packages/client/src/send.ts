@@ -52,6 +52,19 @@ export interface Call {
   readonly attempts: Attempt[];
   /** Aborts the whole call: the caller's signal, the deadline. Listeners are removed when the call is over. */
   readonly cancel: Cancellation;
+  /** The protocol that the connection is to change to, as in the `upgrade` header. Set by the face. */
+  upgrade: string | undefined;
+  /** Who wants to know of replies before the final one. Set by the face; each attempt may bring some. */
+  informed: Informed | undefined;
+}
+
+/** Hears of informational replies (1xx), such as 103 Early Hints; never of 101, which ends in {@link Reply.upgraded}. */
+export interface Informed {
+  onInformation(
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    rawHeaders: readonly (string | Buffer)[],
+  ): void;
 }
 
 /** What the visit in whose context a call is made hands down to it. */

@@ -42,7 +42,7 @@ export class MeshDispatcher extends undici.Dispatcher {
         kit.counters.refused++;
         throw refusalOf(placeOf(options), to);
       }
-      if (options.method === "CONNECT" || options.upgrade) throw noUpgrades(placeOf(options));
+      if (options.method === "CONNECT") throw noTunnels(placeOf(options));
       const call = makeCall(kit, to, {
         method: options.method,
         path: withQuery(options.path, options.query),
@@ -50,6 +50,7 @@ export class MeshDispatcher extends undici.Dispatcher {
         body: options.body ?? null,
         options: options.mesh,
       });
+      if (options.upgrade) call.upgrade = protocolOf(options.upgrade, placeOf(options));
       new HandlerExchange(own, call, wantsReply(call.options, kit.localReplies)).begin(kit.send);
       return true;
     } catch (error) {
@@ -95,12 +96,19 @@ const wrapper = undici.Dispatcher1Wrapper as unknown as {
 const placeOf = (options: Dispatcher.DispatchOptions): string =>
   `${options.method} ${originOf(options)}${options.path}`;
 
-/** The failure of calls that want more than a reply. @param place method and URL */
-export const noUpgrades = (place: string): MeshError =>
+/** The failure of CONNECT, which asks a proxy for a tunnel: there is no proxy here. @param place method and URL */
+export const noTunnels = (place: string): MeshError =>
   new MeshError("INVALID_CALL", {
-    message: "connections cannot be upgraded or tunnelled through the mesh yet",
+    message: "CONNECT asks a proxy for a tunnel, and a service of the mesh is none",
     path: [place],
+    hint: "call the service by its name; for another protocol on its connection, ask for an upgrade",
   });
+
+/** The protocol of an upgrade; undici's types know booleans from older times. */
+const protocolOf = (upgrade: NonNullable<Dispatcher.DispatchOptions["upgrade"]>, place: string): string => {
+  if (typeof upgrade === "string") return upgrade;
+  throw new MeshError("INVALID_CALL", { message: "upgrade must name a protocol", path: [place] });
+};
 
 /** Tells a handler that its call never began. */
 const tellFailure = (handler: Dispatcher.DispatchHandler, error: unknown, asReply: boolean): void => {

@@ -1,19 +1,24 @@
 import { AsyncResource } from "node:async_hooks";
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
 import { isMeshError } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import { belongsTo, type MeshCall } from "../call.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import { discardBody } from "../retry/replay-body.ts";
-import type { Send } from "../send.ts";
+import type { Informed, Send } from "../send.ts";
 import { undici } from "../transport/undici.ts";
 import { localReply } from "./local-reply.ts";
+
+/** Headers as undici parses them. */
+type ParsedHeaders = Record<string, string | string[] | undefined>;
 
 /**
  * Between one call and the undici handler that waits for it. To the handler it is the one controller of the whole exchange,
  * whatever attempt is under way; to the reply it is where the body goes. The handler runs in its caller's async context:
  * undici's own callbacks run in that of whoever used the connection before.
  */
-export class HandlerExchange implements Dispatcher.DispatchController, ReplySink {
+export class HandlerExchange implements Dispatcher.DispatchController, ReplySink, Informed {
   aborted = false;
   paused = false;
   reason: Error | null = null;
@@ -44,6 +49,7 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
       this.error(this.reason as Error);
       return;
     }
+    this.#call.informed = this;
     send(this.#call).then(
       (reply) => this.#begin(reply),
       (error: unknown) => this.#fail(error as Error),
@@ -71,6 +77,19 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
     else if (this.#reply !== undefined) this.#take(this.#reply);
   }
 
+  // What comes before the reply.
+
+  onInformation(status: number, headers: ParsedHeaders, rawHeaders: readonly (string | Buffer)[]): void {
+    if (this.aborted || this.#over) return;
+    this.rawHeaders = rawHeaders as Buffer[];
+    try {
+      // Parsed headers as undici makes them, for whom `undefined` is no value.
+      this.#handler.onResponseStart?.(this, status, headers as Record<string, string | string[]>, STATUS_CODES[status]);
+    } catch (error) {
+      this.abort(error as Error);
+    }
+  }
+
   // The sink, in the reply's hands.
 
   data(chunk: Buffer): boolean {
@@ -95,8 +114,27 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
     this.#reply = reply;
     // HTTP/1.1 keeps them as a flat list, as undici's controller does.
     this.rawHeaders = reply.rawHeaders as Buffer[];
+    if (reply.upgraded !== undefined) {
+      this.#upgrade(reply, reply.upgraded);
+      return;
+    }
     if (!this.#start(reply.status, reply.headers, reply.statusText)) return;
     if (!this.paused) this.#take(reply);
+  }
+
+  /** Hands the connection over. A handler that cannot take it, or throws, ends it. */
+  #upgrade(reply: Reply, socket: Duplex): void {
+    try {
+      if (this.#handler.onRequestUpgrade === undefined) throw new undici.errors.SocketError("bad upgrade");
+      this.#handler.onRequestUpgrade(this, reply.status, reply.headers as Record<string, string | string[]>, socket);
+    } catch (error) {
+      this.abort(error as Error);
+    }
+    if (this.aborted) {
+      socket.destroy();
+      this.error(this.reason as Error);
+    }
+    this.#over = true;
   }
 
   #take(reply: Reply): void {
@@ -107,7 +145,7 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
   }
 
   /** Tells the handler of the headers. Returns false when it wants no more. */
-  #start(status: number, headers: Record<string, string | string[] | undefined>, statusText: string): boolean {
+  #start(status: number, headers: ParsedHeaders, statusText: string): boolean {
     try {
       this.#handler.onResponseStarted?.();
       // Parsed headers as undici makes them, for whom `undefined` is no value.

@@ -1,16 +1,17 @@
+import { AsyncResource } from "node:async_hooks";
 import type { IncomingHttpHeaders } from "node:http";
-import { isMeshError } from "@tulle/policy";
+import { isMeshError, MeshError } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import { belongsTo, type MeshCall } from "../call.ts";
 import { CallCancellation } from "../cancellation.ts";
 import type { Reply } from "../reply.ts";
 import { discardBody, prepareBody } from "../retry/replay-body.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
-import type { CallOptions } from "../send.ts";
+import type { CallOptions, Informed } from "../send.ts";
 import { undici } from "../transport/undici.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
-import { noUpgrades, withQuery } from "./dispatcher.ts";
+import { noTunnels, withQuery } from "./dispatcher.ts";
 import { followSignal } from "./follow-signal.ts";
 import { LocalExchange } from "./local-exchange.ts";
 import { wantsReply } from "./local-reply.ts";
@@ -19,7 +20,7 @@ import { splitUrl, type UrlParts } from "./split-url.ts";
 
 /**
  * Options of {@link MeshRequest}: undici's, and those of the mesh for this call. The mesh has time limits of its own, so
- * `headersTimeout` and `bodyTimeout` count outside it alone; so does `onInfo`.
+ * `headersTimeout` and `bodyTimeout` count outside it alone.
  */
 export type MeshRequestOptions<Opaque = null> = Partial<Omit<Dispatcher.RequestOptions<Opaque>, "origin" | "path">> & {
   readonly mesh?: CallOptions;
@@ -100,15 +101,41 @@ const callOf = <Opaque>(kit: FaceKit, to: Resolution, { parts, method, options }
     kit.counters.refused++;
     throw refusalOf(placeOf(parts, method), to);
   }
-  if (method === "CONNECT" || options.upgrade) throw noUpgrades(placeOf(parts, method));
-  return makeCall(kit, to, {
+  if (method === "CONNECT") throw noTunnels(placeOf(parts, method));
+  if (options.upgrade) throw noUpgrades(placeOf(parts, method));
+  const call = makeCall(kit, to, {
     method,
     path: withQuery(parts.path, options.query),
     headers: flattenHeaders(options.headers),
     body: options.body ?? null,
     options: options.mesh,
   });
+  if (options.onInfo) call.informed = informedBy(options.onInfo, options.responseHeaders);
+  return call;
 };
+
+/** Tells the caller's `onInfo` of informational replies as undici does, in the caller's async context. */
+const informedBy = (
+  onInfo: NonNullable<Dispatcher.RequestOptions["onInfo"]>,
+  responseHeaders: Dispatcher.RequestOptions["responseHeaders"],
+): Informed => {
+  const context = new AsyncResource("tulle.call");
+  return {
+    onInformation: (statusCode, headers, rawHeaders) => {
+      const told = responseHeaders === "raw" ? flatStrings(rawHeaders) : headers;
+      // undici's type knows no flat list, which its option asks for, and says `null` where it gives nothing.
+      context.runInAsyncScope(onInfo, null, { statusCode, headers: told as Record<string, string | string[]> });
+    },
+  };
+};
+
+/** A reply with a body cannot be a connection. */
+const noUpgrades = (place: string): MeshError =>
+  new MeshError("INVALID_CALL", {
+    message: "request() answers with a body, so it cannot upgrade its connection",
+    path: [place],
+    hint: "use undici's upgrade() or WebSocket with mesh.dispatcher, or node:http with mesh.agent",
+  });
 
 /** Where a call was to go, as its failure tells it. */
 const placeOf = ({ origin, path }: UrlParts, method: string): string => `${method} ${origin}${path}`;

@@ -25,7 +25,8 @@ export const enforceDeadline =
     const timer = clock.after(remainingMs, () => call.cancel.cancel(exceeded(call, inheritedMs, limitMs)));
     return next(call).then(
       (reply) => {
-        if (wholeBody) reply.onDone(() => timer.cancel());
+        // An upgraded connection is no body: it may last as long as the application wants.
+        if (wholeBody && reply.upgraded === undefined) reply.onDone(() => timer.cancel());
         else timer.cancel();
         return reply;
       },

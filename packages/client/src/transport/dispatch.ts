@@ -1,3 +1,5 @@
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
 import { MeshError } from "@tulle/policy";
 import type { Timer } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -51,6 +53,7 @@ class Exchange implements PooledHandler, Reply, Flow {
   rawHeaders: readonly (string | Buffer)[] = [];
   headers: Record<string, string | string[] | undefined> = {};
   released = false;
+  upgraded: Duplex | undefined = undefined;
   readonly #call: Call;
   readonly #attempt: Attempt;
   readonly #candidate: Candidate;
@@ -107,6 +110,7 @@ class Exchange implements PooledHandler, Reply, Flow {
           body: call.body ?? null,
           // Known to undici's requests, not to the type of their options.
           servername: pool.servername,
+          upgrade: call.upgrade ?? null,
         } as Dispatcher.DispatchOptions,
         this,
         attempt.startedAtMs,
@@ -133,7 +137,41 @@ class Exchange implements PooledHandler, Reply, Flow {
     headers: Record<string, string | string[] | undefined>,
     statusText = "",
   ): void {
-    if (status < 200 || this.#state !== "waiting") return;
+    if (this.#state !== "waiting") return;
+    if (status < 200) {
+      this.#call.informed?.onInformation(status, headers, controller.rawHeaders as readonly Buffer[]);
+      return;
+    }
+    this.#answered(controller, status, headers, statusText);
+  }
+
+  /** The connection is the application's now: undici has let go of it, and it counts here until it closes. */
+  onRequestUpgrade(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    socket: Duplex,
+  ): void {
+    if (this.#state === "over") {
+      socket.destroy();
+      this.#release();
+      return;
+    }
+    this.upgraded = socket;
+    this.released = true;
+    this.#candidate.pool.keepUpgraded(socket, () => {
+      this.#candidate.pool.release();
+      if (this.#state !== "over") this.#end(undefined);
+    });
+    this.#answered(controller, status, headers, STATUS_CODES[status] ?? "");
+  }
+
+  #answered(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+    statusText: string,
+  ): void {
     this.status = status;
     this.statusText = statusText;
     this.headers = headers;
@@ -190,6 +228,10 @@ class Exchange implements PooledHandler, Reply, Flow {
 
   discard(): void {
     if (this.#sink !== undefined) return;
+    if (this.upgraded !== undefined) {
+      this.upgraded.destroy();
+      return;
+    }
     const waste = new Waste(() => this.#cutShort());
     this.#sink = waste;
     if (Number(this.headers["content-length"] ?? 0) > DISCARD_BYTES) {
@@ -280,7 +322,8 @@ class Exchange implements PooledHandler, Reply, Flow {
     // What its reader has not taken is of no use to a call that is given up.
     this.#held = undefined;
     this.#end(reason);
-    this.#controller?.abort(asError(reason));
+    if (this.upgraded === undefined) this.#controller?.abort(asError(reason));
+    else this.upgraded.destroy();
   }
 
   /** Ends a discarded body that is not worth reading. */

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Credentials, EffectiveConnectionPool, Endpoint } from "@tulle/policy";
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
@@ -48,6 +49,9 @@ export class EndpointPool {
   #retireAtMs = 0;
   /** Undici pools that finish what they have. */
   readonly #retiring = new Map<Pool, Promise<void>>();
+  /** Connections that speak another protocol by now. */
+  readonly #upgraded = new Set<Duplex>();
+  #onLastUpgraded: (() => void) | undefined;
   #closed = false;
 
   constructor(options: EndpointPoolOptions, transport: Transport) {
@@ -87,6 +91,21 @@ export class EndpointPool {
     this.active--;
   }
 
+  /**
+   * Counts a connection that has changed its protocol, and ends it with the pool: nobody else would. Idle limits, credentials
+   * and the age of connections do not touch it: what is said on it is the application's.
+   */
+  keepUpgraded(socket: Duplex, onClose: () => void): void {
+    this.#upgraded.add(socket);
+    // The application may listen for errors or not; without a listener one would end the process.
+    socket.on("error", () => undefined);
+    socket.once("close", () => {
+      this.#upgraded.delete(socket);
+      onClose();
+      if (this.#upgraded.size === 0) this.#onLastUpgraded?.();
+    });
+  }
+
   /** Takes the service's present accounts; connections to identities that may have lost their right are not used again. */
   expect(expected: ExpectedPeer): void {
     const same =
@@ -120,14 +139,22 @@ export class EndpointPool {
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     this.retireConnections();
-    if (this.#retiring.size === 0) return;
+    if (this.#retiring.size === 0 && this.#upgraded.size === 0) return;
+    const upgradedClosed = new Promise<void>((resolve) => {
+      if (this.#upgraded.size === 0) resolve();
+      else this.#onLastUpgraded = resolve;
+    });
     const timer = this.#transport.home.runInAsyncScope(this.clock.after, this.clock, graceMs, () => {
       for (const pool of this.#retiring.keys()) {
         this.counters.drainsCutOff++;
         void pool.destroy();
       }
+      for (const socket of this.#upgraded) {
+        this.counters.drainsCutOff++;
+        socket.destroy();
+      }
     });
-    await Promise.all(this.#retiring.values());
+    await Promise.all([...this.#retiring.values(), upgradedClosed]);
     timer.cancel();
   }
 
