@@ -1,19 +1,14 @@
 import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import {
-  type DurationLimit,
   durationLimits,
-  EMPTY_LIST,
-  type NumberLimit,
   numberLimits,
   wrongAccessMethod,
   wrongAccessPath,
-  wrongDuration,
   wrongHeaderName,
   wrongHost,
   wrongMethod,
   wrongName,
-  wrongNumber,
   wrongPath,
   wrongPrincipal,
   wrongReference,
@@ -23,9 +18,10 @@ import {
 } from "./field-limits.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
-import { type Policy, policyKey } from "./policy.ts";
+import type { Policy } from "./policy.ts";
+import { Check } from "./policy-check.ts";
 import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
-import { formatPath, type PolicyPath } from "./policy-path.ts";
+import type { PolicyPath } from "./policy-path.ts";
 import type { PolicyProblem } from "./policy-problem.ts";
 import type { RetryBudget, RetryPolicy } from "./retry-policy.ts";
 import type { RouteMatch, RoutePolicy, RouteRule } from "./route-policy.ts";
@@ -51,50 +47,6 @@ const checkKind = (policy: Policy, check: Check): void => {
   else if (policy.kind === "Access") checkAccess(policy, check);
   else checkAuthentication(policy, check);
 };
-
-/** Gathers the problems of one policy. A field that is not set is never wrong. */
-class Check {
-  readonly problems: PolicyProblem[] = [];
-  readonly #policy: Policy;
-
-  constructor(policy: Policy) {
-    this.#policy = policy;
-  }
-
-  report(path: PolicyPath, message: string, suggestion?: string): void {
-    this.problems.push({
-      policy: policyKey(this.#policy),
-      path: formatPath(path),
-      message,
-      ...(suggestion === undefined ? {} : { suggestion }),
-      ...(this.#policy.origin === undefined ? {} : { origin: this.#policy.origin }),
-    });
-  }
-
-  text(path: PolicyPath, text: string | undefined, wrong: (text: string) => string | undefined): void {
-    const message = text === undefined ? undefined : wrong(text);
-    if (message !== undefined) this.report(path, message);
-  }
-
-  number(path: PolicyPath, value: number | undefined, limit: NumberLimit): void {
-    const message = value === undefined ? undefined : wrongNumber(value, limit);
-    if (message !== undefined) this.report(path, message);
-  }
-
-  duration(path: PolicyPath, text: string | undefined, limit: DurationLimit): void {
-    this.text(path, text, (written) => wrongDuration(written, limit));
-  }
-
-  /** A list that is there holds something. */
-  list<T>(path: PolicyPath, items: readonly T[] | undefined, each: (path: PolicyPath, item: T) => void): void {
-    if (items?.length === 0) this.report(path, EMPTY_LIST);
-    for (const [at, item] of (items ?? []).entries()) each([...path, at], item);
-  }
-
-  texts(path: PolicyPath, texts: readonly string[] | undefined, wrong: (text: string) => string | undefined): void {
-    this.list(path, texts, (at, text) => this.text(at, text, wrong));
-  }
-}
 
 const checkMesh = (mesh: MeshPolicy, check: Check): void => {
   if (mesh.name !== "mesh") check.report(["name"], `the Mesh policy is named "mesh", not "${mesh.name}"`, '"mesh"');
