@@ -28,7 +28,10 @@ export class MeshCall implements Call, RouteQuestion {
   readonly port: number;
   readonly path: string;
   readonly service: ServiceKey;
-  headers: string[];
+  readonly headers: readonly string[];
+  sentAuthority: string;
+  sentPath: string;
+  sentHeaders: readonly string[];
   readonly body: Call["body"];
   readonly replayable: boolean;
   readonly options: CallOptions;
@@ -38,6 +41,7 @@ export class MeshCall implements Call, RouteQuestion {
   subset: string | undefined = undefined;
   rule: string | undefined = undefined;
   revision: string | undefined = undefined;
+  answer: string | undefined = undefined;
   plan: CallPlan | undefined = undefined;
   context: Context | undefined = undefined;
   readonly attempts: Attempt[] = [];
@@ -54,6 +58,9 @@ export class MeshCall implements Call, RouteQuestion {
     this.path = start.path;
     this.service = start.service;
     this.headers = start.headers;
+    this.sentAuthority = start.authority;
+    this.sentPath = start.path;
+    this.sentHeaders = start.headers;
     this.body = start.body;
     this.replayable = start.replayable;
     this.options = start.options;

@@ -25,7 +25,8 @@ test("the chain reads in the order in which a call meets its steps", async () =>
   const client = clientOf();
   expect(client.describeChain("default/reviews")?.split("\n")).toEqual([
     "observe call: outermost: sees the final outcome and the whole duration",
-    "route: the first rule that fits picks a ready chain; its split draws the destination once per call",
+    "route: the first rule that fits picks a ready chain",
+    "split: draws the destination once per call, above the retry: a canary's failures stay its own",
     "deadline: above the retry: all attempts share one deadline",
     "retry: above the pick: each attempt goes elsewhere; all below happens once per attempt",
     "observe attempt: above the circuit: sees its refusals too",

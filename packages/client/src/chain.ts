@@ -42,10 +42,25 @@ export interface DestinationParts extends ClientParts {
   readonly pool: EffectiveConnectionPool;
 }
 
-/** The steps of every call before its destination is known. */
+/**
+ * What one rule needs before its destination is known. A feature that the rule does not use is `undefined`, is no step, and
+ * costs its calls nothing.
+ */
+export interface RuleParts {
+  readonly fault: Layer | undefined;
+  readonly mirror: Layer | undefined;
+}
+
+/** The steps of every call before its rule is known. */
 export interface FrontChain {
   readonly call: readonly Line<Layer>[];
   readonly route: Line<Send>;
+}
+
+/** The steps of a call under one rule, before its destination is known. */
+export interface RuleChain {
+  readonly call: readonly Line<Layer>[];
+  readonly split: Line<Send>;
 }
 
 /** The steps of a call to one destination. */
@@ -56,7 +71,7 @@ export interface DestinationChain {
   readonly endpoint: Line<AttemptSend>;
 }
 
-/** The order in which every call begins. It goes on with {@link destinationChain}. */
+/** The order in which every call begins. It goes on with {@link ruleChain}. */
 export const frontChain = ({ telemetry, source, clock }: ClientParts, route: Send): FrontChain => ({
   call: [
     line(
@@ -65,11 +80,16 @@ export const frontChain = ({ telemetry, source, clock }: ClientParts, route: Sen
       observeCall(telemetry, source, clock),
     ),
   ],
-  route: line(
-    "route",
-    "the first rule that fits picks a ready chain; its split draws the destination once per call",
-    route,
-  ),
+  route: line("route", "the first rule that fits picks a ready chain", route),
+});
+
+/** The order in which a call meets the steps of its rule: that of Envoy's filters. It goes on with {@link destinationChain}. */
+export const ruleChain = ({ fault, mirror }: RuleParts, split: Send): RuleChain => ({
+  call: [
+    ...step("fault", "before anything is changed or sent; its delay is no part of the rule's timeout", fault),
+    ...step("mirror", "below the rewrite: the copy looks like what is sent", mirror),
+  ],
+  split: line("split", "draws the destination once per call, above the retry: a canary's failures stay its own", split),
 });
 
 /** The order in which a call meets the steps of its destination. */
@@ -84,9 +104,11 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   ),
   attempt: [
     line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry)),
-    ...(parts.circuit === undefined
-      ? []
-      : [line("circuit", "below the retry: each attempt asks it and teaches it", breakCircuit(parts.circuit))]),
+    ...step(
+      "circuit",
+      "below the retry: each attempt asks it and teaches it",
+      parts.circuit === undefined ? undefined : breakCircuit(parts.circuit),
+    ),
     line("attempt limit", "below the circuit: a timeout is a failure to it", limitAttempt(parts.timeouts, parts.clock)),
   ],
   endpoint: line("pick and dispatch", "innermost: picks from the figures of this moment", endpointOf(parts)),
@@ -110,15 +132,29 @@ const endpointOf = ({ destination, clock, random, timeouts, pool }: DestinationP
 /** Makes a front chain callable. */
 export const assembleFront = ({ call, route }: FrontChain): Send => chain(call.map(stepOf), route.step);
 
+/** Makes a rule's chain callable. */
+export const assembleRule = ({ call, split }: RuleChain): Send => chain(call.map(stepOf), split.step);
+
 /** Makes a destination's chain callable. */
 export const assembleDestination = ({ call, attempts, attempt, endpoint }: DestinationChain): Send =>
   chain(call.map(stepOf), attempts.step(chain(attempt.map(stepOf), endpoint.step)));
 
 /** Prints the steps of a chain, one line each, in the order in which a call meets them. */
-export const describeChain = (front: FrontChain, { call, attempts, attempt, endpoint }: DestinationChain): string =>
-  [...front.call, front.route, ...call, attempts, ...attempt, endpoint]
+export const describeChain = (front: FrontChain, rule: RuleChain, destination: DestinationChain | undefined): string =>
+  [...front.call, front.route, ...rule.call, rule.split, ...(destination === undefined ? [] : linesOf(destination))]
     .map(({ name, because }) => `${name}: ${because}`)
     .join("\n");
+
+const linesOf = ({ call, attempts, attempt, endpoint }: DestinationChain): readonly Line<unknown>[] => [
+  ...call,
+  attempts,
+  ...attempt,
+  endpoint,
+];
+
+/** The line of a feature that is used; none of one that is not. */
+const step = <Step>(name: string, because: string, used: Step | undefined): readonly Line<Step>[] =>
+  used === undefined ? [] : [line(name, because, used)];
 
 const line = <Step>(name: string, because: string, step: Step): Line<Step> => ({ name, because, step });
 

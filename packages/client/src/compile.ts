@@ -26,7 +26,16 @@ import {
 } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
-import { assembleDestination, type ClientParts, type DestinationChain, destinationChain } from "./chain.ts";
+import {
+  assembleDestination,
+  assembleRule,
+  type ClientParts,
+  type DestinationChain,
+  destinationChain,
+  type RuleChain,
+  type RuleParts,
+  ruleChain,
+} from "./chain.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
 import type { Ledger } from "./ledger.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
@@ -58,6 +67,7 @@ export interface CompiledRule {
   readonly name: string;
   readonly route: RoutePolicy | undefined;
   readonly send: Send;
+  readonly chain: RuleChain;
   readonly destinations: readonly DestinationPlan[];
 }
 
@@ -142,13 +152,18 @@ const compileRule = (
     destinations.push(plan);
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
+  const chain = ruleChain(rulePartsOf(rule), splitTraffic(split, ready, kit.parts.random));
   return {
     name: route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`,
     route,
-    send: splitTraffic(split, ready, kit.parts.random),
+    send: assembleRule(chain),
+    chain,
     destinations,
   };
 };
+
+/** What of a rule is more than its split. */
+const rulePartsOf = (_rule: RouteRule | undefined): RuleParts => ({ fault: undefined, mirror: undefined });
 
 const compileDestination = (
   { mesh, kit }: RuleContext,

@@ -64,8 +64,12 @@ export interface Client {
   uninstall(): void;
   /** What would happen to a call, and why, without making it. */
   explain(url: string | URL, init?: ExplainInit): Explanation;
-  /** Prints the steps that a call to a service meets, in order; `undefined` while the service is not known. */
-  describeChain(service: ServiceKey): string | undefined;
+  /**
+   * Prints the steps that a call to a service meets, in order; `undefined` while the service, or the rule, is not known.
+   *
+   * @param rule `route/rule`, as explanations name it. @default what calls meet that no rule matches
+   */
+  describeChain(service: ServiceKey, rule?: string): string | undefined;
   /** Totals since the client was made, by name. */
   counters(): Record<string, number>;
   /** Takes no more calls, lets those under way end, and closes every connection. May be called again. */
@@ -124,9 +128,10 @@ export const createClient = (options: ClientOptions): Client => {
     install: () => installation.install(),
     uninstall: () => installation.uninstall(),
     explain: createExplain({ hosts, table, clock }),
-    describeChain: (service) => {
-      const plan = table.find(service)?.unmatched?.destinations[0];
-      return plan === undefined ? undefined : describeChain(front, plan.chain);
+    describeChain: (service, rule = "default") => {
+      const compiled = table.find(service);
+      const found = [compiled?.unmatched, ...(compiled?.rules.values() ?? [])].find((each) => each?.name === rule);
+      return found === undefined ? undefined : describeChain(front, found.chain, found.destinations[0]?.chain);
     },
     counters: () => ({ ...counters, ...transport.counters }),
     close: async () => {

@@ -20,15 +20,24 @@ export interface CallOptions {
  */
 export interface Call {
   readonly method: string;
-  /** Host as the caller wrote it, with the port if there was one. */
+  /** Host as the caller wrote it, with the port if there was one. Failures, telemetry and explanations name it. */
   readonly authority: string;
   /** The service port: that of the URL, or the scheme's. */
   readonly port: number;
-  /** Path and query, beginning with "/". */
+  /** Path and query as the caller wrote them, beginning with "/". */
   readonly path: string;
   readonly service: ServiceKey;
-  /** Flat list of names and values: `["accept", "text/html", ...]`. Control headers are added by the layers that own them. */
-  headers: string[];
+  /** As the caller gave them. Flat list of names and values: `["accept", "text/html", ...]`. Rules match these. */
+  readonly headers: readonly string[];
+  /** What is sent as Host: {@link authority} until a rule rewrites it. */
+  sentAuthority: string;
+  /** Path and query that are sent: {@link path} until a rule rewrites it. */
+  sentPath: string;
+  /**
+   * Headers that are sent: {@link headers} until a rule changes them; whoever changes them sets a new list. Control headers
+   * are added by the layers that own them.
+   */
+  sentHeaders: readonly string[];
   readonly body: Dispatcher.DispatchOptions["body"];
   /** Whether `body` can be sent again: absent, a string, or bytes up to the replay bound. */
   readonly replayable: boolean;
@@ -44,6 +53,8 @@ export interface Call {
   rule: string | undefined;
   /** The policy revision in force when the call was routed. Set by the routing. */
   revision: string | undefined;
+  /** What of its rule answered instead of a service, in words, such as `redirect`. Set by whoever answers. */
+  answer: string | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */

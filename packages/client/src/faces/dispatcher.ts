@@ -5,8 +5,8 @@ import type { CallOptions } from "../send.ts";
 import { undici } from "../transport/undici.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
+import { failureReply, wantsReply } from "./failure-reply.ts";
 import { HandlerExchange } from "./handler-exchange.ts";
-import { localReply, wantsReply } from "./local-reply.ts";
 
 /** What a caller may add to the options of any undici call. */
 export interface MeshDispatchOptions extends Dispatcher.DispatchOptions {
@@ -54,7 +54,7 @@ export class MeshDispatcher extends undici.Dispatcher {
       new HandlerExchange(own, call, wantsReply(call.options, kit.localReplies)).begin(kit.send);
       return true;
     } catch (error) {
-      tellFailure(own, error, wantsReply(options.mesh ?? {}, kit.localReplies));
+      tellFailure(own, options.method, error, wantsReply(options.mesh ?? {}, kit.localReplies));
       return false;
     }
   }
@@ -111,7 +111,7 @@ const protocolOf = (upgrade: NonNullable<Dispatcher.DispatchOptions["upgrade"]>,
 };
 
 /** Tells a handler that its call never began. */
-const tellFailure = (handler: Dispatcher.DispatchHandler, error: unknown, asReply: boolean): void => {
+const tellFailure = (handler: Dispatcher.DispatchHandler, method: string, error: unknown, asReply: boolean): void => {
   const failure = error instanceof Error ? error : new Error(String(error));
   if (!asReply || !isMeshError(failure)) {
     if (handler.onResponseError === undefined) throw failure;
@@ -119,11 +119,12 @@ const tellFailure = (handler: Dispatcher.DispatchHandler, error: unknown, asRepl
     handler.onResponseError(null as unknown as Dispatcher.DispatchController, failure);
     return;
   }
-  const { status, statusText, headers, body } = localReply(failure);
-  const controller = { ...idleController, rawHeaders: Object.entries(headers).flat() };
+  const { status, statusText, headers, rawHeaders, body } = failureReply(failure, method);
+  const controller = { ...idleController, rawHeaders: [...rawHeaders] };
   handler.onRequestStart?.(controller, {});
-  handler.onResponseStart?.(controller, status, headers, statusText);
-  handler.onResponseData?.(controller, body);
+  // Values of a parsed list are never undefined.
+  handler.onResponseStart?.(controller, status, headers as Record<string, string | string[]>, statusText);
+  if (body.length > 0) handler.onResponseData?.(controller, body);
   handler.onResponseEnd?.(controller, {});
 };
 

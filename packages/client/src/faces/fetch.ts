@@ -5,10 +5,10 @@ import { discardBody, OnceBody } from "../retry/replay-body.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
+import { failureReply, wantsReply } from "./failure-reply.ts";
 import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest, urlOf } from "./fetch-request.ts";
 import { followSignal } from "./follow-signal.ts";
-import { localReply, wantsReply } from "./local-reply.ts";
-import { linkToResponse, MeshResponse } from "./mesh-response.ts";
+import { headersOf, linkToResponse, MeshResponse } from "./mesh-response.ts";
 import { headersAfter, isRedirect, MAX_REDIRECTS, redirectTo } from "./redirect.ts";
 
 /**
@@ -55,10 +55,10 @@ interface FetchKit {
 const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: number): Promise<Response> => {
   const asReply = wantsReply(request.options ?? {}, kit.face.localReplies);
   const place = `${request.method} ${request.origin}${request.path}`;
-  if (kit.face.closed) return refuse(closedFailure(place), asReply);
+  if (kit.face.closed) return refuse(closedFailure(place), request.method, asReply);
   if (to.kind !== "mesh") {
     kit.face.counters.refused++;
-    return refuse(refusalOf(place, to as Extract<Resolution, { kind: "refused" }>), asReply);
+    return refuse(refusalOf(place, to as Extract<Resolution, { kind: "refused" }>), request.method, asReply);
   }
   const { signal } = request;
   if (signal?.aborted === true) return Promise.reject(signal.reason);
@@ -139,16 +139,20 @@ const fail = (call: MeshCall, error: unknown, asReply: boolean): Response | Prom
     return Promise.reject(call.cancel.cancelled ? reason : new TypeError("fetch failed", { cause: reason }));
   }
   call.failure = reason;
-  const result = asReply ? responseOf(reason) : reason;
+  const result = asReply ? responseOf(reason, call.method) : reason;
   belongsTo(result, call);
   return result instanceof Response ? result : Promise.reject(result);
 };
 
 /** A call that never began. */
-const refuse = (error: MeshError, asReply: boolean): Promise<Response> =>
-  asReply ? Promise.resolve(responseOf(error)) : Promise.reject(error);
+const refuse = (error: MeshError, method: string, asReply: boolean): Promise<Response> =>
+  asReply ? Promise.resolve(responseOf(error, method)) : Promise.reject(error);
 
-const responseOf = (error: MeshError): Response => {
-  const { status, statusText, headers, body } = localReply(error);
-  return new Response(new Uint8Array(body), { status, statusText, headers });
+const responseOf = (error: MeshError, method: string): Response => {
+  const { status, statusText, rawHeaders, body } = failureReply(error, method);
+  return new Response(method === "HEAD" ? null : new Uint8Array(body), {
+    status,
+    statusText,
+    headers: headersOf(rawHeaders),
+  });
 };

@@ -8,7 +8,7 @@ import type { Flow, Reply, ReplySink } from "../reply.ts";
 import { discardBody } from "../retry/replay-body.ts";
 import type { Informed, Send } from "../send.ts";
 import { undici } from "../transport/undici.ts";
-import { localReply } from "./local-reply.ts";
+import { failureReply } from "./failure-reply.ts";
 
 /** Headers as undici parses them. */
 type ParsedHeaders = Record<string, string | string[] | undefined>;
@@ -168,12 +168,8 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
       this.error(error);
       return;
     }
-    const { status, statusText, headers, body } = localReply(error);
-    this.rawHeaders = Object.entries(headers).flat();
     discardBody(this.#call.body, error);
-    if (!this.#start(status, headers, statusText)) return;
-    this.data(body);
-    this.end({});
+    this.#begin(failureReply(error, this.#call.method));
   }
 
   /** Runs one of the handler's callbacks. One that throws gives up the exchange, as in undici. */

@@ -186,7 +186,8 @@ const asDecoded = (call: MeshCall, error: unknown): unknown =>
 
 const hasByteOrderMark = (body: Buffer): boolean => body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
 
-const headersOf = (raw: readonly (string | Buffer)[]): Headers => {
+/** A flat raw list as the standard's class shows it. */
+export const headersOf = (raw: readonly (string | Buffer)[]): Headers => {
   const headers = new Headers();
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = raw[at]?.toString("latin1") ?? "";

@@ -12,9 +12,8 @@ import { undici } from "../transport/undici.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
 import { noTunnels, withQuery } from "./dispatcher.ts";
+import { failureReply, wantsReply } from "./failure-reply.ts";
 import { followSignal } from "./follow-signal.ts";
-import { LocalExchange } from "./local-exchange.ts";
-import { wantsReply } from "./local-reply.ts";
 import { type BodyOwner, RequestBody } from "./request-body.ts";
 import { splitUrl, type UrlParts } from "./split-url.ts";
 
@@ -89,7 +88,11 @@ const begin = async <Opaque>(
       call.failure = error;
     }
     if (!wantsReply(options.mesh ?? {}, kit.localReplies)) throw error;
-    return dataOf(new LocalExchange(error), call ?? { method: asked.method, cancel: new CallCancellation() }, options);
+    return dataOf(
+      failureReply(error, asked.method),
+      call ?? { method: asked.method, cancel: new CallCancellation() },
+      options,
+    );
   }
 };
 

@@ -47,7 +47,7 @@ export const observeAttempt =
 /** Writes the attempt's headers: the trace first, whose names the call's own headers must not bring again. */
 const bringTrace = (from: Context | undefined, call: Call, attempt: Attempt): void => {
   injectTrace(from, attempt.headers);
-  call.headers = withoutThose(call.headers, attempt.headers);
+  call.sentHeaders = withoutThose(call.sentHeaders, attempt.headers);
   attempt.headers.push(ATTEMPT_COUNT_HEADER, attempt.number === 1 ? "1" : String(attempt.number));
 };
 

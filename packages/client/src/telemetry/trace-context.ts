@@ -41,7 +41,7 @@ export const injectTrace = (from: Context | undefined, headers: string[]): void 
  * The list without the headers that another list brings anew: a caller that hands trace headers on by itself would otherwise
  * give each of them a second value, which makes the trace invalid.
  */
-export const withoutThose = (headers: string[], anew: readonly string[]): string[] => {
+export const withoutThose = (headers: readonly string[], anew: readonly string[]): readonly string[] => {
   if (anew.length === 0) return headers;
   const names = new Set<string>();
   for (let at = 0; at < anew.length; at += 2) names.add((anew[at] ?? "").toLowerCase());

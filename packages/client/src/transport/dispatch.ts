@@ -103,7 +103,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     try {
       pool.dispatch(
         {
-          path: call.path,
+          path: call.sentPath,
           // undici's type lists the methods it knows; it sends every token.
           method: call.method as Dispatcher.HttpMethod,
           headers: headersOf(call, attempt),
@@ -391,8 +391,8 @@ class Exchange implements PooledHandler, Reply, Flow {
 /** The call's headers, then the attempt's own. */
 const headersOf = (call: Call, attempt: Attempt): string[] => [
   "host",
-  call.authority,
-  ...call.headers,
+  call.sentAuthority,
+  ...call.sentHeaders,
   ...attempt.headers,
 ];
 
