@@ -7,6 +7,7 @@ import {
   effectiveBalancer,
   effectiveCircuitBreaker,
   effectiveConnectionPool,
+  effectiveOutlierDetection,
   effectiveRetry,
   effectiveRetryBudget,
   effectiveTimeouts,
@@ -180,10 +181,12 @@ const compileDestination = (
   const timeouts = effectiveTimeouts(rule, mesh);
   const retry = effectiveRetry(rule?.retry, mesh);
   const circuit = breaker === undefined ? undefined : ledger.circuit(key, subset, breaker);
+  const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
     endpoints: ledger.endpoints(key),
     labels,
     picker: ledger.picker(key, subset, effectiveBalancer(policy)),
+    outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };
   const chain = destinationChain({
     ...parts,

@@ -3,6 +3,7 @@ import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
+import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { createExplain, type ExplainInit, type Explanation } from "./explain.ts";
 import type { FaceCounters, FaceKit } from "./faces/call-maker.ts";
 import { MeshDispatcher } from "./faces/dispatcher.ts";
@@ -48,6 +49,8 @@ export interface ClientOptions {
   readonly onProblem?: (revision: string, problem: unknown) => void;
   /** Hears of each change of a destination's circuit. */
   readonly onCircuit?: (destination: string, state: "closed" | "open" | "half-open") => void;
+  /** Hears of each decision of outlier detection, also of those not to eject, and why. */
+  readonly onEjection?: (service: ServiceKey, decision: EjectionDecision) => void;
 }
 
 /** Outgoing calls of a member. */
@@ -88,7 +91,7 @@ export const createClient = (options: ClientOptions): Client => {
     retriesWithoutBody: 0,
   };
   const transport = createTransport({ clock, random, credentials: options.credentials });
-  const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit });
+  const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });
   const parts: ClientParts = {
     clock,
     random,

@@ -1,8 +1,16 @@
-import type { EffectiveBalancer, EffectiveCircuitBreaker, EffectiveRetryBudget, ServiceKey } from "@tulle/policy";
+import type {
+  EffectiveBalancer,
+  EffectiveCircuitBreaker,
+  EffectiveOutlierDetection,
+  EffectiveRetryBudget,
+  ServiceKey,
+} from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import { createPicker, type Picker } from "./balancing/picker.ts";
 import { type Circuit, createCircuit } from "./breaker/circuit.ts";
 import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts";
+import { OutlierDetector } from "./endpoints/outlier-detector.ts";
+import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -13,6 +21,8 @@ export interface LedgerKit {
   readonly transport: Transport;
   /** Hears of each change of a circuit. */
   readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
+  /** Hears of each decision to eject an endpoint or not. */
+  readonly onEjection?: ((service: ServiceKey, decision: EjectionDecision) => void) | undefined;
 }
 
 /** Something made from a policy, kept until the policy's content changes. */
@@ -31,6 +41,7 @@ export class Ledger {
   readonly #budgets = new Map<ServiceKey, RetryBudget>();
   readonly #circuits = new Map<string, Kept<Circuit>>();
   readonly #pickers = new Map<string, Kept<Picker>>();
+  readonly #outliers = new Map<string, Kept<OutlierDetector>>();
 
   constructor(kit: LedgerKit) {
     this.#kit = kit;
@@ -79,12 +90,27 @@ export class Ledger {
     return keep(this.#pickers, destinationName(service, subset), policy, make, () => undefined);
   }
 
+  /** What is held against endpoints stays theirs when the policy changes. */
+  outliers(service: ServiceKey, policy: EffectiveOutlierDetection): OutlierDetector {
+    const { clock, random, onEjection } = this.#kit;
+    const make = (): OutlierDetector =>
+      new OutlierDetector({
+        policy,
+        all: () => this.endpoints(service).all(),
+        random,
+        nowMs: clock.now(),
+        onDecision: (decision) => onEjection?.(service, decision),
+      });
+    return keep(this.#outliers, service, policy, make, () => undefined);
+  }
+
   /** Ends the state of services that are no longer known; calls under way on their endpoints come to their end. */
   retain(services: ReadonlySet<ServiceKey>): void {
     for (const [service, endpoints] of this.#endpoints) {
       if (services.has(service)) continue;
       this.#endpoints.delete(service);
       this.#budgets.delete(service);
+      this.#outliers.delete(service);
       void endpoints.close();
       for (const [name, { value }] of this.#circuits) {
         if (!isOf(name, service)) continue;
@@ -99,6 +125,7 @@ export class Ledger {
     for (const { value } of this.#circuits.values()) value.close();
     this.#circuits.clear();
     this.#pickers.clear();
+    this.#outliers.clear();
     const closing = [...this.#endpoints.values()].map((endpoints) => endpoints.close());
     this.#endpoints.clear();
     await Promise.all(closing);

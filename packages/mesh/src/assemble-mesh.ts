@@ -43,6 +43,14 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     inherit: () => visits.inherited(),
     onProblem: (revision, problem) =>
       logger.error(`revision ${revision} cannot be compiled, the last good one stays in force: ${String(problem)}`),
+    onEjection: (key, decision) => {
+      const { endpoint, cause } = decision;
+      if (decision.ejected) {
+        logger.warn(`endpoint ${endpoint} of ${key} is left out for ${Math.round(decision.forMs)} ms (${cause})`);
+      } else {
+        logger.info(`endpoint ${endpoint} of ${key} fails (${cause}) and is not left out (${decision.because})`);
+      }
+    },
     onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     ...(options.localReplies === undefined ? {} : { localReplies: options.localReplies }),

@@ -18,6 +18,7 @@ import {
 } from "./field-limits.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
+import { checkOutlierDetection } from "./outlier-detection-policy.ts";
 import type { Policy } from "./policy.ts";
 import { Check } from "./policy-check.ts";
 import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
@@ -82,6 +83,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.duration(["slowStart", "window"], service.slowStart?.window, durationLimits.slowStartWindow);
   check.number(["slowStart", "aggression"], service.slowStart?.aggression, numberLimits.aggression);
   check.number(["slowStart", "minimumPercent"], service.slowStart?.minimumPercent, numberLimits.minimumPercent);
+  checkOutlierDetection(service.outlierDetection, check);
   const pool = service.connectionPool;
   check.number(["connectionPool", "connections"], pool?.connections, numberLimits.connections);
   check.number(["connectionPool", "pendingRequests"], pool?.pendingRequests, numberLimits.pendingRequests);

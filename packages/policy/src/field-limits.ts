@@ -26,6 +26,12 @@ export const numberLimits = {
   connections: { min: 1, max: 65_535 },
   pendingRequests: { min: 0, max: 1_000_000 },
   weight: { min: 0, max: 1_000_000 },
+  consecutiveFailures: { min: 0, max: 1_000 },
+  percent: { min: 0, max: 100, fractions: true },
+  comparedHosts: { min: 2, max: 10_000 },
+  judgedHosts: { min: 1, max: 10_000 },
+  requestVolume: { min: 1, max: 1_000_000 },
+  stdevFactor: { min: 0, max: 10, fractions: true },
   choiceCount: { min: 2, max: 100 },
   activeRequestBias: { min: 0, max: 10, fractions: true },
   aggression: { min: 0.1, max: 10, fractions: true },
@@ -46,6 +52,10 @@ export const durationLimits = {
   maxAge: { min: "1s", max: "24h" },
   decay: { min: "1ms", max: "1h" },
   defaultRtt: { min: "0s", max: "1m" },
+  outlierInterval: { min: "100ms", max: "1h" },
+  baseEjectionTime: { min: "1ms", max: "1h" },
+  maxEjectionTime: { min: "1ms", max: "24h" },
+  maxEjectionTimeJitter: { min: "0s", max: "1h" },
   slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 

@@ -71,6 +71,13 @@ export { DEFAULT_OUTBOUND_MODE, DEFAULT_TRUST_DOMAIN, outboundModeOf, trustDomai
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
 export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
 export { notSupported } from "./not-supported.ts";
+export {
+  type EffectiveOutlierDetection,
+  effectiveOutlierDetection,
+  type FailurePercentageDetection,
+  type OutlierDetection,
+  type SuccessRateDetection,
+} from "./outlier-detection-policy.ts";
 export { normalizePath } from "./path-normalization.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
 export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";

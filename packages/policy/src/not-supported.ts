@@ -17,7 +17,6 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "balancer.algorithm=weighted-round-robin",
     "balancer.algorithm=prequal",
     "fallback=dns",
-    "outlierDetection",
     "healthCheck",
     "concurrencyLimit",
     "locality",

@@ -1,6 +1,7 @@
 import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
+import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget } from "./retry-policy.ts";
 
@@ -25,8 +26,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly retryBudget?: RetryBudget;
   /** What a call does when the service has no registered endpoint at all: fail, or ask DNS. `dns` is not supported yet. @default "none" */
   readonly fallback?: "none" | "dns";
-  /** Not supported yet. */
-  readonly outlierDetection?: Readonly<Record<string, unknown>>;
+  /** `false` turns it off. @default on */
+  readonly outlierDetection?: OutlierDetection | false;
   /** Not supported yet. */
   readonly healthCheck?: Readonly<Record<string, unknown>>;
   /** Not supported yet. */

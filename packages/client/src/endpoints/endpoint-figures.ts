@@ -1,4 +1,5 @@
 import type { PeakEwma } from "@tulle/time";
+import { newOutlierRecord, type OutlierRecord } from "./outlier-ejection.ts";
 import { newReachability, type Reachability } from "./probation.ts";
 
 /**
@@ -14,6 +15,8 @@ export interface EndpointFigures {
   failed: number;
   /** Written by the pick layer. */
   readonly reach: Reachability;
+  /** Written by outlier detection. */
+  readonly outlier: OutlierRecord;
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
@@ -27,6 +30,7 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   answered: 0,
   failed: 0,
   reach: newReachability(),
+  outlier: newOutlierRecord(),
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
   joinedAtMs: nowMs,

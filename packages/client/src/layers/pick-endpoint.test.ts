@@ -1,12 +1,13 @@
-import { isMeshError } from "@tulle/policy";
+import { effectiveOutlierDetection, isMeshError } from "@tulle/policy";
 import { FakeClock } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
 import { endpointAt } from "../../test/mesh-of-servers.ts";
 import { callOf, ScriptedReply, type Step, script } from "../../test/scripted.ts";
 import type { Outcome, Picker } from "../balancing/picker.ts";
-import { beginAttempt } from "../call.ts";
+import { beginAttempt, type MeshCall } from "../call.ts";
 import { newFigures } from "../endpoints/endpoint-figures.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
+import { OutlierDetector } from "../endpoints/outlier-detector.ts";
 import type { EndpointPool } from "../transport/endpoint-pool.ts";
 import { pickEndpoint } from "./pick-endpoint.ts";
 
@@ -34,7 +35,17 @@ const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
     markDraining: () => undefined,
     close: () => Promise.resolve(),
   };
-  const send = pickEndpoint({ endpoints, labels: undefined, picker }, { clock, random: () => 0 }, script(...steps));
+  const outliers = new OutlierDetector({
+    policy: effectiveOutlierDetection({ kind: "Service", name: "reviews" })!,
+    all: () => candidates,
+    random: () => 0,
+    nowMs: 0,
+  });
+  const send = pickEndpoint(
+    { endpoints, labels: undefined, picker, outliers },
+    { clock, random: () => 0 },
+    script(...steps),
+  );
   return { clock, told, send };
 };
 
@@ -64,6 +75,7 @@ describe("pickEndpoint", () => {
 
   test.each([
     ["a server error", new ScriptedReply(503, { "retry-after": "2" }), { failed: true, retryAfterMs: 2_000 }],
+    ["too many requests", new ScriptedReply(429, { "retry-after": "3" }), { failed: true, retryAfterMs: 3_000 }],
     ["a client error", new ScriptedReply(404), { failed: false }],
   ])("%s", async (_name, reply, outcome) => {
     const { told, send } = setup([candidateAt(1)], reply);
@@ -124,5 +136,52 @@ describe("pickEndpoint", () => {
     await call();
     await call();
     expect(chosen).toEqual([1, 2, 2, 1, 2]);
+  });
+
+  describe("an endpoint that fails five times in a row", () => {
+    const ejected = async (...then: Step[]) => {
+      const { clock, send } = setup([candidateAt(1), candidateAt(2)], 500, 500, 500, 500, 500, ...then);
+      const calls: MeshCall[] = [];
+      const chosen: (number | undefined)[] = [];
+      const call = async (): Promise<void> => {
+        const each = callOf();
+        calls.push(each);
+        const attempt = beginAttempt(each, clock.now());
+        await send(each, attempt).catch(() => undefined);
+        chosen.push(attempt.chosen?.port);
+      };
+      for (let count = 0; count < 5; count++) await call();
+      return { clock, call, calls, chosen };
+    };
+
+    test("is left out while it is ejected, and one call probes it afterwards", async () => {
+      const { clock, call, chosen } = await ejected(200, 200, 200, 200);
+      await call();
+      clock.advance(30_000);
+      await call();
+      await call();
+      expect(chosen.slice(5)).toEqual([2, 1, 1]);
+    });
+
+    test("is left out for longer when its probe fails", async () => {
+      const { clock, call, chosen } = await ejected(500, 200, 200);
+      clock.advance(30_000);
+      await call();
+      clock.advance(59_999);
+      await call();
+      clock.advance(1);
+      await call();
+      expect(chosen.slice(5)).toEqual([1, 2, 1]);
+    });
+
+    test("is probed again when the probe said nothing, for its caller gave it up", async () => {
+      const { clock, call, calls, chosen } = await ejected("hang", 200);
+      clock.advance(30_000);
+      const probing = call();
+      calls.at(-1)?.cancel.cancel(new Error("enough"));
+      await probing;
+      await call();
+      expect(chosen.slice(5)).toEqual([1, 1]);
+    });
   });
 });

@@ -3,6 +3,9 @@ import type { Clock, Random } from "@tulle/time";
 import type { Picker } from "../balancing/picker.ts";
 import { isUnreachable } from "../breaker/circuit-outcome.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
+import type { OutlierDetector } from "../endpoints/outlier-detector.ts";
+import { beginCall, forgetProbe, isEjected } from "../endpoints/outlier-ejection.ts";
+import { outcomeOfError, outcomeOfStatus } from "../endpoints/outlier-outcome.ts";
 import { isAvoided, noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
@@ -18,6 +21,8 @@ export interface Destination {
   /** Labels of the subset, `undefined` for all endpoints. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly picker: Picker;
+  /** Watches the service's endpoints; `undefined` where the policy turned it off. */
+  readonly outliers: OutlierDetector | undefined;
 }
 
 /** What the pick needs besides its destination. */
@@ -29,30 +34,44 @@ export interface PickTools {
 /**
  * Picks anew for each attempt, leaving out endpoints that the call has tried, and keeps the endpoint's figures: it counts as
  * in flight until its reply's body is over, its latency is the time to the headers. Endpoints that could not be reached are on
- * probation: avoided while others are left.
+ * probation, those that failed are ejected: avoided while others are left.
  * It tells whether a failure is its endpoint's alone, because the circuit above counts the failures of the destination.
  */
 export const pickEndpoint =
-  ({ endpoints, labels, picker }: Destination, { clock, random }: PickTools, next: EndpointSend): AttemptSend =>
+  (
+    { endpoints, labels, picker, outliers }: Destination,
+    { clock, random }: PickTools,
+    next: EndpointSend,
+  ): AttemptSend =>
   (call, attempt) => {
     const candidates = endpoints.subset(labels);
     const startedAtMs = clock.now();
-    const candidate = pickReachable(picker, candidates, triedBefore(call, attempt), startedAtMs);
+    const candidate = pickUsable(picker, candidates, triedBefore(call, attempt), startedAtMs);
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;
-    const { reach } = candidate.figures;
+    const { reach, outlier } = candidate.figures;
     noteSent(reach, startedAtMs);
+    const isProbe = outliers !== undefined && beginCall(outlier, startedAtMs);
     picker.start(candidate, startedAtMs);
     return next(call, attempt, candidate).then(
       (reply) => {
         const rttMs = clock.now() - startedAtMs;
         noteReached(reach);
+        const answered = outcomeOfStatus(reply.status);
+        // A body can go on for hours: only a success waits for its end, and a probe does not wait at all.
+        const judged = isProbe || answered !== "success";
+        if (attempt.progress === "refused") forgetProbe(outlier, isProbe);
+        else if (judged) outliers?.observe(candidate, answered, isProbe, clock.now());
         reply.onDone((error) => {
-          const retryAfter = reply.status >= 500 ? reply.headers["retry-after"] : undefined;
+          if (!judged && !givenUp(call)) {
+            outliers?.observe(candidate, error === undefined ? "success" : "local-origin", false, clock.now());
+          }
+          const overloaded = reply.status >= 500 || reply.status === 429;
+          const retryAfter = overloaded ? reply.headers["retry-after"] : undefined;
           const retryAfterMs =
             typeof retryAfter === "string" ? parseRetryAfter(retryAfter, clock.wallNow()) : undefined;
-          const failed = reply.status >= 500 || (error !== undefined && !givenUp(call));
+          const failed = overloaded || (error !== undefined && !givenUp(call));
           picker.end(
             candidate,
             clock.now(),
@@ -67,26 +86,35 @@ export const pickEndpoint =
           noteUnreachable(reach, nowMs, random);
           attempt.isolated = candidates.some(({ figures }) => figures.reach.failures === 0);
         }
+        const outcome = outcomeOfError(error);
+        if (outcome === undefined) forgetProbe(outlier, isProbe);
+        else outliers?.observe(candidate, outcome, isProbe, nowMs);
         picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) });
         throw error;
       },
     );
   };
 
-/** The balancer's pick; where that is on probation, its pick among those that are not. Tried ones are the last resort. */
-const pickReachable = (
+/**
+ * The balancer's pick; where that is on probation or ejected, its pick among those that are not. Tried ones are the last
+ * resort.
+ */
+const pickUsable = (
   picker: Picker,
   candidates: readonly Candidate[],
   tried: ReadonlySet<string> | undefined,
   nowMs: number,
 ): Candidate | undefined => {
   const picked = picker.pick(candidates, tried, nowMs);
-  if (picked === undefined || !isAvoided(picked.figures.reach, nowMs)) return picked;
-  const reachable = candidates.filter(
-    ({ endpoint, figures }) => !isAvoided(figures.reach, nowMs) && tried?.has(endpoint.id) !== true,
+  if (picked === undefined || isUsable(picked, nowMs)) return picked;
+  const usable = candidates.filter(
+    (candidate) => isUsable(candidate, nowMs) && tried?.has(candidate.endpoint.id) !== true,
   );
-  return reachable.length === 0 ? picked : picker.pick(reachable, tried, nowMs);
+  return usable.length === 0 ? picked : picker.pick(usable, tried, nowMs);
 };
+
+const isUsable = ({ figures }: Candidate, nowMs: number): boolean =>
+  !isAvoided(figures.reach, nowMs) && !isEjected(figures.outlier, nowMs);
 
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);

@@ -7,6 +7,7 @@ import type { ServicePolicy } from "../service-policy.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, NOT_YET, number, optional, record, texts } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
+import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
 
 const balancerSchema = exactly<Balancer>()(
@@ -89,7 +90,11 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       ),
       retryBudget: optional(retryBudgetSchema),
       fallback: optional(z.enum(["none", "dns"]).meta({ description: `Default "none". dns: ${NOT_YET}` })),
-      outlierDetection: later("Endpoints that fail are left out for a while."),
+      outlierDetection: optional(
+        z
+          .union([outlierDetectionSchema, z.literal(false)])
+          .meta({ description: "Endpoints that fail are left out for a while; false: never. Default on." }),
+      ),
       healthCheck: later("Endpoints are asked how they are."),
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: later("Endpoints nearby go first."),
