@@ -1,7 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import type { AttemptSummary, Endpoint, MeshError, RouteQuestion, ServiceKey } from "@tulle/policy";
 import { CallCancellation } from "./cancellation.ts";
-import type { Attempt, Call, CallOptions, CallPlan, Inherited } from "./send.ts";
+import type { Attempt, Call, CallOptions, CallPlan, Inherited, NoRetry } from "./send.ts";
 
 /** Where results and failures of a call keep it, for explanations; the same in every copy of the package. */
 export const callKey: symbol = Symbol.for("tulle.call");
@@ -42,6 +42,7 @@ export class MeshCall implements Call, RouteQuestion {
   rule: string | undefined = undefined;
   revision: string | undefined = undefined;
   answer: string | undefined = undefined;
+  noRetry: NoRetry | undefined = undefined;
   plan: CallPlan | undefined = undefined;
   context: Context | undefined = undefined;
   readonly attempts: Attempt[] = [];
@@ -114,6 +115,7 @@ class CallAttempt implements Attempt {
   headers: string[] = [];
   abort: ((reason: Error) => void) | undefined = undefined;
   isolated = false;
+  retriedBelow = false;
   readonly waitedMs: number;
 
   constructor(number: number, startedAtMs: number, waitedMs: number) {

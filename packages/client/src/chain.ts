@@ -1,4 +1,4 @@
-import type { EffectiveConnectionPool, EffectiveRetry, EffectiveTimeouts } from "@tulle/policy";
+import type { EffectiveConnectionPool, EffectiveTimeouts } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
 import { breakCircuit } from "./layers/break-circuit.ts";
@@ -7,8 +7,11 @@ import { limitAttempt } from "./layers/limit-attempt.ts";
 import { observeAttempt } from "./layers/observe-attempt.ts";
 import { type CallSource, observeCall } from "./layers/observe-call.ts";
 import { type Destination, type EndpointSend, pickEndpoint } from "./layers/pick-endpoint.ts";
-import { type RetryCounters, retry } from "./layers/retry.ts";
+import { retry } from "./layers/retry.ts";
+import type { RetryCounters } from "./retry/attempt-outcome.ts";
+import type { LatencyEstimate } from "./retry/latency-estimate.ts";
 import type { RetryBudget } from "./retry/retry-budget.ts";
+import type { RetryRules } from "./retry/retry-rules.ts";
 import type { AttemptLayer, AttemptSend, AttemptsLayer, Layer, Send } from "./send.ts";
 import { chain } from "./send.ts";
 import type { ClientTelemetry } from "./telemetry/client-telemetry.ts";
@@ -33,9 +36,10 @@ export interface ClientParts {
 /** What one destination of one rule needs. */
 export interface DestinationParts extends ClientParts {
   readonly timeouts: EffectiveTimeouts;
-  readonly retry: EffectiveRetry | undefined;
-  readonly retryFallback: EffectiveRetry;
+  readonly retry: RetryRules | undefined;
+  readonly retryFallback: RetryRules;
   readonly budget: RetryBudget;
+  readonly latency: LatencyEstimate;
   /** `undefined` where the policy turned it off. */
   readonly circuit: Circuit | undefined;
   readonly destination: Destination;
@@ -118,10 +122,11 @@ const retryOf = ({
   retry: policy,
   retryFallback: fallback,
   budget,
+  latency,
   clock,
   random,
   counters,
-}: DestinationParts): AttemptsLayer => retry({ policy, fallback, budget, clock, random, counters });
+}: DestinationParts): AttemptsLayer => retry({ policy, fallback, budget, latency, clock, random, counters });
 
 const endpointOf = ({ destination, clock, random, timeouts, pool }: DestinationParts): AttemptSend => {
   const limits = { idleTimeoutMs: timeouts.idleTimeoutMs, connectTimeoutMs: pool.connectTimeoutMs };

@@ -39,6 +39,7 @@ import {
 } from "./chain.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
 import type { Ledger } from "./ledger.ts";
+import { compileRetry } from "./retry/retry-rules.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 import { type ReadyDestination, splitTraffic } from "./routing/split-traffic.ts";
 import type { CallPlan, Send } from "./send.ts";
@@ -179,7 +180,8 @@ const compileDestination = (
   }
   const breaker = effectiveCircuitBreaker(policy);
   const timeouts = effectiveTimeouts(rule, mesh);
-  const retry = effectiveRetry(rule?.retry, mesh);
+  const authored = effectiveRetry(rule?.retry, mesh);
+  const retry = authored && compileRetry(authored, regexEngine);
   const circuit = breaker === undefined ? undefined : ledger.circuit(key, subset, breaker);
   const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
@@ -194,6 +196,7 @@ const compileDestination = (
     retry,
     retryFallback: RETRY_ON_REQUEST,
     budget: ledger.retryBudget(key, effectiveRetryBudget(policy, mesh)),
+    latency: ledger.latency(key, subset),
     circuit,
     destination: target,
     pool: effectiveConnectionPool(policy, mesh),
@@ -202,4 +205,4 @@ const compileDestination = (
 };
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */
-const RETRY_ON_REQUEST = effectiveRetry({}, DEFAULT_MESH) as EffectiveRetry;
+const RETRY_ON_REQUEST = compileRetry(effectiveRetry({}, DEFAULT_MESH) as EffectiveRetry, regexEngine);

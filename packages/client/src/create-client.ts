@@ -1,4 +1,3 @@
-import type { Context } from "@opentelemetry/api";
 import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -11,11 +10,11 @@ import { createFetch, type MeshFetch } from "./faces/fetch.ts";
 import { Installation } from "./faces/install.ts";
 import { LegacyDispatcher } from "./faces/legacy-dispatcher.ts";
 import { createRequest, type MeshRequest } from "./faces/request.ts";
-import type { RetryCounters } from "./layers/retry.ts";
 import { Ledger } from "./ledger.ts";
+import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import { HostResolver } from "./routing/resolve-host.ts";
 import { RouteTable, routeCall } from "./routing/route-table.ts";
-import type { Send } from "./send.ts";
+import type { Inherited, Send } from "./send.ts";
 import { ClientTelemetry } from "./telemetry/client-telemetry.ts";
 import { createTransport } from "./transport/transport.ts";
 import { undici } from "./transport/undici.ts";
@@ -38,9 +37,7 @@ export interface ClientOptions {
    */
   readonly discover: (service: ServiceKey, signal?: AbortSignal) => Promise<void>;
   /** What the visit in whose context a call is made hands down; `undefined` outside a visit or after its end. */
-  readonly inherit: () =>
-    | { readonly deadlineMs: number | undefined; readonly context: Context | undefined }
-    | undefined;
+  readonly inherit: () => Inherited | undefined;
   /** Where hosts outside the mesh go. @default the global dispatcher that was there before */
   readonly outside?: Dispatcher;
   /** Whether the mesh's own failures reject or answer as a proxy would. @default "error" */
@@ -89,6 +86,9 @@ export const createClient = (options: ClientOptions): Client => {
     retries: 0,
     retriesOverBudget: 0,
     retriesWithoutBody: 0,
+    retriesLeftToHops: 0,
+    retriesOutOfTime: 0,
+    bodiesBeyondReplay: 0,
   };
   const transport = createTransport({ clock, random, credentials: options.credentials });
   const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });

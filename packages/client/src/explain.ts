@@ -55,6 +55,8 @@ export interface Explanation {
     | undefined;
   /** Retries that are allowed; 0 when they are off. */
   readonly retries: number;
+  /** Why a failed attempt was not followed by another: a word of `NoRetry`, such as `OVERFLOW_RETRIES`. */
+  readonly noRetry: string | undefined;
   /** Empty before the call. */
   readonly attempts: readonly ExplainedAttempt[];
   /** Code of the failure, if the call failed by the mesh. */
@@ -177,6 +179,7 @@ const explainHost = (
     destinations: [],
     timeouts: undefined,
     retries: 0,
+    noRetry: undefined,
     attempts: [],
     failure: detail.failure,
     note: detail.note,
@@ -202,6 +205,7 @@ const explainAhead = (
     destinations: (rule?.destinations ?? []).map(explainDestination),
     timeouts: first?.timeouts,
     retries: first?.retry?.retries ?? 0,
+    noRetry: undefined,
     attempts: [],
     failure: rule === undefined ? "NO_ROUTE" : undefined,
     note: rule === undefined ? "no rule matches, and a route refuses what none matches" : undefined,
@@ -224,6 +228,7 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     destinations: plan === undefined ? [] : [explainDestination(plan)],
     timeouts: plan?.timeouts,
     retries: plan?.retry?.retries ?? 0,
+    noRetry: call.noRetry,
     attempts: call.attempts.map(({ number, endpoint, progress, status, code, durationMs, waitedMs }) => ({
       number,
       endpoint,
@@ -273,6 +278,7 @@ class Told implements Explanation {
   readonly destinations!: readonly ExplainedDestination[];
   readonly timeouts!: Explanation["timeouts"];
   readonly retries!: number;
+  readonly noRetry!: string | undefined;
   readonly attempts!: readonly ExplainedAttempt[];
   readonly failure!: string | undefined;
   readonly note!: string | undefined;
@@ -315,6 +321,7 @@ const tell = (told: Data): string[] => {
     const outcome = [progress, status, code].filter((each) => each !== undefined).join(" ");
     lines.push(`  attempt ${number}${waited}: ${endpoint ?? "no endpoint"}, ${outcome}, ${durationMs.toFixed(1)} ms`);
   }
+  if (told.noRetry !== undefined) lines.push(`  not tried again: ${told.noRetry}`);
   if (told.failure === undefined) {
     if (told.note !== undefined) lines.push(`  ${told.note}`);
   } else {

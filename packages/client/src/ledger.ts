@@ -11,6 +11,7 @@ import { type Circuit, createCircuit } from "./breaker/circuit.ts";
 import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts";
 import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
+import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -39,6 +40,7 @@ export class Ledger {
   readonly #kit: LedgerKit;
   readonly #endpoints = new Map<ServiceKey, EndpointSet>();
   readonly #budgets = new Map<ServiceKey, RetryBudget>();
+  readonly #latencies = new Map<string, LatencyEstimate>();
   readonly #circuits = new Map<string, Kept<Circuit>>();
   readonly #pickers = new Map<string, Kept<Picker>>();
   readonly #outliers = new Map<string, Kept<OutlierDetector>>();
@@ -63,6 +65,14 @@ export class Ledger {
       return made;
     }
     known.reconfigure(policy);
+    return known;
+  }
+
+  /** How long a service's subset takes to answer, whatever the policies say. */
+  latency(service: ServiceKey, subset: string | undefined): LatencyEstimate {
+    const name = destinationName(service, subset);
+    const known = this.#latencies.get(name) ?? new LatencyEstimate(this.#kit.clock.now());
+    this.#latencies.set(name, known);
     return known;
   }
 
@@ -118,6 +128,7 @@ export class Ledger {
         this.#circuits.delete(name);
       }
       for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);
+      for (const name of this.#latencies.keys()) if (isOf(name, service)) this.#latencies.delete(name);
     }
   }
 
@@ -126,6 +137,7 @@ export class Ledger {
     this.#circuits.clear();
     this.#pickers.clear();
     this.#outliers.clear();
+    this.#latencies.clear();
     const closing = [...this.#endpoints.values()].map((endpoints) => endpoints.close());
     this.#endpoints.clear();
     await Promise.all(closing);

@@ -2,6 +2,7 @@ import type { Context } from "@opentelemetry/api";
 import type { AttemptSummary, Endpoint, ServiceKey } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import type { Reply } from "./reply.ts";
+import type { NoRetryReason } from "./retry/retryable.ts";
 
 /** What a caller may say for one call; each field wins over the policy. */
 export interface CallOptions {
@@ -55,6 +56,8 @@ export interface Call {
   revision: string | undefined;
   /** What of its rule answered instead of a service, in words, such as `redirect`. Set by whoever answers. */
   answer: string | undefined;
+  /** Why a failed attempt was the last one, for explanations. Set by the retry or hedge layer. */
+  noRetry: NoRetry | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */
@@ -83,7 +86,23 @@ export interface Inherited {
   /** Clock milliseconds. */
   readonly deadlineMs: number | undefined;
   readonly context: Context | undefined;
+  /** Whether the visit is itself a retry or a hedge of a verified peer. @default false */
+  readonly isRetry?: boolean;
+  /** Tells the visit that a call it made was retried in vain, here or further on: its own caller need not try again. */
+  noteRetriedInVain?(): void;
 }
+
+/** Why a failed attempt was the last one. */
+export type NoRetry =
+  | NoRetryReason
+  /** The budget refused it: the code that is counted and explained. */
+  | "OVERFLOW_RETRIES"
+  /** It could not have ended before the deadline. */
+  | "no-time"
+  /** The server asked for none, or for a longer wait than anybody keeps. */
+  | "server-asked"
+  /** As many as the policy allows were made. */
+  | "limit";
 
 /** The compiled decision that a call runs under. Explanations read it; no layer does. */
 export interface CallPlan {
@@ -111,6 +130,8 @@ export interface Attempt extends AttemptSummary {
   abort: ((reason: Error) => void) | undefined;
   /** Set by the pick layer: it failed because of its endpoint alone, while others of the destination can be reached. */
   isolated: boolean;
+  /** A verified peer's word that a hop further on was retried in vain. Set by the dispatch. */
+  retriedBelow: boolean;
   /** How long the retry layer waited before it, milliseconds. */
   readonly waitedMs: number;
 }

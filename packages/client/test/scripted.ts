@@ -1,7 +1,10 @@
-import { effectiveRetry, effectiveTimeouts, type MeshErrorCode } from "@tulle/policy";
+import { effectiveRetry, effectiveTimeouts, type MeshErrorCode, type RetryPolicy } from "@tulle/policy";
 import { MeshCall } from "../src/call.ts";
 import { failCall } from "../src/failure.ts";
 import type { Reply, ReplySink } from "../src/reply.ts";
+import type { RetryCounters } from "../src/retry/attempt-outcome.ts";
+import { compileRetry, type RetryRules } from "../src/retry/retry-rules.ts";
+import { regexEngine } from "../src/routing/regex-engine.ts";
 import type { Attempt, AttemptSend, Call } from "../src/send.ts";
 
 /** A call as a face would make it. */
@@ -58,6 +61,8 @@ export type Step =
   | ScriptedReply
   | { readonly code: MeshErrorCode; readonly progress: Attempt["progress"] }
   | { readonly refused: number }
+  /** A verified peer says that a hop further on was retried in vain. */
+  | { readonly retriedBelow: number }
   | "hang";
 
 /** A send that plays its steps, one per attempt, and remembers the attempts. */
@@ -80,6 +85,11 @@ export const script = (...steps: Step[]): AttemptSend & { readonly sent: Attempt
       attempt.code = step.code;
       return Promise.reject(failCall(call, step.code, "scripted"));
     }
+    if (typeof step === "object" && "retriedBelow" in step) {
+      attempt.progress = "answered";
+      attempt.retriedBelow = true;
+      return Promise.resolve(new ScriptedReply(step.retriedBelow));
+    }
     const refused = typeof step === "object" && "refused" in step;
     const reply = typeof step === "number" ? new ScriptedReply(step) : refused ? new ScriptedReply(step.refused) : step;
     attempt.progress = refused ? "refused" : "answered";
@@ -91,8 +101,21 @@ export const script = (...steps: Step[]): AttemptSend & { readonly sent: Attempt
 
 const mesh = { kind: "Mesh", name: "mesh" } as const;
 
+/** Compiled retries. */
+export const retryRules = (policy: RetryPolicy = {}): RetryRules =>
+  compileRetry(effectiveRetry(policy, mesh)!, regexEngine);
+
 /** The default retries. */
-export const defaultRetry = effectiveRetry({}, mesh)!;
+export const defaultRetry = retryRules();
+
+/** Counters of retries, all at zero. */
+export const retryCounters = (): RetryCounters => ({
+  retries: 0,
+  retriesOverBudget: 0,
+  retriesWithoutBody: 0,
+  retriesLeftToHops: 0,
+  retriesOutOfTime: 0,
+});
 
 /** The default time limits. */
 export const defaultTimeouts = effectiveTimeouts(undefined, mesh);

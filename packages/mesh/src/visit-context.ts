@@ -7,6 +7,10 @@ export interface Inheritance {
   readonly deadlineMs: number | undefined;
   /** The OpenTelemetry context of the visit's span. */
   readonly context: Context | undefined;
+  /** Whether the visit is itself a retry or a hedge of a verified peer. */
+  readonly isRetry?: boolean;
+  /** Hears that a call made in it was retried in vain. */
+  noteRetriedInVain?(): void;
 }
 
 /** The part of a visit that is inherited. */

@@ -24,7 +24,7 @@ import { Check } from "./policy-check.ts";
 import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
 import type { PolicyPath } from "./policy-path.ts";
 import type { PolicyProblem } from "./policy-problem.ts";
-import type { RetryBudget, RetryPolicy } from "./retry-policy.ts";
+import { type RetryBudget, type RetryPolicy, wrongConditions, wrongStatuses } from "./retry-policy.ts";
 import type { RouteMatch, RoutePolicy, RouteRule } from "./route-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
@@ -102,7 +102,16 @@ const checkRetry = (path: PolicyPath, retry: RetryPolicy | false | undefined, ch
   if (retry === undefined || retry === false) return;
   check.number([...path, "retries"], retry.retries, numberLimits.retries);
   for (const [at, status] of (retry.statuses ?? []).entries()) {
-    check.number([...path, "statuses", at], status, numberLimits.status);
+    const message = wrongStatuses(status);
+    if (message !== undefined) check.report([...path, "statuses", at], message);
+  }
+  const wrongOn = wrongConditions(retry);
+  if (wrongOn !== undefined) check.report([...path, "on"], wrongOn);
+  for (const field of ["retriableHeaders", "retriableRequestHeaders"] as const) {
+    for (const [name, comparison] of Object.entries(retry[field] ?? {})) {
+      check.text([...path, field, name], name, wrongHeaderName);
+      checkOneComparison([...path, field, name], comparison, check);
+    }
   }
   check.duration([...path, "backoff", "base"], retry.backoff?.base, durationLimits.backoff);
   check.duration([...path, "backoff", "max"], retry.backoff?.max, durationLimits.backoff);

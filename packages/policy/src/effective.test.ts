@@ -35,7 +35,10 @@ test("the defaults of a mesh of which nothing is said", () => {
     retries: 2,
     on: new Set(["connect-failure", "refused-stream", "reset", "gateway-error", "attempt-timeout"]),
     statuses: new Set(),
+    retriableHeaders: {},
+    retriableRequestHeaders: {},
     nonIdempotent: false,
+    stacked: false,
     backoffBaseMs: 25,
     backoffMaxMs: 250,
   });
@@ -77,7 +80,10 @@ test("the mesh's values stand in for a rule's, which win field by field", () => 
     retries: 1,
     on: new Set(["reset"]),
     statuses: new Set([500]),
+    retriableHeaders: {},
+    retriableRequestHeaders: {},
     nonIdempotent: false,
+    stacked: false,
     backoffBaseMs: 10,
     backoffMaxMs: 100,
   });
@@ -123,4 +129,9 @@ test("the mTLS mode of the service goes before that of the namespace before that
     "disable",
   );
   expect(effectiveMtlsMode({ mesh, authentication: [{ kind: "Authentication", name: "a" }] })).toBe("permissive");
+});
+
+test("ranges of statuses are every status in them", () => {
+  const { statuses } = effectiveRetry({ statuses: [429, "500-503"] }, DEFAULT_MESH)!;
+  expect([...statuses]).toEqual([429, 500, 501, 502, 503]);
 });

@@ -84,7 +84,7 @@ export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
 export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";
-export type { RetryBudget, RetryCondition, RetryPolicy } from "./retry-policy.ts";
+export type { RetryBudget, RetryCondition, RetryPolicy, StatusRange } from "./retry-policy.ts";
 export {
   DEFAULT_BACKOFF_BASE_MS,
   DEFAULT_BACKOFF_MAX_MS,
@@ -126,7 +126,13 @@ export {
   type WorkloadIdentity,
   workloadIdentity,
 } from "./spiffe-id.ts";
-export type { PathMatch, RegexEngine, RegexProof, StringMatch } from "./string-match.ts";
+export {
+  compileStringMatch,
+  type PathMatch,
+  type RegexEngine,
+  type RegexProof,
+  type StringMatch,
+} from "./string-match.ts";
 export {
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_IDLE_TIMEOUT_MS,

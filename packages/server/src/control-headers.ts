@@ -6,6 +6,12 @@ export const REFUSED_HEADER = "tulle-refused";
 /** The header that tells a peer in-band that this instance drains. */
 export const DRAIN_HEADER = "tulle-drain";
 
+/** The header that tells a caller that a call made for it was retried in vain, so that it does not try again in turn. */
+export const RETRIED_HEADER = "tulle-retried";
+
+/** The header by which a peer counts its attempts, from 1 (Envoy's). */
+export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
+
 /** How a verified peer appears to handlers, in Envoy's form. */
 export const CLIENT_CERT_HEADER = "x-forwarded-client-cert";
 

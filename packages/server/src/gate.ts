@@ -40,6 +40,10 @@ export interface Visit {
   route: string | undefined;
   /** False once the answer is over: what was inherited from it no longer counts. */
   open: boolean;
+  /** Whether it is a retry or a hedge of a verified peer, by that peer's word. */
+  readonly isRetry: boolean;
+  /** A call that it made was retried in vain: where the answer is an error, its caller is told not to try again in turn. */
+  noteRetriedInVain(): void;
   /** Aborts when the caller is gone or the deadline has passed. Made when first asked for. */
   readonly signal: AbortSignal;
 }

@@ -1,5 +1,5 @@
 import { type OutgoingHttpHeader, ServerResponse } from "node:http";
-import { DRAIN_HEADER } from "./control-headers.ts";
+import { DRAIN_HEADER, RETRIED_HEADER } from "./control-headers.ts";
 import type { OpenVisit } from "./visit.ts";
 
 const visitKey = Symbol("tulle.visit");
@@ -35,8 +35,12 @@ function guardedWriteHead(
   let clean = given === undefined ? undefined : without(unwanted, given);
   if (!this.headersSent) {
     for (const name of this.getHeaderNames()) if (unwanted(name)) this.removeHeader(name);
-    if (closing) {
-      const ours = visit.trusted && visit.listenerState.draining ? closeAndDrain : close;
+    const retried = visit?.trusted === true && visit.retriedInVain && status >= 500;
+    if (closing || retried) {
+      const ours = [
+        ...(closing ? (visit.trusted && visit.listenerState.draining ? closeAndDrain : close) : []),
+        ...(retried ? retriedInVain : []),
+      ];
       // A list stays a list: as single fields Node would drop all but the last of a name.
       if (clean !== undefined && isList(clean)) clean = [...clean, ...ours.flat()];
       else for (const [name, value] of ours) this.setHeader(name, value);
@@ -48,6 +52,7 @@ function guardedWriteHead(
 
 const close: readonly (readonly [string, string])[] = [["connection", "close"]];
 const closeAndDrain: readonly (readonly [string, string])[] = [...close, [DRAIN_HEADER, "1"]];
+const retriedInVain: readonly (readonly [string, string])[] = [[RETRIED_HEADER, "1"]];
 
 /** The framework's prototype may have a writeHead of its own; without one this is Node's. */
 const inheritedWriteHead = (response: ServerResponse): ((...parts: unknown[]) => ServerResponse) => {

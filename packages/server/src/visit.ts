@@ -3,6 +3,7 @@ import type { Context, Span } from "@opentelemetry/api";
 import { MeshError, type MtlsMode } from "@tulle/policy";
 import type { Clock, Timer } from "@tulle/time";
 import type { Connection } from "./connection.ts";
+import { ATTEMPT_COUNT_HEADER } from "./control-headers.ts";
 import type { ListenerKind, Peer, Permit, Refusal, Visit } from "./gate.ts";
 
 /** What a listener tells the requests that come in by it. */
@@ -46,6 +47,7 @@ export class OpenVisit implements Visit {
   span: Span | undefined = undefined;
   /** What a gate said, also where it was only noted. */
   refusal: Refusal | undefined = undefined;
+  retriedInVain = false;
   readonly #clock: Clock;
   #abort: AbortController | undefined;
   #timer: Timer | undefined;
@@ -69,6 +71,14 @@ export class OpenVisit implements Visit {
 
   get late(): boolean {
     return this.listenerState.closed;
+  }
+
+  get isRetry(): boolean {
+    return this.trusted && Number(this.request.headers[ATTEMPT_COUNT_HEADER] ?? 1) > 1;
+  }
+
+  noteRetriedInVain(): void {
+    this.retriedInVain = true;
   }
 
   get signal(): AbortSignal {

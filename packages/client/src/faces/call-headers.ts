@@ -6,6 +6,7 @@ const owned: ReadonlySet<string> = new Set([
   "x-envoy-attempt-count",
   "tulle-refused",
   "tulle-drain",
+  "tulle-retried",
   "tulle-error",
 ]);
 /** Lengths of the names that need a closer look, so that most headers are dismissed by a number. */

@@ -2,7 +2,7 @@ import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { MeshCall } from "../call.ts";
 import { limitOf } from "../layers/enforce-deadline.ts";
-import { prepareBody } from "../retry/replay-body.ts";
+import { prepareBody, type ReplayCounters } from "../retry/replay-body.ts";
 import type { HostResolver, Resolution } from "../routing/resolve-host.ts";
 import type { Call, CallOptions, Inherited, Send } from "../send.ts";
 import type { CallHeaders } from "./call-headers.ts";
@@ -21,7 +21,7 @@ export interface FaceKit {
 }
 
 /** What the faces tell; totals over the life of the client. */
-export interface FaceCounters {
+export interface FaceCounters extends ReplayCounters {
   /** Calls to services of the mesh. */
   calls: number;
   /** Calls that were handed on because their host is not the mesh's. */
@@ -43,7 +43,7 @@ export const makeCall = (
   },
 ): MeshCall => {
   kit.counters.calls++;
-  const { body, replayable } = prepareBody(request.body);
+  const { body, replayable } = prepareBody(request.body, kit.counters);
   const { headers, options } = request;
   if (options !== undefined) checkOptions(options);
   return new MeshCall({

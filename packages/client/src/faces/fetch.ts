@@ -1,7 +1,7 @@
 import { isMeshError, type MeshError } from "@tulle/policy";
 import { belongsTo, type MeshCall } from "../call.ts";
 import type { Reply } from "../reply.ts";
-import { discardBody, OnceBody } from "../retry/replay-body.ts";
+import { discardBody, isStreamBody } from "../retry/replay-body.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
@@ -101,7 +101,7 @@ const redirect = async (
   reply.discard();
   if (redirects >= MAX_REDIRECTS) throw new TypeError("fetch failed", { cause: new Error("redirect count exceeded") });
   const next = redirectTo(from, request.method, reply.status, location);
-  if (!next.dropsBody && (call.body as unknown) instanceof OnceBody) {
+  if (!next.dropsBody && isStreamBody(call.body)) {
     throw new TypeError("fetch failed", { cause: new Error("a body that is a stream cannot follow a redirect") });
   }
   const { url, method } = next;

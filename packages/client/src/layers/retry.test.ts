@@ -1,7 +1,17 @@
 import { isMeshError } from "@tulle/policy";
 import { FakeClock, seededRandom } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
-import { callOf, defaultRetry, ScriptedReply, type Step, script } from "../../test/scripted.ts";
+import {
+  callOf,
+  defaultRetry,
+  retryCounters,
+  retryRules,
+  ScriptedReply,
+  type Step,
+  script,
+} from "../../test/scripted.ts";
+import { LatencyEstimate } from "../retry/latency-estimate.ts";
+import { prepareBody, REPLAY_BOUND_BYTES } from "../retry/replay-body.ts";
 import { RetryBudget } from "../retry/retry-budget.ts";
 import type { Call } from "../send.ts";
 import { type RetryKit, retry } from "./retry.ts";
@@ -10,11 +20,13 @@ const setup = (steps: Step[], over: Partial<RetryKit> = {}) => {
   const clock = new FakeClock();
   const send = script(...steps);
   const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 10, ttlMs: 10_000 }, 0);
-  const counters = { retries: 0, retriesOverBudget: 0, retriesWithoutBody: 0 };
+  const counters = retryCounters();
+  const latency = new LatencyEstimate(0);
   const kit: RetryKit = {
     policy: defaultRetry,
     fallback: defaultRetry,
     budget,
+    latency,
     clock,
     random: seededRandom(1),
     counters,
@@ -29,8 +41,10 @@ const setup = (steps: Step[], over: Partial<RetryKit> = {}) => {
     await clock.advanceAsync(1_000);
     return ended;
   };
-  return { clock, send, counters, budget, layer, run };
+  return { clock, send, counters, budget, latency, layer, run, kit };
 };
+
+const kitOf = ({ kit }: ReturnType<typeof setup>): RetryKit => kit;
 
 const terminated = { code: "CONNECTION_TERMINATED", progress: "sent" } as const;
 const unsent = { code: "CONNECT_FAILED", progress: "not-sent" } as const;
@@ -129,16 +143,159 @@ describe("retry", () => {
 
   test("an empty budget means no retry", async () => {
     const budget = new RetryBudget({ ratio: 0, minPerSecond: 0, ttlMs: 10_000 }, 0);
-    for (let retry = 0; retry < 3; retry++) budget.tryWithdraw(0);
     const { run, counters } = setup([503], { budget });
-    expect((await run()).status).toBe(503);
-    expect(counters.retriesOverBudget).toBe(1);
+    const call = callOf();
+    expect((await run(call)).status).toBe(503);
+    expect([counters.retriesOverBudget, call.noRetry]).toEqual([1, "OVERFLOW_RETRIES"]);
   });
 
-  test("a body that is spent is counted", async () => {
+  test("a body in memory beyond the bound is not sent again, and is counted", async () => {
     const { run, counters } = setup([503]);
     expect((await run(callOf({ method: "PUT", replayable: false }))).status).toBe(503);
     expect(counters.retriesWithoutBody).toBe(1);
+  });
+
+  const uploadOf = (bytes: number) => {
+    const counters = { bodiesBeyondReplay: 0 };
+    let chunks = 0;
+    const source = (async function* () {
+      for (; chunks < 4; chunks++) yield Buffer.alloc(bytes / 4, "x");
+    })();
+    const { body, replayable } = prepareBody(source as never, counters);
+    return { call: callOf({ method: "PUT", body, replayable }), counters };
+  };
+
+  /** Reads the body of each attempt to its end before the next step is played. */
+  const reading = (steps: Step[], received: number[]) => {
+    const { send, ...rest } = setup([]);
+    const played = script(...steps);
+    const next: typeof send = Object.assign(
+      async (...[call, attempt]: Parameters<typeof send>) => {
+        let bytes = 0;
+        for await (const chunk of call.body as unknown as AsyncIterable<Buffer>) bytes += chunk.length;
+        received.push(bytes);
+        return played(call, attempt);
+      },
+      { sent: played.sent },
+    );
+    return { ...rest, next };
+  };
+
+  test("a stream that turns out to be small is sent again, whole", async () => {
+    const received: number[] = [];
+    const { next, clock, counters } = reading([terminated, 503, 200], received);
+    const { call } = uploadOf(REPLAY_BOUND_BYTES);
+    const kit = setup([]);
+    const ended = retry({ ...kitOf(kit), clock, counters })(next)(call);
+    await clock.advanceAsync(1_000);
+    expect((await ended).status).toBe(200);
+    expect(received).toEqual([REPLAY_BOUND_BYTES, REPLAY_BOUND_BYTES, REPLAY_BOUND_BYTES]);
+  });
+
+  test("a stream beyond the bound is sent once, and counted", async () => {
+    const received: number[] = [];
+    const { next, clock, counters } = reading([503], received);
+    const { call, counters: bodies } = uploadOf(REPLAY_BOUND_BYTES + 4);
+    const kit = setup([]);
+    const ended = retry({ ...kitOf(kit), clock, counters })(next)(call);
+    await clock.advanceAsync(1_000);
+    expect((await ended).status).toBe(503);
+    expect(received).toEqual([REPLAY_BOUND_BYTES + 4]);
+    expect([counters.retriesWithoutBody, bodies.bodiesBeyondReplay, call.noRetry]).toEqual([1, 1, "body-spent"]);
+  });
+
+  test("a POST with an Idempotency-Key is repeated as if it were idempotent", async () => {
+    const { run } = setup([503, 200]);
+    const call = callOf({ method: "POST", headers: ["Idempotency-Key", "8e03978e"] });
+    expect((await run(call)).status).toBe(200);
+  });
+
+  test("calls without one of the headers that the policy wants are not repeated", async () => {
+    const policy = retryRules({ retriableRequestHeaders: { "x-retry": { present: true } } });
+    const without = setup([unsent], { policy });
+    expect((await without.run()).code).toBe("CONNECT_FAILED");
+    const { run } = setup([unsent, 200], { policy });
+    expect((await run(callOf({ headers: ["X-Retry", "1"] }))).status).toBe(200);
+  });
+
+  test("a reply of 200 is repeated when its headers carry a gRPC status that the policy names", async () => {
+    const policy = retryRules({ on: ["unavailable"], nonIdempotent: true });
+    const { run, send } = setup([new ScriptedReply(200, { "grpc-status": "14" }), 200], { policy });
+    expect((await run(callOf({ method: "POST" }))).status).toBe(200);
+    expect(send.sent).toHaveLength(2);
+  });
+
+  test("gRPC's pushback is waited for to the millisecond, and begins the back-off anew", async () => {
+    const pushback = new ScriptedReply(503, { "grpc-retry-pushback-ms": "700" });
+    const { layer, clock, send } = setup([pushback, 503, 200], { random: () => 0.999 });
+    const ended = layer(callOf());
+    await clock.advanceAsync(699);
+    expect(send.sent).toHaveLength(1);
+    await clock.advanceAsync(1);
+    expect(send.sent).toHaveLength(2);
+    await clock.advanceAsync(25);
+    expect((await ended).status).toBe(200);
+  });
+
+  test("a negative pushback means no retry", async () => {
+    const { run, send } = setup([new ScriptedReply(503, { "grpc-retry-pushback-ms": "-1" })]);
+    const call = callOf();
+    expect((await run(call)).status).toBe(503);
+    expect([send.sent.length, call.noRetry]).toEqual([1, "server-asked"]);
+  });
+
+  test("a retry that would take longer than is left, as half of all answers do, is not begun", async () => {
+    const { run, send, latency, counters } = setup([503, 200, 503, 200]);
+    for (let answer = 0; answer < 50; answer++) latency.record(300, 0);
+    const late = callOf();
+    late.deadlineMs = 250;
+    expect((await run(late)).status).toBe(503);
+    expect([send.sent.length, late.noRetry, counters.retriesOutOfTime]).toEqual([1, "no-time", 1]);
+  });
+
+  describe("over several hops", () => {
+    const visit = (isRetry: boolean) => {
+      let told = 0;
+      return {
+        inherited: { deadlineMs: undefined, context: undefined, isRetry, noteRetriedInVain: () => void told++ },
+        told: () => told,
+      };
+    };
+
+    test("a failure that a hop further on has retried in vain is not repeated, and is passed on", async () => {
+      const { run, counters } = setup([{ retriedBelow: 503 }]);
+      const { inherited, told } = visit(false);
+      const call = callOf({ inherited });
+      expect((await run(call)).status).toBe(503);
+      expect([call.noRetry, counters.retriesLeftToHops, told()]).toEqual(["retried-below", 1, 1]);
+    });
+
+    test("a visit that is a retry makes calls that are not repeated, but for those that were provably not sent", async () => {
+      const { inherited, told } = visit(true);
+      const failing = setup([503]);
+      expect((await failing.run(callOf({ inherited }))).status).toBe(503);
+      expect([failing.counters.retriesLeftToHops, told()]).toEqual([1, 0]);
+      expect((await setup([unsent, 200]).run(callOf({ inherited }))).status).toBe(200);
+    });
+
+    test("a visit hears when a call was retried in vain or its retry refused, and not when it succeeded", async () => {
+      const vain = visit(false);
+      await setup([503, 503, 503]).run(callOf({ inherited: vain.inherited }));
+      const refused = visit(false);
+      const budget = new RetryBudget({ ratio: 0, minPerSecond: 0, ttlMs: 10_000 }, 0);
+      await setup([503], { budget }).run(callOf({ inherited: refused.inherited }));
+      const helped = visit(false);
+      await setup([503, 200]).run(callOf({ inherited: helped.inherited }));
+      const single = visit(false);
+      await setup([503]).run(callOf({ method: "POST", inherited: single.inherited }));
+      expect([vain.told(), refused.told(), helped.told(), single.told()]).toEqual([1, 1, 0, 0]);
+    });
+
+    test("a policy may ask for retries on top of retries", async () => {
+      const { inherited } = visit(true);
+      const { run } = setup([{ retriedBelow: 503 }, 200], { policy: retryRules({ stacked: true }) });
+      expect((await run(callOf({ inherited }))).status).toBe(200);
+    });
   });
 
   test.each([

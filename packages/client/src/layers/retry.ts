@@ -1,35 +1,25 @@
-import { type EffectiveRetry, isMeshError } from "@tulle/policy";
-import { type Clock, type Random, whileHeld } from "@tulle/time";
+import { type Random, whileHeld } from "@tulle/time";
 import pRetry from "p-retry";
 import { beginAttempt } from "../call.ts";
-import { completeFailure, failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
-import { wasTouched } from "../retry/replay-body.ts";
-import type { RetryBudget } from "../retry/retry-budget.ts";
-import { parseRetryAfter, retryDelay } from "../retry/retry-delay.ts";
-import { retryable } from "../retry/retryable.ts";
+import {
+  type AttemptsKit,
+  affords,
+  isPlainSuccess,
+  mayRepeat,
+  noteLimit,
+  type Outcome,
+  rulesFor,
+  settle,
+} from "../retry/attempt-outcome.ts";
+import { releaseBody, rewindBody } from "../retry/replay-body.ts";
+import { askedDelay, retryDelay } from "../retry/retry-delay.ts";
+import type { RetryRules } from "../retry/retry-rules.ts";
 import type { Attempt, AttemptSend, AttemptsLayer, Call } from "../send.ts";
 
-/** What the retry layer tells; totals over the life of the client. */
-export interface RetryCounters {
-  /** Attempts after a first one. */
-  retries: number;
-  /** Retries that the budget refused. */
-  retriesOverBudget: number;
-  /** Retries that a body larger than the replay bound, or read already, made impossible. */
-  retriesWithoutBody: number;
-}
-
 /** What {@link retry} is made of. */
-export interface RetryKit {
-  /** `undefined`: no retries, unless a call asks for them. */
-  readonly policy: EffectiveRetry | undefined;
-  /** What a call gets that asks for retries where the policy has none. */
-  readonly fallback: EffectiveRetry;
-  readonly budget: RetryBudget;
-  readonly clock: Clock;
+export interface RetryKit extends AttemptsKit {
   readonly random: Random;
-  readonly counters: RetryCounters;
 }
 
 /**
@@ -38,41 +28,40 @@ export interface RetryKit {
  * no budget, and retries no TypeError, which a MeshError is.
  */
 export const retry = (kit: RetryKit): AttemptsLayer => {
-  const { budget, clock } = kit;
+  const { budget, clock, latency } = kit;
   return (next) => (call) => {
-    const policy = policyFor(kit, call);
+    const rules = rulesFor(kit, call);
     const nowMs = call.startedAtMs;
     budget.deposit(nowMs);
     const attempt = beginAttempt(call, nowMs);
     return next(call, attempt).then(
       (reply) => {
-        attempt.durationMs = clock.now() - attempt.startedAtMs;
-        return reply.status < 400 ? reply : consider(kit, policy, next, call, attempt, { reply, failure: undefined });
+        const endMs = clock.now();
+        attempt.durationMs = endMs - attempt.startedAtMs;
+        if (!isPlainSuccess(reply, rules))
+          return consider(kit, rules, next, call, attempt, { reply, failure: undefined });
+        latency.record(attempt.durationMs, endMs);
+        releaseBody(call.body);
+        return reply;
       },
       (failure: unknown) => {
         attempt.durationMs = clock.now() - attempt.startedAtMs;
-        return consider(kit, policy, next, call, attempt, { reply: undefined, failure });
+        return consider(kit, rules, next, call, attempt, { reply: undefined, failure });
       },
     );
   };
 };
 
-/** What a first attempt came to that may not be the last word. */
-interface Outcome {
-  readonly reply: Reply | undefined;
-  readonly failure: unknown;
-}
-
 const consider = (
   kit: RetryKit,
-  policy: EffectiveRetry | undefined,
+  rules: RetryRules | undefined,
   next: AttemptSend,
   call: Call,
   attempt: Attempt,
   outcome: Outcome,
 ): Reply | Promise<Reply> =>
-  policy !== undefined && mayRepeat(kit, policy, call, attempt, outcome)
-    ? repeat(kit, policy, next, call, attempt, new Setback(outcome))
+  rules !== undefined && mayRepeat(kit, rules, call, attempt, outcome)
+    ? repeat(kit, rules, next, call, attempt, outcome, rules.retries)
     : settle(call, attempt, outcome);
 
 /** An outcome on its way through p-retry, which wants errors and retries no TypeError. */
@@ -87,35 +76,52 @@ class Setback extends Error implements Outcome {
   }
 }
 
-const repeat = async (
+/**
+ * Goes on after an attempt that may be repeated.
+ *
+ * @param retries how many attempts may follow.
+ */
+export const repeat = async (
   kit: RetryKit,
-  policy: EffectiveRetry,
+  rules: RetryRules,
   next: AttemptSend,
   call: Call,
   first: Attempt,
-  setback: Setback,
+  outcome: Outcome,
+  retries: number,
 ): Promise<Reply> => {
+  const setback = new Setback(outcome);
   let attempt = first;
   let waitedMs = 0;
+  /** Counts the waits of one back-off; a server that says when to come back begins a new one (gRPC A6). */
+  let step = 0;
   try {
     return await pRetry(
       (round) => {
         if (round === 1) throw setback;
         attempt = beginAttempt(call, kit.clock.now(), waitedMs);
-        return again(kit, next, call, attempt);
+        return again(kit, rules, next, call, attempt);
       },
       {
-        retries: policy.retries,
+        retries,
         minTimeout: 0,
         // A failure that must not be repeated leaves the loop by being thrown here.
         onFailedAttempt: async ({ error, attemptNumber, retriesLeft }) => {
           if (!(error instanceof Setback)) throw error;
-          const repeats = retriesLeft > 0 && (attemptNumber === 1 || mayRepeat(kit, policy, call, attempt, error));
-          const delayMs = repeats ? grant(kit, policy, call, error, attemptNumber) : undefined;
-          if (delayMs === undefined) throw error;
+          if (attemptNumber > 1 && !mayRepeat(kit, rules, call, attempt, error)) throw error;
+          if (retriesLeft <= 0) {
+            noteLimit(call);
+            throw error;
+          }
+          const asked = error.reply === undefined ? undefined : askedDelay(error.reply, kit.clock.wallNow());
+          step = asked === undefined ? step + 1 : 0;
+          const delayMs = retryDelay(rules, step, asked, kit.random);
+          if (delayMs === undefined) call.noRetry = "server-asked";
+          if (delayMs === undefined || !affords(kit, call, delayMs)) throw error;
           error.reply?.discard();
+          rewindBody(call.body);
           waitedMs = delayMs;
-          await whileHeld(pause(kit.clock, call, delayMs, kit.budget));
+          await whileHeld(pause(kit, call, delayMs));
           kit.counters.retries++;
         },
       },
@@ -127,59 +133,27 @@ const repeat = async (
 };
 
 /** One attempt that the budget has paid for. */
-const again = async (kit: RetryKit, next: AttemptSend, call: Call, attempt: Attempt): Promise<Reply> => {
+const again = async (
+  kit: RetryKit,
+  rules: RetryRules,
+  next: AttemptSend,
+  call: Call,
+  attempt: Attempt,
+): Promise<Reply> => {
   try {
     const reply = await next(call, attempt);
-    if (reply.status < 400) return reply;
-    throw new Setback({ reply, failure: undefined });
+    if (!isPlainSuccess(reply, rules)) throw new Setback({ reply, failure: undefined });
+    releaseBody(call.body);
+    return reply;
   } catch (failure) {
     throw failure instanceof Setback ? failure : new Setback({ reply: undefined, failure });
   } finally {
     attempt.durationMs = kit.clock.now() - attempt.startedAtMs;
-    kit.budget.release();
   }
-};
-
-/** Whether the policy allows another attempt at all. */
-const mayRepeat = (
-  { counters }: RetryKit,
-  policy: EffectiveRetry,
-  call: Call,
-  attempt: Attempt,
-  { reply, failure }: Outcome,
-): boolean => {
-  if (call.cancel.cancelled) return false;
-  const verdict = retryable(
-    policy,
-    { progress: attempt.progress, status: reply?.status, code: isMeshError(failure) ? failure.code : attempt.code },
-    { method: call.method, replayable: call.replayable, bodyTouched: wasTouched(call.body) },
-  );
-  if (!verdict.repeat && verdict.because === "body-spent") counters.retriesWithoutBody++;
-  return verdict.repeat;
-};
-
-/** The wait before the next attempt, paid for; `undefined` when there must not be one. */
-const grant = (
-  { budget, clock, random, counters }: RetryKit,
-  policy: EffectiveRetry,
-  call: Call,
-  { reply }: Outcome,
-  retryNumber: number,
-): number | undefined => {
-  const retryAfter = reply?.headers["retry-after"];
-  const asked = parseRetryAfter(typeof retryAfter === "string" ? retryAfter : undefined, clock.wallNow());
-  const delayMs = retryDelay(policy, retryNumber, asked, random);
-  const nowMs = clock.now();
-  if (delayMs === undefined || nowMs + delayMs >= call.deadlineMs) return undefined;
-  if (!budget.tryWithdraw(nowMs)) {
-    counters.retriesOverBudget++;
-    return undefined;
-  }
-  return delayMs;
 };
 
 /** Waits, but not for a call that was given up meanwhile. */
-const pause = (clock: Clock, call: Call, delayMs: number, budget: RetryBudget): Promise<void> =>
+const pause = ({ clock }: RetryKit, call: Call, delayMs: number): Promise<void> =>
   new Promise((resolve, reject) => {
     const timer = clock.after(delayMs, () => {
       stop();
@@ -187,27 +161,6 @@ const pause = (clock: Clock, call: Call, delayMs: number, budget: RetryBudget): 
     });
     const stop = call.cancel.onCancel((reason) => {
       timer.cancel();
-      budget.release();
       reject(new Setback({ reply: undefined, failure: reason }));
     });
   });
-
-/** What the caller gets when nothing is repeated any more: the last reply, or the last failure. */
-const settle = (call: Call, attempt: Attempt, { reply, failure }: Outcome): Reply => {
-  if (reply === undefined) throw completeFailure(call, failure);
-  if (attempt.progress !== "refused") return reply;
-  reply.discard();
-  throw failCall(
-    call,
-    "REFUSED_UNPROCESSED",
-    `${attempt.endpoint ?? "the endpoint"} refused the call before its handler saw it, and it could not be repeated`,
-  );
-};
-
-const policyFor = ({ policy, fallback }: RetryKit, call: Call): EffectiveRetry | undefined => {
-  const wanted = call.options.retry;
-  if (wanted === undefined) return policy;
-  if (wanted === false || wanted === 0) return undefined;
-  const base = policy ?? fallback;
-  return wanted === true ? base : { ...base, retries: wanted };
-};

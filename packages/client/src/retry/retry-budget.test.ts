@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MIN_CONCURRENT_RETRIES, RetryBudget } from "./retry-budget.ts";
+import { RetryBudget } from "./retry-budget.ts";
 
 const policy = { ratio: 0.2, minPerSecond: 10, ttlMs: 10_000 };
 const withoutReserve = { ...policy, minPerSecond: 0 };
@@ -22,13 +22,31 @@ describe("RetryBudget", () => {
     expect(spendAll(budget, 0)).toBe(10);
   });
 
-  test("refuses when it is empty, but for a few at a time", () => {
+  test("grants the share or the floor, whichever is more, and never both", () => {
+    const quiet = new RetryBudget(policy, 0);
+    for (let call = 0; call < 400; call++) quiet.deposit(0);
+    expect(spendAll(quiet, 0)).toBe(100);
+    const busy = new RetryBudget(policy, 0);
+    for (let call = 0; call < 1_000; call++) busy.deposit(0);
+    expect(spendAll(busy, 0)).toBe(200);
+  });
+
+  test("refuses when it is empty, and counts it", () => {
     const budget = new RetryBudget(withoutReserve, 0);
-    for (let retry = 0; retry < MIN_CONCURRENT_RETRIES; retry++) expect(budget.tryWithdraw(0)).toBe(true);
     expect(budget.tryWithdraw(0)).toBe(false);
     expect(budget.exhausted).toBe(1);
-    budget.release();
-    expect(budget.tryWithdraw(0)).toBe(true);
+  });
+
+  test("takes what was spent already from the retries that follow", () => {
+    const budget = new RetryBudget(withoutReserve, 0);
+    for (let call = 0; call < 10; call++) budget.deposit(0);
+    budget.charge(0);
+    expect(budget.balance(0)).toBe(1);
+    budget.charge(0);
+    budget.charge(0);
+    expect(budget.balance(0)).toBe(0);
+    budget.deposit(0);
+    expect(budget.balance(0)).toBe(0);
   });
 
   test("forgets deposits after their time to live", () => {
@@ -47,26 +65,36 @@ describe("RetryBudget", () => {
     expect(budget.balance(0)).toBe(35);
   });
 
-  test("never grants more than deposits, reserve and the few at a time allow", () => {
+  test("never grants more than the share of all calls, or the floor of the time that passed", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(3_000)), { maxLength: 300 }), (steps) => {
-        const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 1, ttlMs: 1_000 }, 0);
-        let nowMs = 0;
-        const deposits: number[] = [];
-        const withdrawals: number[] = [];
-        for (const [withdraws, passedMs] of steps) {
-          nowMs += passedMs;
-          if (!withdraws) {
-            budget.deposit(nowMs);
-            deposits.push(nowMs);
-          } else if (budget.balance(nowMs) >= 1 && budget.tryWithdraw(nowMs)) {
-            budget.release();
-            withdrawals.push(nowMs);
+      fc.property(
+        fc.array(fc.tuple(fc.boolean(), fc.nat(3_000)), { maxLength: 300 }),
+        fc.boolean(),
+        (steps, floored) => {
+          const ttlMs = 1_000;
+          const minPerSecond = floored ? 2 : 0;
+          const budget = new RetryBudget({ ratio: 0.2, minPerSecond, ttlMs }, 0);
+          let nowMs = 0;
+          let deposits = 0;
+          const withdrawals: number[] = [];
+          for (const [withdraws, passedMs] of steps) {
+            nowMs += passedMs;
+            if (!withdraws) {
+              budget.deposit(nowMs);
+              deposits++;
+            } else if (budget.tryWithdraw(nowMs)) {
+              withdrawals.push(nowMs);
+            }
+            if (floored) {
+              // Nine tenths of the time-to-live lie within the slots that count, wherever the present one began.
+              const recent = withdrawals.filter((at) => at > nowMs - ttlMs * 0.9).length;
+              expect(recent).toBeLessThanOrEqual(Math.max(minPerSecond, deposits * 0.2));
+            } else {
+              expect(withdrawals.length).toBeLessThanOrEqual(deposits * 0.2);
+            }
           }
-          const within = (times: number[]) => times.filter((at) => at > nowMs - 900).length;
-          expect(within(withdrawals)).toBeLessThanOrEqual(deposits.length * 0.2 + 2);
-        }
-      }),
+        },
+      ),
     );
   });
 });

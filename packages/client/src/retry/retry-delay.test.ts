@@ -1,7 +1,7 @@
 import { seededRandom } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
 import { defaultRetry } from "../../test/scripted.ts";
-import { parseRetryAfter, retryDelay } from "./retry-delay.ts";
+import { askedDelay, parseRetryAfter, retryDelay } from "./retry-delay.ts";
 
 describe("retryDelay", () => {
   test.each([
@@ -19,11 +19,37 @@ describe("retryDelay", () => {
       expect(retryDelay(defaultRetry, retry, undefined, random)).toBeLessThan(mostMs);
   });
 
-  test("a server's Retry-After is kept, stretched by up to a half, and ignored above 300 s", () => {
-    expect(retryDelay(defaultRetry, 1, 2_000, () => 0)).toBe(2_000);
-    expect(retryDelay(defaultRetry, 1, 2_000, () => 0.999)).toBeCloseTo(2_999);
-    expect(retryDelay(defaultRetry, 1, 300_001, () => 0)).toBeUndefined();
+  test("what a server asks for is kept, stretched by up to a half, and no retry made above 300 s", () => {
+    const asked = (waitMs: number, stretched = true) => ({ waitMs, stretched });
+    expect(retryDelay(defaultRetry, 1, asked(2_000), () => 0)).toBe(2_000);
+    expect(retryDelay(defaultRetry, 1, asked(2_000), () => 0.999)).toBeCloseTo(2_999);
+    expect(retryDelay(defaultRetry, 1, asked(2_000, false), () => 0.999)).toBe(2_000);
+    expect(retryDelay(defaultRetry, 1, asked(300_001), () => 0)).toBeUndefined();
+    expect(retryDelay(defaultRetry, 1, "never", () => 0)).toBeUndefined();
   });
+});
+
+describe("askedDelay", () => {
+  const wallNowMs = Date.UTC(2026, 0, 1);
+  const inSeconds = (seconds: number) => String(wallNowMs / 1_000 + seconds);
+  test.each([
+    [503, {}, undefined],
+    [503, { "retry-after": "3" }, { waitMs: 3_000, stretched: true }],
+    [503, { "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT" }, { waitMs: 5_000, stretched: true }],
+    [503, { "grpc-retry-pushback-ms": "250" }, { waitMs: 250, stretched: false }],
+    [503, { "grpc-retry-pushback-ms": "250", "retry-after": "3" }, { waitMs: 250, stretched: false }],
+    [503, { "grpc-retry-pushback-ms": "-1" }, "never"],
+    [503, { "grpc-retry-pushback-ms": "soon" }, "never"],
+    [429, { "x-ratelimit-reset": "7" }, { waitMs: 7_000, stretched: true }],
+    [429, { "x-ratelimit-reset": inSeconds(7) }, { waitMs: 7_000, stretched: true }],
+    [429, { "ratelimit-reset": "7" }, { waitMs: 7_000, stretched: true }],
+    [429, { "retry-after": "3", "x-ratelimit-reset": "7" }, { waitMs: 3_000, stretched: true }],
+    [429, { "x-ratelimit-reset": "soon" }, undefined],
+    [503, { "x-ratelimit-reset": "7" }, undefined],
+    [503, { "x-ratelimit-reset": "7", "x-envoy-ratelimited": "true" }, { waitMs: 7_000, stretched: true }],
+  ] as const)("%i with %j asks for %j", (status, headers, asked) =>
+    expect(askedDelay({ status, headers }, wallNowMs)).toEqual(asked),
+  );
 });
 
 describe("parseRetryAfter", () => {

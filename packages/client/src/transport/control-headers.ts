@@ -7,7 +7,10 @@ export const UNPROCESSED = "unprocessed";
 /** A verified peer drains: it wants no more calls. */
 export const DRAIN_HEADER = "tulle-drain";
 
-const names = new Set([REFUSED_HEADER, DRAIN_HEADER]);
+/** A verified peer failed although a hop further on was retried: another attempt would only add to the load there. */
+export const RETRIED_HEADER = "tulle-retried";
+
+const names = new Set([REFUSED_HEADER, DRAIN_HEADER, RETRIED_HEADER]);
 
 /** The raw list of headers without those that the mesh says to itself. */
 export const withoutControlHeaders = (raw: readonly (string | Buffer)[]): (string | Buffer)[] => {

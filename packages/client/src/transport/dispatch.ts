@@ -7,7 +7,7 @@ import type { Candidate } from "../endpoints/endpoint-set.ts";
 import { failCall } from "../failure.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import type { Attempt, Call } from "../send.ts";
-import { DRAIN_HEADER, REFUSED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
+import { DRAIN_HEADER, REFUSED_HEADER, RETRIED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
 import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
 import type { PooledHandler } from "./pooled-client.ts";
@@ -179,7 +179,12 @@ class Exchange implements PooledHandler, Reply, Flow {
     this.rawHeaders = controller.rawHeaders as readonly Buffer[];
     this.#attempt.status = status;
     this.#attempt.progress = "answered";
-    if (headers[REFUSED_HEADER] !== undefined || headers[DRAIN_HEADER] !== undefined) this.#heed(headers);
+    if (
+      headers[REFUSED_HEADER] !== undefined ||
+      headers[DRAIN_HEADER] !== undefined ||
+      headers[RETRIED_HEADER] !== undefined
+    )
+      this.#heed(headers);
     this.#state = "replying";
     this.#resolve(this);
   }
@@ -311,9 +316,11 @@ class Exchange implements PooledHandler, Reply, Flow {
     if (pool.verified) {
       if (headers[REFUSED_HEADER] === UNPROCESSED) this.#attempt.progress = "refused";
       if (headers[DRAIN_HEADER] !== undefined) pool.onDrainHint?.();
+      if (headers[RETRIED_HEADER] !== undefined) this.#attempt.retriedBelow = true;
     }
     delete headers[REFUSED_HEADER];
     delete headers[DRAIN_HEADER];
+    delete headers[RETRIED_HEADER];
     this.rawHeaders = withoutControlHeaders(this.rawHeaders);
   }
 

@@ -60,6 +60,15 @@ test("linear patterns of a route get the proof, others stay, impossible ones are
   ]);
 });
 
+test("patterns of retries get their proofs as well, in a route and in the mesh's defaults", async () => {
+  const retry = { retriableHeaders: { "x-shed": { regex: "[0-9]+" } } };
+  const proven = { retriableHeaders: { "x-shed": { regex: "[0-9]+", linear: true } } };
+  const ofRoute = await proveRegexes({ ...route, rules: [{ retry }] });
+  expect(ofRoute.policy).toMatchObject({ rules: [{ retry: proven }] });
+  const ofMesh = await proveRegexes({ kind: "Mesh", name: "mesh", defaults: { retry } });
+  expect(ofMesh.policy).toMatchObject({ defaults: { retry: proven } });
+});
+
 test("a proof that somebody brings along counts for nothing", async () => {
   const forged: RoutePolicy = { ...route, rules: [{ match: [{ path: { regex: "(x+)+", linear: true } }] }] };
   const { policy } = await proveRegexes(forged);

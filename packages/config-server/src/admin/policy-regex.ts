@@ -1,8 +1,10 @@
 import {
+  type MeshPolicy,
   type Policy,
   type PolicyProblem,
   policyKey,
   type RegexProof,
+  type RetryPolicy,
   type RouteMatch,
   type RoutePolicy,
   type RouteRule,
@@ -70,7 +72,7 @@ export interface ProvenPolicy {
 
 /** Sets `linear` on each pattern of a policy that may run on V8, and tells of those that RE2 cannot express. */
 export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
-  if (policy.kind !== "Route") return { policy, problems: [] };
+  if (!hasPatterns(policy)) return { policy, problems: [] };
   const patterns = new Map<string, PatternClass>();
   const problems: PolicyProblem[] = [];
   for (const { regex, path } of patternsOf(policy)) {
@@ -92,24 +94,30 @@ export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
 };
 
 /** The policy as its author wrote it, without proofs. */
-export const withoutProofs = (policy: Policy): Policy =>
-  policy.kind === "Route" ? mapPatterns(policy, unproven) : policy;
+export const withoutProofs = (policy: Policy): Policy => (hasPatterns(policy) ? mapPatterns(policy, unproven) : policy);
 
 /** The patterns of a policy, with its proofs, that may not run on V8. */
 export const patternsForRe2 = (policy: Policy): readonly string[] =>
-  policy.kind === "Route" ? patternsOf(policy).flatMap(({ regex, linear }) => (linear === true ? [] : [regex])) : [];
+  hasPatterns(policy) ? patternsOf(policy).flatMap(({ regex, linear }) => (linear === true ? [] : [regex])) : [];
 
-const patternsOf = (route: RoutePolicy): readonly (RegexMatch & { readonly path: string })[] => {
+/** The kinds that compare by pattern. */
+const hasPatterns = (policy: Policy): policy is RoutePolicy | MeshPolicy =>
+  policy.kind === "Route" || policy.kind === "Mesh";
+
+const patternsOf = (policy: RoutePolicy | MeshPolicy): readonly (RegexMatch & { readonly path: string })[] => {
   const found: (RegexMatch & { readonly path: string })[] = [];
-  mapPatterns(route, (match, path) => {
+  mapPatterns(policy, (match, path) => {
     found.push({ ...match, path: `${path}.regex` });
     return match;
   });
   return found;
 };
 
-/** A copy of the route in which every comparison by pattern is what `change` makes of it. */
-const mapPatterns = (route: RoutePolicy, change: <T extends RegexMatch>(match: T, path: string) => T): RoutePolicy => {
+/** A copy of the policy in which every comparison by pattern is what `change` makes of it. */
+const mapPatterns = <P extends RoutePolicy | MeshPolicy>(
+  policy: P,
+  change: <T extends RegexMatch>(match: T, path: string) => T,
+): P => {
   const changed = <T extends object>(match: T, path: string): T => (isRegexMatch(match) ? change(match, path) : match);
   const mapRecord = (record: Readonly<Record<string, StringMatch>>, path: string) =>
     Object.fromEntries(Object.entries(record).map(([name, match]) => [name, changed(match, `${path}.${name}`)]));
@@ -119,11 +127,29 @@ const mapPatterns = (route: RoutePolicy, change: <T extends RegexMatch>(match: T
     ...(match.headers === undefined ? {} : { headers: mapRecord(match.headers, `${path}.headers`) }),
     ...(match.query === undefined ? {} : { query: mapRecord(match.query, `${path}.query`) }),
   });
-  const mapRule = (rule: RouteRule, path: string): RouteRule =>
-    rule.match === undefined
-      ? rule
-      : { ...rule, match: rule.match.map((match, index) => mapMatch(match, `${path}.match[${index}]`)) };
-  return { ...route, rules: route.rules.map((rule, index) => mapRule(rule, `rules[${index}]`)) };
+  const mapRetry = (retry: RetryPolicy, path: string): RetryPolicy => ({
+    ...retry,
+    ...(retry.retriableHeaders === undefined
+      ? {}
+      : { retriableHeaders: mapRecord(retry.retriableHeaders, `${path}.retriableHeaders`) }),
+    ...(retry.retriableRequestHeaders === undefined
+      ? {}
+      : { retriableRequestHeaders: mapRecord(retry.retriableRequestHeaders, `${path}.retriableRequestHeaders`) }),
+  });
+  const mapRule = (rule: RouteRule, path: string): RouteRule => ({
+    ...rule,
+    ...(rule.match === undefined
+      ? {}
+      : { match: rule.match.map((match, index) => mapMatch(match, `${path}.match[${index}]`)) }),
+    ...(typeof rule.retry === "object" ? { retry: mapRetry(rule.retry, `${path}.retry`) } : {}),
+  });
+  if (policy.kind === "Route") {
+    return { ...policy, rules: policy.rules.map((rule, index) => mapRule(rule, `rules[${index}]`)) };
+  }
+  const retry = policy.defaults?.retry;
+  return retry === undefined
+    ? policy
+    : { ...policy, defaults: { ...policy.defaults, retry: mapRetry(retry, "defaults.retry") } };
 };
 
 type RegexMatch = { readonly regex: string } & RegexProof;

@@ -19,7 +19,8 @@ const setOf = (match: object, ways: readonly string[]): readonly string[] => way
 
 const regex = optional(anyText("RE2 syntax, matched in full."));
 
-const stringMatchSchema = exactlyOne(
+/** How a text is compared. */
+export const stringMatchSchema: z.ZodType<StringMatch> = exactlyOne(
   z.strictObject({
     exact: optional(z.string()),
     prefix: optional(z.string()),
