@@ -9,7 +9,11 @@ import { OpenVisit } from "./visit.ts";
 const spiffeId = "spiffe://cluster.local/ns/default/sa/a";
 
 /** Lets a handler answer and gives back the head that would go over the wire, lower case. */
-const headOf = (answer: (response: ServerResponse) => void, draining = false): string => {
+const headOf = (
+  answer: (response: ServerResponse) => void,
+  draining = false,
+  prepare: (visit: OpenVisit) => void = () => undefined,
+): string => {
   const request = new IncomingMessage(new Socket());
   Object.assign(request, { httpVersionMajor: 1, httpVersionMinor: 1 });
   const response = new ServerResponse(request);
@@ -25,6 +29,7 @@ const headOf = (answer: (response: ServerResponse) => void, draining = false): s
     new FakeClock(),
   );
   visit.trusted = true;
+  prepare(visit);
   guardReply(response, visit);
   answer(response);
   // The head as Node serialized it; it has no public name, and a socket would only hide it.
@@ -104,4 +109,29 @@ test("the handler's own header object stays as it was", () => {
   const headers = { "tulle-refused": "a" };
   headOf((response) => void response.writeHead(200, headers).end());
   expect(headers).toEqual({ "tulle-refused": "a" });
+});
+
+describe("a visit that made a call which was retried in vain", () => {
+  const told = "tulle-retried: 1";
+  const inVain = (visit: OpenVisit) => visit.noteRetriedInVain();
+
+  test("tells its caller so with an error of its own", () => {
+    expect(headOf((response) => void response.writeHead(502).end(), false, inVain)).toContain(told);
+    expect(headOf((response) => void response.writeHead(500, ["x-kept", "1"]).end(), false, inVain)).toContain(told);
+    expect(headOf((response) => void response.writeHead(502).end())).not.toContain("tulle-retried");
+  });
+
+  test("says nothing when it answers well, nor to strangers", () => {
+    expect(headOf((response) => void response.writeHead(200).end(), false, inVain)).not.toContain("tulle-retried");
+    const stranger = (visit: OpenVisit) => {
+      visit.noteRetriedInVain();
+      visit.trusted = false;
+    };
+    expect(headOf((response) => void response.writeHead(502).end(), false, stranger)).not.toContain("tulle-retried");
+  });
+
+  test("tells a draining listener's caller both", () => {
+    const head = headOf((response) => void response.writeHead(503).end(), true, inVain);
+    for (const each of [told, "tulle-drain: 1", "connection: close"]) expect(head).toContain(each);
+  });
 });

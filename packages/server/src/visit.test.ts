@@ -49,3 +49,13 @@ describe("a visit's signal", () => {
     expect(visit.signal.reason).toMatchObject({ name: "AbortError" });
   });
 });
+
+test("a visit is a retry by the word of a peer, not of a stranger", () => {
+  const visit = open(new FakeClock());
+  visit.request.headers["x-envoy-attempt-count"] = "2";
+  expect(visit.isRetry).toBe(false);
+  visit.trusted = true;
+  expect(visit.isRetry).toBe(true);
+  visit.request.headers["x-envoy-attempt-count"] = "1";
+  expect(visit.isRetry).toBe(false);
+});
