@@ -62,6 +62,8 @@ export const admitSocket = (
     refuseRaw(visit, refused, socket);
     return undefined;
   }
+  // The caller waits that long for the connection, not for what is said on it.
+  visit.deadlineMs = undefined;
   return visit;
 };
 
