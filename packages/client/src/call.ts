@@ -51,6 +51,7 @@ export class MeshCall implements Call, RouteQuestion {
   failure: MeshError | undefined = undefined;
   upgrade: Call["upgrade"] = undefined;
   informed: Call["informed"] = undefined;
+  carrier: Call["carrier"] = undefined;
 
   constructor(start: CallStart) {
     this.method = start.method;

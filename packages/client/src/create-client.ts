@@ -1,9 +1,11 @@
+import type { Agent } from "node:http";
 import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { createExplain, type ExplainInit, type Explanation } from "./explain.ts";
+import { MeshAgent } from "./faces/agent.ts";
 import type { FaceCounters, FaceKit } from "./faces/call-maker.ts";
 import { MeshDispatcher } from "./faces/dispatcher.ts";
 import { createFetch, type MeshFetch } from "./faces/fetch.ts";
@@ -54,6 +56,8 @@ export interface ClientOptions {
 export interface Client {
   readonly fetch: MeshFetch;
   readonly request: MeshRequest;
+  /** For `http.request(url, { agent })` and clients that are built on it; its own comment says what it cannot do. */
+  readonly agent: Agent;
   /** For undici's own functions: `request(url, { dispatcher })`. */
   readonly dispatcher: Dispatcher;
   /** For the `dispatcher` option of the built-in fetch, whose dialect on Node.js 22 and 24 is an older one. */
@@ -126,6 +130,7 @@ export const createClient = (options: ClientOptions): Client => {
   return {
     fetch: createFetch(kit, outsideFetch(options.outside)),
     request: createRequest(kit, outside),
+    agent: new MeshAgent(kit),
     dispatcher,
     fetchDispatcher,
     install: () => installation.install(),

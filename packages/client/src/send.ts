@@ -1,6 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import type { AttemptSummary, Endpoint, ServiceKey } from "@tulle/policy";
 import type { Dispatcher } from "undici";
+import type { Candidate } from "./endpoints/endpoint-set.ts";
 import type { Reply } from "./reply.ts";
 import type { NoRetryReason } from "./retry/retryable.ts";
 
@@ -70,6 +71,14 @@ export interface Call {
   upgrade: string | undefined;
   /** Who wants to know of replies before the final one. Set by the face; each attempt may bring some. */
   informed: Informed | undefined;
+  /** Who sends the call's attempts instead of undici. Set by the face; `undefined` for nearly every call. */
+  carrier: Carrier | undefined;
+}
+
+/** Sends attempts that undici cannot send: those of a request whose bytes `node:http` writes itself. */
+export interface Carrier {
+  /** Settles as {@link AttemptSend} does; keeps the attempt's progress as the dispatch would. */
+  carry(call: Call, attempt: Attempt, candidate: Candidate): Promise<Reply>;
 }
 
 /** Hears of informational replies (1xx), such as 103 Early Hints; never of 101, which ends in {@link Reply.upgraded}. */

@@ -149,6 +149,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   const mesh: Mesh = {
     fetch: client.fetch,
     request: client.request,
+    agent: client.agent,
     dispatcher: client.dispatcher,
     fetchDispatcher: client.fetchDispatcher,
     install: () => client.install(),

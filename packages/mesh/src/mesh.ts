@@ -29,6 +29,12 @@ export interface Mesh extends AsyncDisposable {
   readonly fetch: Client["fetch"];
   /** undici's `request` through the mesh: a fraction of the cost of any fetch. */
   readonly request: Client["request"];
+  /**
+   * For `node:http` and what is built on it: `http.request(url, { agent: mesh.agent })`; axios takes it as `httpAgent`, got as
+   * `agent.http`. Each request is routed and balanced by itself, over mTLS where the endpoint speaks it. A request that has a
+   * connection is never sent again: retries of replies and hedging are for the other faces.
+   */
+  readonly agent: Client["agent"];
   /** For undici's own functions: `request(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: Client["dispatcher"];
   /** For the built-in fetch: `fetch(url, { dispatcher: mesh.fetchDispatcher })`. */

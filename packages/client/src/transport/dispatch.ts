@@ -31,9 +31,11 @@ export const dispatchTo = (
   candidate: Candidate,
   limits: { readonly idleTimeoutMs: number },
 ): Promise<Reply> =>
-  new Promise((resolve, reject) => {
-    new Exchange(call, attempt, candidate, limits.idleTimeoutMs, resolve, reject).begin();
-  });
+  call.carrier === undefined
+    ? new Promise((resolve, reject) => {
+        new Exchange(call, attempt, candidate, limits.idleTimeoutMs, resolve, reject).begin();
+      })
+    : call.carrier.carry(call, attempt, candidate);
 
 type State =
   /** No final headers yet. */

@@ -3,14 +3,21 @@ import type { Credentials, EffectiveConnectionPool, Endpoint } from "@tulle/poli
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher, Pool } from "undici";
-import { createConnector } from "./connector.ts";
+import { type Connect, createConnector } from "./connector.ts";
 import type { ExpectedPeer } from "./mutual-tls.ts";
 import { type PooledHandler, pooledClient } from "./pooled-client.ts";
+import { SocketPool, type SocketTaker } from "./socket-pool.ts";
 import type { Transport, TransportCounters } from "./transport.ts";
 import { undici } from "./undici.ts";
 
 /** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
+
+/** Undici's pool and ours end alike. */
+interface Connections {
+  close(): Promise<void>;
+  destroy(): Promise<void>;
+}
 
 /** What makes a pool. */
 export interface EndpointPoolOptions {
@@ -45,10 +52,12 @@ export class EndpointPool {
   readonly #maxActive: number;
   #expected: ExpectedPeer;
   #pool: Pool | undefined;
+  /** For requests of `node:http`. */
+  #sockets: SocketPool | undefined;
   #credentials: Credentials | undefined;
   #retireAtMs = 0;
-  /** Undici pools that finish what they have. */
-  readonly #retiring = new Map<Pool, Promise<void>>();
+  /** Those that finish what they have. */
+  readonly #retiring = new Map<Connections, Promise<void>>();
   /** Connections that speak another protocol by now. */
   readonly #upgraded = new Set<Duplex>();
   #onLastUpgraded: (() => void) | undefined;
@@ -75,15 +84,29 @@ export class EndpointPool {
    * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
    */
   dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, nowMs: number): void {
-    if (this.active >= this.#maxActive) throw this.#overflow();
-    if (this.#closed) throw this.#gone();
-    const credentials = this.verified ? this.#transport.credentials.current : undefined;
-    if (this.#pool === undefined || credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
-      this.#open(credentials, nowMs);
-    }
-    this.active++;
-    // `#open` has just set it where it was missing.
-    (this.#pool as Pool).dispatch(options, handler);
+    this.#enter(nowMs);
+    this.#pool ??= this.#transport.home.runInAsyncScope(() => this.#create());
+    this.#pool.dispatch(options, handler);
+  }
+
+  /**
+   * Lends a connection for a request of `node:http`, or lets it wait for one; otherwise as {@link dispatch}. These connections
+   * are others than undici's, with a bound of their own. Returns the way to stop waiting, which is followed by a release too.
+   *
+   * @param nowMs clock milliseconds.
+   * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
+   */
+  lend(taker: SocketTaker, nowMs: number): () => void {
+    this.#enter(nowMs);
+    this.#sockets ??= new SocketPool(
+      {
+        connect: this.#connector(),
+        connections: this.#policy.connections,
+        keepAliveMs: this.#policy.keepAliveMs,
+      },
+      this.#transport,
+    );
+    return this.#sockets.lend(taker);
   }
 
   /** An exchange is over. */
@@ -119,9 +142,13 @@ export class EndpointPool {
 
   /** Closes idle connections now and busy ones after their exchange. A later call opens new ones. */
   retireConnections(): void {
-    const pool = this.#pool;
-    if (pool === undefined) return;
+    if (this.#pool !== undefined) this.#retire(this.#pool);
     this.#pool = undefined;
+    if (this.#sockets !== undefined) this.#retire(this.#sockets);
+    this.#sockets = undefined;
+  }
+
+  #retire(pool: Connections): void {
     const closed = this.#transport.home.runInAsyncScope(pool.close, pool).then(
       () => undefined,
       () => undefined,
@@ -158,26 +185,36 @@ export class EndpointPool {
     timer.cancel();
   }
 
-  #open(credentials: Credentials | undefined, nowMs: number): void {
-    this.retireConnections();
-    this.#credentials = credentials;
-    this.#retireAtMs = nowMs + this.#policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1));
-    this.#pool = this.#transport.home.runInAsyncScope(() => this.#create());
+  /** Counts an exchange that begins, and retires the connections that it must not use. */
+  #enter(nowMs: number): void {
+    if (this.active >= this.#maxActive) throw this.#overflow();
+    if (this.#closed) throw this.#gone();
+    const credentials = this.verified ? this.#transport.credentials.current : undefined;
+    if (credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
+      this.retireConnections();
+      this.#credentials = credentials;
+      this.#retireAtMs = nowMs + this.#policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1));
+    }
+    this.active++;
+  }
+
+  #connector(): Connect {
+    return createConnector(
+      {
+        endpoint: this.endpoint,
+        servername: this.servername,
+        connectTimeoutMs: this.#policy.connectTimeoutMs,
+        expected: () => this.#expected,
+      },
+      this.#transport,
+    );
   }
 
   #create(): Pool {
     const { endpoint } = this;
     const policy = this.#policy;
     const host = endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address;
-    const connect = createConnector(
-      {
-        endpoint,
-        servername: this.servername,
-        connectTimeoutMs: policy.connectTimeoutMs,
-        expected: () => this.#expected,
-      },
-      this.#transport,
-    );
+    const connect = this.#connector();
     return new undici.Pool(`${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`, {
       factory: pooledClient,
       connections: policy.connections,

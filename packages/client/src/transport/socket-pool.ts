@@ -1,0 +1,193 @@
+import type { Socket } from "node:net";
+import type { Timer } from "@tulle/time";
+import type { Connect } from "./connector.ts";
+import type { Transport } from "./transport.ts";
+
+/** Who waits for a connection. Exactly one of the two is called, once, unless the wait is given up before. */
+export interface SocketTaker {
+  take(lent: LentSocket): void;
+  fail(error: Error): void;
+}
+
+/** A connection in the hands of one exchange. It comes back by itself when Node.js says that it is free again. */
+export interface LentSocket {
+  readonly socket: Socket;
+  /** Whether it carried an exchange before. */
+  readonly reused: boolean;
+  /** How long the peer keeps it open after this exchange, milliseconds: its `Keep-Alive` header. */
+  keepFor(limitMs: number): void;
+}
+
+/** What makes a pool of sockets. */
+export interface SocketPoolOptions {
+  readonly connect: Connect;
+  /** The most at once, idle ones included. */
+  readonly connections: number;
+  /** How long an idle one is kept, milliseconds. */
+  readonly keepAliveMs: number;
+}
+
+/**
+ * The connections to one endpoint for requests of `node:http`, which undici's pools cannot carry. Lends each to one exchange at
+ * a time, the one that was used last first; waits are served in their order and bounded by the endpoint pool above.
+ */
+export class SocketPool {
+  readonly #options: SocketPoolOptions;
+  readonly #transport: Transport;
+  readonly #idle: PooledSocket[] = [];
+  readonly #all = new Set<PooledSocket>();
+  readonly #waiting = new Set<SocketTaker>();
+  #connecting = 0;
+  #onEmpty: (() => void) | undefined;
+  #closing = false;
+
+  constructor(options: SocketPoolOptions, transport: Transport) {
+    this.#options = options;
+    this.#transport = transport;
+  }
+
+  /** Lends a connection, at once when one is idle. Returns the way to stop waiting for it. */
+  lend(taker: SocketTaker): () => void {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) {
+      idle.wake();
+      taker.take(idle);
+      return () => undefined;
+    }
+    this.#waiting.add(taker);
+    this.#grow();
+    return () => {
+      this.#waiting.delete(taker);
+      this.#settle();
+    };
+  }
+
+  /** Closes idle connections now and busy ones after their exchange. Resolves when none is left. */
+  close(): Promise<void> {
+    this.#closing = true;
+    for (const { socket } of this.#idle) socket.destroy();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      this.#settle();
+    });
+  }
+
+  /** Cuts every connection, and ends every wait. */
+  destroy(): Promise<void> {
+    for (const taker of this.#waiting) taker.fail(new Error("the connections of the endpoint were closed"));
+    this.#waiting.clear();
+    for (const { socket } of this.#all) socket.destroy();
+    return Promise.resolve();
+  }
+
+  #grow(): void {
+    while (this.#connecting < this.#waiting.size && this.#all.size + this.#connecting < this.#options.connections) {
+      this.#connecting++;
+      this.#options.connect(undefined, (error, socket) => {
+        this.#connecting--;
+        if (socket === null) this.#refuse(error ?? new Error("no connection"));
+        else this.#adopt(socket);
+      });
+    }
+  }
+
+  /** Each failed connect is the failure of one that waits: all of them would make one dead connect the end of many calls. */
+  #refuse(error: Error): void {
+    const [first] = this.#waiting;
+    if (first !== undefined) {
+      this.#waiting.delete(first);
+      first.fail(error);
+    }
+    this.#grow();
+    this.#settle();
+  }
+
+  #adopt(socket: Socket): void {
+    const pooled = new PooledSocket(socket, this.#options.keepAliveMs);
+    this.#all.add(pooled);
+    const forget = (): void => {
+      socket.off("free", free);
+      pooled.wake();
+      this.#all.delete(pooled);
+      const place = this.#idle.indexOf(pooled);
+      if (place >= 0) this.#idle.splice(place, 1);
+      this.#grow();
+      this.#settle();
+    };
+    const free = (): void => {
+      pooled.reused = true;
+      this.#takeBack(pooled);
+    };
+    socket.on("free", free);
+    // It has another protocol now and belongs to whoever asked for that.
+    socket.once("agentRemove", forget);
+    socket.once("close", forget);
+    this.#takeBack(pooled);
+  }
+
+  #takeBack(pooled: PooledSocket): void {
+    const { socket } = pooled;
+    if (!socket.writable || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    const [next] = this.#waiting;
+    if (next !== undefined) {
+      this.#waiting.delete(next);
+      next.take(pooled);
+      return;
+    }
+    const { home, clock } = this.#transport;
+    const idleMs = pooled.idleMs();
+    if (this.#closing || idleMs <= 0) {
+      socket.destroy();
+      return;
+    }
+    this.#idle.push(pooled);
+    pooled.rest(home.runInAsyncScope(clock.after, clock, idleMs, () => socket.destroy()));
+  }
+
+  #settle(): void {
+    if (this.#all.size + this.#connecting + this.#waiting.size > 0) return;
+    this.#onEmpty?.();
+    this.#onEmpty = undefined;
+  }
+}
+
+/** A peer closes what it announced; our side must be the first, or a request meets a closing connection. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+class PooledSocket implements LentSocket {
+  readonly socket: Socket;
+  reused = false;
+  readonly #keepAliveMs: number;
+  #peerKeepsMs = Number.POSITIVE_INFINITY;
+  #timer: Timer | undefined;
+
+  constructor(socket: Socket, keepAliveMs: number) {
+    this.socket = socket;
+    this.#keepAliveMs = keepAliveMs;
+  }
+
+  keepFor(limitMs: number): void {
+    this.#peerKeepsMs = limitMs;
+  }
+
+  idleMs(): number {
+    return Math.min(this.#keepAliveMs, this.#peerKeepsMs - KEEP_ALIVE_MARGIN_MS);
+  }
+
+  /** Idle from now on. It does not keep the process alive, and whatever a peer says on it unasked is the end of it. */
+  rest(timer: Timer): void {
+    this.#timer = timer;
+    this.socket.setTimeout(0).unref().on("data", this.#unasked);
+  }
+
+  wake(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.socket.off("data", this.#unasked).ref();
+  }
+
+  readonly #unasked = (): void => void this.socket.destroy();
+}

@@ -1,0 +1,252 @@
+import { once } from "node:events";
+import { type ClientRequest, get, type IncomingMessage, type RequestOptions, request } from "node:http";
+import { text } from "node:stream/consumers";
+import { MeshError } from "@tulle/policy";
+import { FakeClock } from "@tulle/testing";
+import { describe, expect, test, vi } from "vitest";
+import type { Client } from "../src/create-client.ts";
+import { clientOf, endpointAt, serve, snapshotOf } from "./mesh-of-servers.ts";
+import { TestServer } from "./transport-kit.ts";
+import { serveUpgrade } from "./upgrade-server.ts";
+
+const answerTo = async (sent: ClientRequest): Promise<IncomingMessage & { text: string }> => {
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  return Object.assign(response, { text: await text(response) });
+};
+
+const ask = (client: Client, url = "http://reviews/", options: RequestOptions = {}) =>
+  answerTo(request(url, { agent: client.agent, ...options }).end());
+
+const failureOf = async (sent: ClientRequest): Promise<Error> => {
+  const [error] = (await once(sent, "error")) as [Error];
+  return error;
+};
+
+const inFlight = (client: Client): number =>
+  client.explain("http://reviews/").destinations[0]?.candidates.reduce((sum, each) => sum + each.inFlight, 0) ?? -1;
+
+describe("the agent for node:http", () => {
+  test("finds a service by its name and sends the name as Host", async () => {
+    await using server = await serve((request, response) => response.end(`${request.headers.host}${request.url}`));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    expect((await ask(client, "http://reviews.default/7?full")).text).toBe("reviews.default/7?full");
+  });
+
+  test("balances each request, although the connections are kept", async () => {
+    await using one = await serve((_request, response) => response.end("one"));
+    await using two = await serve((_request, response) => response.end("two"));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [one.endpoint, two.endpoint] } }));
+    const answers: string[] = [];
+    for (let round = 0; round < 40; round++) answers.push((await ask(client)).text);
+    expect(new Set(answers)).toEqual(new Set(["one", "two"]));
+    expect(client.counters().connections).toBe(2);
+    expect(inFlight(client)).toBe(0);
+  });
+
+  test("tells the request whether its connection was used before", async () => {
+    await using server = await serve((_request, response) => response.end());
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const reused: boolean[] = [];
+    for (let round = 0; round < 2; round++) {
+      const sent = get("http://reviews/", { agent: client.agent });
+      await answerTo(sent);
+      reused.push(sent.reusedSocket);
+    }
+    expect(reused).toEqual([false, true]);
+  });
+
+  test("keeps at most as many connections as the policy allows, and lets the others wait", async () => {
+    const sockets = new Set<unknown>();
+    await using server = await serve((request, response) => {
+      sockets.add(request.socket);
+      setImmediate(() => response.end("served"));
+    });
+    const policy = { connectionPool: { connections: 2, pendingRequests: 6 } };
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ask(client)));
+    expect(answers.map((answer) => answer.text)).toEqual(Array.from({ length: 8 }, () => "served"));
+    expect(sockets.size).toBe(2);
+  });
+
+  test("refuses what waits beyond the policy's bound with OVERFLOW", async () => {
+    await using server = await serve(() => undefined);
+    const policy = { connectionPool: { connections: 1, pendingRequests: 0 }, circuitBreaker: false as const };
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
+    const held = get("http://reviews/", { agent: client.agent }).on("error", () => undefined);
+    const error = await failureOf(get("http://reviews/", { agent: client.agent }));
+    expect(error).toMatchObject({ code: expect.stringMatching(/OVERFLOW$/) });
+    held.destroy();
+  });
+
+  test("tries another endpoint when one cannot be reached, with the body still to be sent", async () => {
+    await using gone = await TestServer.http(() => undefined);
+    const { port } = gone;
+    await gone[Symbol.asyncDispose]();
+    await using server = await serve((request, response) => void request.pipe(response));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [endpointAt(port), server.endpoint] } }));
+    for (let round = 0; round < 6; round++) {
+      const sent = request("http://reviews/", { agent: client.agent, method: "POST" });
+      sent.end("five stars");
+      expect((await answerTo(sent)).text).toBe("five stars");
+    }
+    expect(client.counters().connectFailures).toBeGreaterThan(0);
+  });
+
+  test("sends the deadline and the attempt in headers, and takes away what a caller forwards of them", async () => {
+    await using server = await serve((request, response) => response.end(JSON.stringify(request.headers)));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const headers = { "X-Envoy-Attempt-Count": "7", "tulle-error": "forged", "X-Own": ["a", "b"] };
+    const seen = JSON.parse((await ask(client, undefined, { headers })).text);
+    expect(seen).toMatchObject({ "x-envoy-attempt-count": "1", "x-own": "a, b" });
+    expect(Number(seen["x-envoy-expected-rq-timeout-ms"])).toBeGreaterThan(0);
+    expect(seen).not.toHaveProperty("tulle-error");
+  });
+
+  test("ends a request whose deadline passes with DEADLINE_EXCEEDED, and its connection", async () => {
+    const ended = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    await using server = await serve((request) => {
+      request.socket.once("close", () => ended.resolve());
+      arrived.resolve();
+    });
+    const clock = new FakeClock();
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }), { clock });
+    const sent = get("http://reviews/", { agent: client.agent });
+    const failed = failureOf(sent);
+    await arrived.promise;
+    clock.advance(15_000);
+    expect(await failed).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    await ended.promise;
+    await vi.waitFor(() => expect(inFlight(client)).toBe(0));
+  });
+
+  test("gives a broken connection's error the mesh's as its cause", async () => {
+    await using server = await serve((request) => void request.socket.destroy());
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const error = await failureOf(get("http://reviews/", { agent: client.agent }));
+    expect(error).toMatchObject({ code: "ECONNRESET", cause: { code: "CONNECTION_TERMINATED" } });
+  });
+
+  test("gives the error of a broken body the mesh's as its cause", async () => {
+    await using server = await serve((request, response) => {
+      response.writeHead(200, { "content-length": "10" }).write("half", () => request.socket.destroy());
+    });
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    await expect(ask(client)).rejects.toMatchObject({ code: "ECONNRESET", cause: { code: "REPLY_BROKEN" } });
+    await vi.waitFor(() => expect(inFlight(client)).toBe(0));
+  });
+
+  test("fails with the mesh's own error where there is nobody to send to", async () => {
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [] } }));
+    const error = await failureOf(get("http://reviews/", { agent: client.agent }));
+    expect(error).toBeInstanceOf(MeshError);
+    expect(error).toMatchObject({ code: "NO_HEALTHY_ENDPOINT" });
+  });
+
+  test("answers as a proxy would where the mesh is told to", async () => {
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [] } }), { localReplies: "response" });
+    const { statusCode, headers, text } = await ask(client);
+    expect({ statusCode, code: headers["tulle-error"] }).toEqual({ statusCode: 503, code: "NO_HEALTHY_ENDPOINT" });
+    expect(text).toContain("no registered endpoint");
+  });
+
+  test("gives up its wait for a connection when the request is destroyed, at once", async () => {
+    await using server = await serve(() => undefined);
+    const policy = { connectionPool: { connections: 1, pendingRequests: 5 } };
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
+    const held = get("http://reviews/", { agent: client.agent }).on("error", () => undefined);
+    await vi.waitFor(() => expect(client.counters().connections).toBe(1));
+    const waiting = get("http://reviews/", { agent: client.agent });
+    const failed = failureOf(waiting);
+    waiting.destroy(new Error("no longer wanted"));
+    expect(await failed).toMatchObject({ message: "no longer wanted" });
+    expect(inFlight(client)).toBe(1);
+    held.destroy();
+    await vi.waitFor(() => expect(inFlight(client)).toBe(0));
+  });
+
+  test("frees the figures of a request that is destroyed in the same turn in which it got its connection", async () => {
+    await using server = await serve((_request, response) => response.end());
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    await ask(client);
+    const sent = get("http://reviews/", { agent: client.agent });
+    const failed = failureOf(sent);
+    sent.destroy();
+    expect(await failed).toMatchObject({ code: "ECONNRESET" });
+    expect(inFlight(client)).toBe(0);
+    expect((await ask(client)).statusCode).toBe(200);
+  });
+
+  test("throws away a body that nobody listens for, and uses the connection again", async () => {
+    await using server = await serve((_request, response) => response.end("unheard"));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const sent = get("http://reviews/", { agent: client.agent });
+    await once(sent, "close");
+    await ask(client);
+    expect(client.counters().connections).toBe(1);
+  });
+
+  test("closes its idle connections with the client", async () => {
+    const closed = Promise.withResolvers<void>();
+    await using server = await serve((request, response) => {
+      request.socket.once("close", () => closed.resolve());
+      response.end();
+    });
+    const client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    await ask(client);
+    await client.close();
+    await closed.promise;
+    const error = await failureOf(get("http://reviews/", { agent: client.agent }));
+    expect(error).toMatchObject({ code: "MESH_CLOSED" });
+  });
+
+  test("hands over upgraded connections, which stay in flight until they are closed", async () => {
+    await using server = await serve(() => undefined);
+    server.server.on("upgrade", serveUpgrade);
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const sent = request("http://reviews/", {
+      agent: client.agent,
+      headers: { connection: "upgrade", upgrade: "echo" },
+    }).end();
+    const [response, socket] = await once(sent, "upgrade");
+    expect(response.headers).toMatchObject({ upgrade: "echo", "x-served-by": "reviews" });
+    socket.write("said");
+    expect(String((await once(socket, "data"))[0])).toBe("said");
+    expect(inFlight(client)).toBe(1);
+    socket.end();
+    await once(socket.resume(), "close");
+    await vi.waitFor(() => expect(inFlight(client)).toBe(0));
+  });
+
+  test("waits for 100-continue with the body", async () => {
+    await using server = await serve(() => undefined);
+    server.server.on("checkContinue", (request, response) => {
+      response.writeContinue();
+      request.pipe(response);
+    });
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const sent = request("http://reviews/", {
+      agent: client.agent,
+      method: "POST",
+      headers: { expect: "100-continue" },
+    });
+    sent.flushHeaders();
+    await once(sent, "continue");
+    sent.end("awaited");
+    expect((await answerTo(sent)).text).toBe("awaited");
+  });
+
+  test("hands hosts outside the mesh to the agent of their own, with https and its port", async () => {
+    await using server = await serve((_request, response) => response.end("outside"));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [] } }));
+    expect((await ask(client, `http://127.0.0.1:${server.endpoint.port}/`)).text).toBe("outside");
+    expect(client.counters()).toMatchObject({ outside: 1, calls: 0 });
+  });
+
+  test("names the service's way of writing where a URL says https", async () => {
+    const { request: requestTls } = await import("node:https");
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [endpointAt(1)] } }));
+    const error = await failureOf(requestTls("https://reviews/", { agent: client.agent as never }).end());
+    expect(error).toMatchObject({ code: "UNKNOWN_SERVICE", message: expect.stringContaining("write http://") });
+  });
+});
