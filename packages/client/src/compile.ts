@@ -2,6 +2,7 @@ import {
   compileRoutes,
   compileSplit,
   DEFAULT_MESH,
+  DEFAULT_PANIC_THRESHOLD,
   type EffectiveRetry,
   type EffectiveTimeouts,
   effectiveBalancer,
@@ -188,6 +189,7 @@ const compileDestination = (
     endpoints: ledger.endpoints(key),
     labels,
     picker: ledger.picker(key, subset, effectiveBalancer(policy)),
+    panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
     outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };
   const chain = destinationChain({

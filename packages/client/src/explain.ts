@@ -310,9 +310,9 @@ const tell = (told: Data): string[] => {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
-    for (const { endpoint, inFlight, rttMs, load } of candidates) {
+    for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
       lines.push(
-        `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}`,
+        `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
       );
     }
   }

@@ -4,6 +4,7 @@ export { type Balanced, type CandidateFigures, createPicker, type Outcome, type 
 export { checkOutbound } from "./check-outbound.ts";
 export { type Client, type ClientOptions, createClient } from "./create-client.ts";
 export { type EndpointFigures, newFigures } from "./endpoints/endpoint-figures.ts";
+export type { EndpointState } from "./endpoints/endpoint-state.ts";
 export type { EjectionCause, EjectionDecision } from "./endpoints/outlier-ejection.ts";
 export {
   type ExplainedAttempt,

@@ -1,4 +1,6 @@
 import { type Duration, durationOr, parseDuration } from "./duration.ts";
+import { durationLimits, numberLimits } from "./field-limits.ts";
+import type { Check } from "./policy-check.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
 /** How an endpoint is chosen. */
@@ -28,8 +30,26 @@ export type Balancer =
     }
   /** By chance and weight. */
   | { readonly algorithm: "random" }
+  /** Equal keys (`hashKey`) go to equal endpoints, by a ketama ring of XXH64, exactly as Envoy's and gRPC's. */
+  | {
+      readonly algorithm: "ring-hash";
+      /** Points on the ring, at least. Range 1 to 8,388,608. @default 1024 (Envoy, gRPC) */
+      readonly minimumRingSize?: number;
+      /** Points on the ring, at most. Range 1 to 8,388,608. @default 8388608 (Envoy) */
+      readonly maximumRingSize?: number;
+      /** Bounded load: an endpoint gets at most so many percent of the mean of calls in flight. Range 100 to 10,000. @default off (Envoy) */
+      readonly balanceFactor?: number;
+    }
+  /** Equal keys (`hashKey`) go to equal endpoints, by a Maglev table of XXH64, exactly as Envoy's. Faster than a ring; moves a few more keys when endpoints change. */
+  | {
+      readonly algorithm: "maglev";
+      /** A prime. Range 3 to 5,000,011. @default 65537 (Envoy) */
+      readonly tableSize?: number;
+      /** As that of `ring-hash`. @default off (Envoy) */
+      readonly balanceFactor?: number;
+    }
   /** Not supported yet. */
-  | { readonly algorithm: "ring-hash" | "maglev" | "weighted-round-robin" | "prequal" };
+  | { readonly algorithm: "weighted-round-robin" | "prequal" };
 
 /** A newcomer's, or a recovered endpoint's, way to its whole share of calls. */
 export interface SlowStart {
@@ -52,6 +72,15 @@ export const DEFAULT_CHOICE_COUNT = 2;
 
 /** How much calls in flight count against a weight: 1 (Envoy). */
 export const DEFAULT_ACTIVE_REQUEST_BIAS = 1;
+
+/** Points on a ring, at least: 1024 (Envoy, gRPC). */
+export const DEFAULT_MINIMUM_RING_SIZE = 1_024;
+
+/** Points on a ring, at most: 8 M (Envoy). */
+export const DEFAULT_MAXIMUM_RING_SIZE = 8_388_608;
+
+/** Places of a Maglev table: 65,537 (Envoy). */
+export const DEFAULT_MAGLEV_TABLE_SIZE = 65_537;
 
 /** How evenly a slow start goes: 1 (Envoy). */
 export const DEFAULT_SLOW_START_AGGRESSION = 1;
@@ -78,6 +107,14 @@ export type EffectiveBalancer = { readonly slowStart?: EffectiveSlowStart } & (
       readonly activeRequestBias: number;
     }
   | { readonly algorithm: "random" }
+  | {
+      readonly algorithm: "ring-hash";
+      readonly minimumRingSize: number;
+      readonly maximumRingSize: number;
+      /** Times the mean; `undefined`: unbounded. */
+      readonly balanceFactor: number | undefined;
+    }
+  | { readonly algorithm: "maglev"; readonly tableSize: number; readonly balanceFactor: number | undefined }
 );
 
 /**
@@ -104,6 +141,21 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
         activeRequestBias: balancer.activeRequestBias ?? DEFAULT_ACTIVE_REQUEST_BIAS,
         ...slowStart,
       };
+    case "ring-hash":
+      return {
+        algorithm: "ring-hash",
+        minimumRingSize: balancer.minimumRingSize ?? DEFAULT_MINIMUM_RING_SIZE,
+        maximumRingSize: balancer.maximumRingSize ?? DEFAULT_MAXIMUM_RING_SIZE,
+        balanceFactor: timesOf(balancer.balanceFactor),
+        ...slowStart,
+      };
+    case "maglev":
+      return {
+        algorithm: "maglev",
+        tableSize: balancer.tableSize ?? DEFAULT_MAGLEV_TABLE_SIZE,
+        balanceFactor: timesOf(balancer.balanceFactor),
+        ...slowStart,
+      };
     case "round-robin":
     case "random":
       return { algorithm: balancer.algorithm, ...slowStart };
@@ -112,8 +164,53 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
   }
 };
 
+const timesOf = (percent: number | undefined): number | undefined =>
+  percent === undefined ? undefined : percent / 100;
+
 const effectiveSlowStart = ({ window, aggression, minimumPercent }: SlowStart): EffectiveSlowStart => ({
   windowMs: parseDuration(window),
   aggression: aggression ?? DEFAULT_SLOW_START_AGGRESSION,
   minimumShare: (minimumPercent ?? DEFAULT_SLOW_START_PERCENT) / 100,
 });
+
+/** Whether the figures of a balancer and of a slow start make sense. */
+export const checkBalancer = ({ balancer, slowStart }: ServicePolicy, check: Check): void => {
+  const at = "balancer";
+  switch (balancer?.algorithm) {
+    case "peak-ewma":
+      check.duration([at, "decay"], balancer.decay, durationLimits.decay);
+      check.duration([at, "defaultRtt"], balancer.defaultRtt, durationLimits.defaultRtt);
+      break;
+    case "least-request":
+      check.number([at, "choiceCount"], balancer.choiceCount, numberLimits.choiceCount);
+      check.number([at, "activeRequestBias"], balancer.activeRequestBias, numberLimits.activeRequestBias);
+      break;
+    case "ring-hash":
+      check.number([at, "minimumRingSize"], balancer.minimumRingSize, numberLimits.ringSize);
+      check.number([at, "maximumRingSize"], balancer.maximumRingSize, numberLimits.ringSize);
+      check.number([at, "balanceFactor"], balancer.balanceFactor, numberLimits.balanceFactor);
+      if (
+        (balancer.minimumRingSize ?? DEFAULT_MINIMUM_RING_SIZE) >
+        (balancer.maximumRingSize ?? DEFAULT_MAXIMUM_RING_SIZE)
+      ) {
+        check.report([at, "minimumRingSize"], "the ring's least size is above its greatest");
+      }
+      break;
+    case "maglev":
+      check.number([at, "tableSize"], balancer.tableSize, numberLimits.maglevTableSize);
+      check.number([at, "balanceFactor"], balancer.balanceFactor, numberLimits.balanceFactor);
+      if (balancer.tableSize !== undefined && !isPrime(balancer.tableSize)) {
+        check.report([at, "tableSize"], `${balancer.tableSize} is not a prime, so some places would never be reached`);
+      }
+      break;
+    default:
+  }
+  check.duration(["slowStart", "window"], slowStart?.window, durationLimits.slowStartWindow);
+  check.number(["slowStart", "aggression"], slowStart?.aggression, numberLimits.aggression);
+  check.number(["slowStart", "minimumPercent"], slowStart?.minimumPercent, numberLimits.minimumPercent);
+};
+
+const isPrime = (number: number): boolean => {
+  for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;
+  return number > 1;
+};

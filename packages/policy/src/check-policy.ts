@@ -1,5 +1,6 @@
 import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
+import { checkBalancer } from "./balancer-policy.ts";
 import {
   durationLimits,
   numberLimits,
@@ -72,17 +73,8 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.number(["port"], service.port, numberLimits.port);
   check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
-  if (service.balancer?.algorithm === "peak-ewma") {
-    check.duration(["balancer", "decay"], service.balancer.decay, durationLimits.decay);
-    check.duration(["balancer", "defaultRtt"], service.balancer.defaultRtt, durationLimits.defaultRtt);
-  }
-  if (service.balancer?.algorithm === "least-request") {
-    check.number(["balancer", "choiceCount"], service.balancer.choiceCount, numberLimits.choiceCount);
-    check.number(["balancer", "activeRequestBias"], service.balancer.activeRequestBias, numberLimits.activeRequestBias);
-  }
-  check.duration(["slowStart", "window"], service.slowStart?.window, durationLimits.slowStartWindow);
-  check.number(["slowStart", "aggression"], service.slowStart?.aggression, numberLimits.aggression);
-  check.number(["slowStart", "minimumPercent"], service.slowStart?.minimumPercent, numberLimits.minimumPercent);
+  checkBalancer(service, check);
+  check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);
   const pool = service.connectionPool;
   check.number(["connectionPool", "connections"], pool?.connections, numberLimits.connections);

@@ -112,7 +112,7 @@ test("a balancer that is not supported is refused, not replaced", () => {
   expect(effectiveBalancer({ ...service, balancer: { algorithm: "round-robin" } })).toEqual({
     algorithm: "round-robin",
   });
-  expect(() => effectiveBalancer({ ...service, balancer: { algorithm: "maglev" } })).toThrow("not supported yet");
+  expect(() => effectiveBalancer({ ...service, balancer: { algorithm: "prequal" } })).toThrow("not supported yet");
 });
 
 test("the mTLS mode of the service goes before that of the namespace before that of the mesh; the strictest of a level wins", () => {

@@ -113,7 +113,7 @@ export {
 export type { WorkloadSelector } from "./selector.ts";
 export { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
 export type { ServicePolicy } from "./service-policy.ts";
-export { DEFAULT_SERVICE_PORT, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
+export { DEFAULT_PANIC_THRESHOLD, DEFAULT_SERVICE_PORT, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
 export type { InboundSnapshot, OutboundSnapshot, ServiceSnapshot } from "./snapshot.ts";
 export {
   formatSpiffeId,

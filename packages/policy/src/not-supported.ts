@@ -20,7 +20,6 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "healthCheck",
     "concurrencyLimit",
     "locality",
-    "panicThreshold",
     "hashKey",
     "tls",
   ],

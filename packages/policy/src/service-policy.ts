@@ -36,7 +36,10 @@ export interface ServicePolicy extends PolicyMeta {
   readonly locality?: Readonly<Record<string, unknown>>;
   /** Endpoints that join or recover get their share little by little. @default off */
   readonly slowStart?: SlowStart;
-  /** Not supported yet. */
+  /**
+   * Ejections are ignored while fewer than so many percent of the endpoints that can be reached are left; 0: never. Range 0
+   * to 100. @default 50 (Envoy)
+   */
   readonly panicThreshold?: number;
   /** Not supported yet. */
   readonly hashKey?: Readonly<Record<string, unknown>>;
@@ -53,3 +56,6 @@ export const DEFAULT_SERVICE_PORT = 80;
 
 /** The port in URLs. */
 export const servicePortOf = (service: ServicePolicy): number => service.port ?? DEFAULT_SERVICE_PORT;
+
+/** Share of the endpoints below which ejections are ignored: 50 % (Envoy). */
+export const DEFAULT_PANIC_THRESHOLD = 50;

@@ -1,4 +1,5 @@
 import { decayedPeak, observePeak } from "@tulle/time";
+import { stateOf } from "../endpoints/endpoint-state.ts";
 import type { LoadMeasure } from "./load-measure.ts";
 import type { Balanced, CandidateFigures, Outcome } from "./picker.ts";
 
@@ -38,6 +39,7 @@ export class FiguresKeeper {
       const { endpoint, figures } = candidate;
       return {
         endpoint: endpoint.id,
+        state: stateOf(candidate, nowMs),
         inFlight: figures.inFlight,
         answered: figures.answered,
         failed: figures.failed,

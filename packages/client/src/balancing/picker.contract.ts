@@ -10,7 +10,7 @@ import type { Balanced, Picker } from "./picker.ts";
 export const balanced = (id: string, changes: Partial<Endpoint> = {}): Balanced => ({
   endpoint: {
     id,
-    address: "127.0.0.1",
+    address: `${id}.test`,
     port: 80,
     transport: "plaintext",
     labels: {},

@@ -9,10 +9,22 @@ const leastRequest = {
   selection: "n-choices",
   activeRequestBias: 1,
 } as const;
+const ringHash = {
+  algorithm: "ring-hash",
+  minimumRingSize: 1_024,
+  maximumRingSize: 8_388_608,
+  balanceFactor: undefined,
+} as const;
+const maglev = { algorithm: "maglev", tableSize: 65_537, balanceFactor: undefined } as const;
 const peakEwma = { algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 } as const;
 
 pickerContract("peak-ewma", (random) => createPicker(peakEwma, { random }));
 pickerContract("round-robin", (random) => createPicker({ algorithm: "round-robin" }, { random }));
+pickerContract("ring-hash", (random) => createPicker(ringHash, { random }));
+pickerContract("ring-hash with bounded load", (random) =>
+  createPicker({ ...ringHash, balanceFactor: 1.5 }, { random }),
+);
+pickerContract("maglev", (random) => createPicker(maglev, { random }));
 pickerContract("random", (random) => createPicker({ algorithm: "random" }, { random }));
 pickerContract("least-request", (random) => createPicker(leastRequest, { random }));
 pickerContract("least-request over all", (random) =>

@@ -1,10 +1,15 @@
 import { DEFAULT_DECAY_MS, type EffectiveBalancer, type Endpoint } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
+import type { EndpointState } from "../endpoints/endpoint-state.ts";
+import type { Hash64 } from "../hashing/xxh64.ts";
 import { ChoiceOfN } from "./choice-of-n.ts";
+import { ConsistentHash } from "./consistent-hash.ts";
 import { FiguresKeeper } from "./figures-keeper.ts";
+import { buildRing, type HashedHost, type HashRing } from "./hash-ring.ts";
 import { LeastRequest } from "./least-request.ts";
 import { peakEwmaLoad } from "./load-measure.ts";
+import { buildMaglevTable, type MaglevTable } from "./maglev-table.ts";
 import { RandomChoice } from "./random-choice.ts";
 import { RoundRobin } from "./round-robin.ts";
 import { Weights } from "./weights.ts";
@@ -28,6 +33,8 @@ export interface Outcome {
 /** One endpoint as a picker sees it, for explanations. */
 export interface CandidateFigures {
   readonly endpoint: string;
+  /** Whether calls may go to it, and if not, why. */
+  readonly state: EndpointState;
   readonly inFlight: number;
   readonly answered: number;
   readonly failed: number;
@@ -42,13 +49,16 @@ export interface Picker {
   /** As a policy calls it: `peak-ewma`, `round-robin`. */
   readonly name: string;
   /**
-   * @param tried ids of endpoints that this call was sent to before; avoided while another one is left.
+   * @param tried ids of endpoints that this call was sent to before, or that should be avoided for another reason; avoided
+   * while another one is left.
+   * @param key what the call is told apart by, for pickers that send equal keys to equal endpoints.
    * @returns `undefined` only when there is no candidate.
    */
   pick<C extends Balanced>(
     candidates: readonly C[],
     tried: ReadonlySet<string> | undefined,
     nowMs: number,
+    key?: Hash64,
   ): C | undefined;
   /** An attempt was sent. */
   start(candidate: Balanced, nowMs: number): void;
@@ -78,5 +88,16 @@ export const createPicker = (balancer: EffectiveBalancer, { random }: { readonly
       return new RoundRobin({ weights, keeper, random });
     case "random":
       return new RandomChoice({ weights, keeper, random });
+    case "ring-hash": {
+      const size = { minimum: balancer.minimumRingSize, maximum: balancer.maximumRingSize };
+      const build = (hosts: readonly HashedHost[]): HashRing => buildRing(hosts, size);
+      const { balanceFactor } = balancer;
+      return new ConsistentHash({ name: "ring-hash", build, balanceFactor, weights, keeper, random });
+    }
+    case "maglev": {
+      const { balanceFactor, tableSize } = balancer;
+      const build = (hosts: readonly HashedHost[]): MaglevTable => buildMaglevTable(hosts, tableSize);
+      return new ConsistentHash({ name: "maglev", build, balanceFactor, weights, keeper, random });
+    }
   }
 };

@@ -1,12 +1,13 @@
 import { isMeshError } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
+import { pickUsable } from "../balancing/pick-usable.ts";
 import type { Picker } from "../balancing/picker.ts";
 import { isUnreachable } from "../breaker/circuit-outcome.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
 import type { OutlierDetector } from "../endpoints/outlier-detector.ts";
-import { beginCall, forgetProbe, isEjected } from "../endpoints/outlier-ejection.ts";
+import { beginCall, forgetProbe } from "../endpoints/outlier-ejection.ts";
 import { outcomeOfError, outcomeOfStatus } from "../endpoints/outlier-outcome.ts";
-import { isAvoided, noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
+import { noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
@@ -23,6 +24,8 @@ export interface Destination {
   readonly picker: Picker;
   /** Watches the service's endpoints; `undefined` where the policy turned it off. */
   readonly outliers: OutlierDetector | undefined;
+  /** Ejections are ignored when fewer than so many percent of the reachable endpoints are left; 0: never. */
+  readonly panicPercent: number;
 }
 
 /** What the pick needs besides its destination. */
@@ -39,14 +42,14 @@ export interface PickTools {
  */
 export const pickEndpoint =
   (
-    { endpoints, labels, picker, outliers }: Destination,
+    { endpoints, labels, picker, outliers, panicPercent }: Destination,
     { clock, random }: PickTools,
     next: EndpointSend,
   ): AttemptSend =>
   (call, attempt) => {
     const candidates = endpoints.subset(labels);
     const startedAtMs = clock.now();
-    const candidate = pickUsable(picker, candidates, triedBefore(call, attempt), startedAtMs);
+    const candidate = pickUsable(picker, candidates, triedBefore(call, attempt), startedAtMs, panicPercent);
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;
@@ -94,27 +97,6 @@ export const pickEndpoint =
       },
     );
   };
-
-/**
- * The balancer's pick; where that is on probation or ejected, its pick among those that are not. Tried ones are the last
- * resort.
- */
-const pickUsable = (
-  picker: Picker,
-  candidates: readonly Candidate[],
-  tried: ReadonlySet<string> | undefined,
-  nowMs: number,
-): Candidate | undefined => {
-  const picked = picker.pick(candidates, tried, nowMs);
-  if (picked === undefined || isUsable(picked, nowMs)) return picked;
-  const usable = candidates.filter(
-    (candidate) => isUsable(candidate, nowMs) && tried?.has(candidate.endpoint.id) !== true,
-  );
-  return usable.length === 0 ? picked : picker.pick(usable, tried, nowMs);
-};
-
-const isUsable = ({ figures }: Candidate, nowMs: number): boolean =>
-  !isAvoided(figures.reach, nowMs) && !isEjected(figures.outlier, nowMs);
 
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);

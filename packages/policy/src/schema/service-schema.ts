@@ -1,51 +1,14 @@
 import { z } from "zod";
-import type { Balancer, SlowStart } from "../balancer-policy.ts";
 import type { CircuitBreaker } from "../circuit-breaker-policy.ts";
 import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
 import type { ServicePolicy } from "../service-policy.ts";
+import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, NOT_YET, number, optional, record, texts } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
-
-const balancerSchema = exactly<Balancer>()(
-  z
-    .discriminatedUnion("algorithm", [
-      z.strictObject({
-        algorithm: z.literal("peak-ewma"),
-        decay: optional(duration(durationLimits.decay, 'How fast an old latency is forgotten. Default "10s".')),
-        defaultRtt: optional(duration(durationLimits.defaultRtt, 'Assumed before the first answer. Default "30ms".')),
-      }),
-      z.strictObject({ algorithm: z.literal("round-robin") }),
-      z.strictObject({
-        algorithm: z.literal("least-request"),
-        choiceCount: optional(number(numberLimits.choiceCount, "Endpoints that are compared. Default 2.")),
-        selection: optional(
-          z.enum(["n-choices", "full-scan"]).meta({ description: 'full-scan compares all. Default "n-choices".' }),
-        ),
-        activeRequestBias: optional(
-          number(numberLimits.activeRequestBias, "How much calls in flight count against a weight. Default 1."),
-        ),
-      }),
-      z.strictObject({ algorithm: z.literal("random") }),
-      z.strictObject({
-        algorithm: z.enum(["ring-hash", "maglev", "weighted-round-robin", "prequal"]).meta({ description: NOT_YET }),
-      }),
-    ])
-    .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),
-);
-
-const slowStartSchema = exactly<SlowStart>()(
-  z
-    .strictObject({
-      window: duration(durationLimits.slowStartWindow, "Time until an endpoint has its whole share."),
-      aggression: optional(number(numberLimits.aggression, "1: evenly; above 1 faster at first. Default 1.")),
-      minimumPercent: optional(number(numberLimits.minimumPercent, "The share that it begins with. Default 10.")),
-    })
-    .meta({ description: "Endpoints that join or recover get their share little by little." }),
-);
 
 const connectionPoolSchema = exactly<ConnectionPool>()(
   z
@@ -99,7 +62,9 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: later("Endpoints nearby go first."),
       slowStart: optional(slowStartSchema),
-      panicThreshold: optional(z.number().meta({ description: NOT_YET })),
+      panicThreshold: optional(
+        number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
+      ),
       hashKey: later("What ring-hash and maglev hash."),
       tls: later("TLS to instances outside the mesh."),
     })

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import type { Balancer, SlowStart } from "../balancer-policy.ts";
+import { durationLimits, numberLimits } from "../field-limits.ts";
+import { exactly } from "./exactly.ts";
+import { duration, NOT_YET, number, optional } from "./fields.ts";
+
+const balanceFactor = optional(
+  number(numberLimits.balanceFactor, "Most calls in flight, in percent of the mean. Default unbounded."),
+);
+
+/** How an endpoint is chosen. */
+export const balancerSchema: z.ZodType<Balancer> = exactly<Balancer>()(
+  z
+    .discriminatedUnion("algorithm", [
+      z.strictObject({
+        algorithm: z.literal("peak-ewma"),
+        decay: optional(duration(durationLimits.decay, 'How fast an old latency is forgotten. Default "10s".')),
+        defaultRtt: optional(duration(durationLimits.defaultRtt, 'Assumed before the first answer. Default "30ms".')),
+      }),
+      z.strictObject({ algorithm: z.literal("round-robin") }),
+      z.strictObject({
+        algorithm: z.literal("least-request"),
+        choiceCount: optional(number(numberLimits.choiceCount, "Endpoints that are compared. Default 2.")),
+        selection: optional(
+          z.enum(["n-choices", "full-scan"]).meta({ description: 'full-scan compares all. Default "n-choices".' }),
+        ),
+        activeRequestBias: optional(
+          number(numberLimits.activeRequestBias, "How much calls in flight count against a weight. Default 1."),
+        ),
+      }),
+      z.strictObject({ algorithm: z.literal("random") }),
+      z.strictObject({
+        algorithm: z.literal("ring-hash"),
+        minimumRingSize: optional(number(numberLimits.ringSize, "Points on the ring, at least. Default 1024.")),
+        maximumRingSize: optional(number(numberLimits.ringSize, "Points on the ring, at most. Default 8388608.")),
+        balanceFactor,
+      }),
+      z.strictObject({
+        algorithm: z.literal("maglev"),
+        tableSize: optional(number(numberLimits.maglevTableSize, "A prime. Default 65537.")),
+        balanceFactor,
+      }),
+      z.strictObject({
+        algorithm: z.enum(["weighted-round-robin", "prequal"]).meta({ description: NOT_YET }),
+      }),
+    ])
+    .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),
+);
+
+/** Endpoints that join or recover get their share little by little. */
+export const slowStartSchema: z.ZodType<SlowStart> = exactly<SlowStart>()(
+  z
+    .strictObject({
+      window: duration(durationLimits.slowStartWindow, "Time until an endpoint has its whole share."),
+      aggression: optional(number(numberLimits.aggression, "1: evenly; above 1 faster at first. Default 1.")),
+      minimumPercent: optional(number(numberLimits.minimumPercent, "The share that it begins with. Default 10.")),
+    })
+    .meta({ description: "Endpoints that join or recover get their share little by little." }),
+);
