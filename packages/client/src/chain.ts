@@ -1,13 +1,14 @@
-import type { EffectiveConnectionPool, EffectiveTimeouts } from "@tulle/policy";
+import type { EffectiveConnectionPool, EffectiveHedge, EffectiveTimeouts } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
 import { breakCircuit } from "./layers/break-circuit.ts";
 import { enforceDeadline } from "./layers/enforce-deadline.ts";
+import { hedge } from "./layers/hedge.ts";
 import { limitAttempt } from "./layers/limit-attempt.ts";
 import { observeAttempt } from "./layers/observe-attempt.ts";
 import { type CallSource, observeCall } from "./layers/observe-call.ts";
-import { type Destination, type EndpointSend, pickEndpoint } from "./layers/pick-endpoint.ts";
-import { retry } from "./layers/retry.ts";
+import { type Destination, type EndpointSend, hasUntried, pickEndpoint } from "./layers/pick-endpoint.ts";
+import { type RetryKit, retry } from "./layers/retry.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import type { LatencyEstimate } from "./retry/latency-estimate.ts";
 import type { RetryBudget } from "./retry/retry-budget.ts";
@@ -37,6 +38,8 @@ export interface ClientParts {
 export interface DestinationParts extends ClientParts {
   readonly timeouts: EffectiveTimeouts;
   readonly retry: RetryRules | undefined;
+  /** `undefined`: no attempt begins while another is under way. */
+  readonly hedge: EffectiveHedge | undefined;
   readonly retryFallback: RetryRules;
   readonly budget: RetryBudget;
   readonly latency: LatencyEstimate;
@@ -101,11 +104,7 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   call: [
     line("deadline", "above the retry: all attempts share one deadline", enforceDeadline(parts.timeouts, parts.clock)),
   ],
-  attempts: line(
-    "retry",
-    "above the pick: each attempt goes elsewhere; all below happens once per attempt",
-    retryOf(parts),
-  ),
+  attempts: attemptsOf(parts),
   attempt: [
     line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry)),
     ...step(
@@ -118,15 +117,18 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   endpoint: line("pick and dispatch", "innermost: picks from the figures of this moment", endpointOf(parts)),
 });
 
-const retryOf = ({
-  retry: policy,
-  retryFallback: fallback,
-  budget,
-  latency,
-  clock,
-  random,
-  counters,
-}: DestinationParts): AttemptsLayer => retry({ policy, fallback, budget, latency, clock, random, counters });
+const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
+  const { retry: policy, retryFallback: fallback, budget, latency, clock, random, counters, destination } = parts;
+  const kit: RetryKit = { policy, fallback, budget, latency, clock, random, counters };
+  if (parts.hedge === undefined) {
+    return line("retry", "above the pick: each attempt goes elsewhere; all below happens once per attempt", retry(kit));
+  }
+  return line(
+    "hedge and retry",
+    "above the pick: several attempts may be under way, each elsewhere; all below happens once per attempt",
+    hedge({ ...kit, hedge: parts.hedge, hasUntried: (call) => hasUntried(destination, call) }),
+  );
+};
 
 const endpointOf = ({ destination, clock, random, timeouts, pool }: DestinationParts): AttemptSend => {
   const limits = { idleTimeoutMs: timeouts.idleTimeoutMs, connectTimeoutMs: pool.connectTimeoutMs };

@@ -88,6 +88,8 @@ export const createClient = (options: ClientOptions): Client => {
     outside: 0,
     refused: 0,
     retries: 0,
+    hedges: 0,
+    hedgesCancelled: 0,
     retriesOverBudget: 0,
     retriesWithoutBody: 0,
     retriesLeftToHops: 0,

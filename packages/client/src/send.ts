@@ -12,6 +12,8 @@ export interface CallOptions {
   readonly attemptTimeout?: string | number;
   /** `false` turns retries off; a number sets how many. */
   readonly retry?: boolean | number;
+  /** `false` turns hedging off, where the rule asks for it. */
+  readonly hedge?: false;
   /** Whether the mesh's own failures reject (`"error"`) or answer as a proxy would (`"response"`). */
   readonly localReplies?: "error" | "response";
 }
@@ -172,7 +174,7 @@ export type Layer = (next: Send) => Send;
 /** A step around sending one attempt. */
 export type AttemptLayer = (next: AttemptSend) => AttemptSend;
 
-/** The step from calls to attempts: the retry today, a hedge beside it later. */
+/** The step from calls to attempts: the retry, or the hedge where a rule asks for it. */
 export type AttemptsLayer = (next: AttemptSend) => Send;
 
 /** Puts layers around `send`, first layer outermost: the list reads in the order in which a call meets them. */

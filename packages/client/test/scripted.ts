@@ -111,6 +111,8 @@ export const defaultRetry = retryRules();
 /** Counters of retries, all at zero. */
 export const retryCounters = (): RetryCounters => ({
   retries: 0,
+  hedges: 0,
+  hedgesCancelled: 0,
   retriesOverBudget: 0,
   retriesWithoutBody: 0,
   retriesLeftToHops: 0,

@@ -124,6 +124,7 @@ test.each<[string, readonly Policy[], readonly string[]]>([
         split: [{ weight: 1.5 }],
         timeout: "2" as "2s",
         attemptTimeout: "200h",
+        hedge: { delay: "0s", quantile: 0.2, attempts: 5 },
         retry: {
           retries: 11,
           on: ["retriable-headers"],
@@ -146,6 +147,10 @@ test.each<[string, readonly Policy[], readonly string[]]>([
       'Route/default/reviews rules[0].retry.on: "retriable-headers" needs retriableHeaders',
       'Route/default/reviews rules[0].retry.retriableRequestHeaders["a b"]: "a b" is not the name of a header',
       'Route/default/reviews rules[0].retry.backoff.base: "0s" is not a duration from "1ms" to "5m"',
+      "Route/default/reviews rules[0].hedge: delay and quantile are set: set exactly one",
+      'Route/default/reviews rules[0].hedge.delay: "0s" is not a duration from "1ms" to "5m"',
+      "Route/default/reviews rules[0].hedge.quantile: 0.2 is not a number from 0.5 to 0.999",
+      "Route/default/reviews rules[0].hedge.attempts: 5 is not a whole number from 1 to 4",
     ],
   ],
   [

@@ -17,6 +17,7 @@ import {
   wrongSubsetName,
   wrongWildcard,
 } from "./field-limits.ts";
+import { checkHedge } from "./hedge-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
 import { checkOutlierDetection } from "./outlier-detection-policy.ts";
@@ -61,7 +62,7 @@ const checkMesh = (mesh: MeshPolicy, check: Check): void => {
       : `"${text}" is not a trust domain: write a-z, 0-9, ".", "-" and "_", at most 255 characters`,
   );
   const { defaults } = mesh;
-  for (const field of ["timeout", "attemptTimeout", "idleTimeout", "connectTimeout"] as const) {
+  for (const field of ["timeout", "attemptTimeout", "maxDuration", "idleTimeout", "connectTimeout"] as const) {
     check.duration(["defaults", field], defaults?.[field], durationLimits[field]);
   }
   checkRetry(["defaults", "retry"], defaults?.retry, check);
@@ -130,10 +131,11 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
   if (weights.length > 0 && weights.every((weight) => weight === 0)) {
     check.report([...path, "split"], "all weights are 0, so no call could go anywhere");
   }
-  for (const field of ["timeout", "attemptTimeout", "idleTimeout"] as const) {
+  for (const field of ["timeout", "attemptTimeout", "maxDuration", "idleTimeout"] as const) {
     check.duration([...path, field], rule[field], durationLimits[field]);
   }
   checkRetry([...path, "retry"], rule.retry, check);
+  checkHedge([...path, "hedge"], rule.hedge, check);
 };
 
 const checkMatch = (path: PolicyPath, match: RouteMatch, check: Check): void => {

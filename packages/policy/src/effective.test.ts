@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { effectiveBalancer } from "./balancer-policy.ts";
 import { effectiveCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { effectiveConnectionPool } from "./connection-pool-policy.ts";
+import { effectiveHedge } from "./hedge-policy.ts";
 import { type MeshPolicy, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
 import { effectiveMtlsMode } from "./mtls-mode.ts";
 import { effectiveRetry, effectiveRetryBudget } from "./retry-policy.ts";
@@ -17,6 +18,7 @@ const mesh: MeshPolicy = {
   defaults: {
     timeout: "3s",
     attemptTimeout: "1s",
+    maxDuration: "1h",
     idleTimeout: "0s",
     connectTimeout: "2s",
     retry: { retries: 5, on: ["reset"], statuses: [500], backoff: { base: "10ms" } },
@@ -28,7 +30,9 @@ test("the defaults of a mesh of which nothing is said", () => {
   expect(effectiveTimeouts(undefined, DEFAULT_MESH)).toEqual({
     timeoutMs: 15_000,
     covers: "headers",
+    isDefault: true,
     attemptTimeoutMs: Number.POSITIVE_INFINITY,
+    maxDurationMs: Number.POSITIVE_INFINITY,
     idleTimeoutMs: 300_000,
   });
   expect(effectiveRetry(undefined, DEFAULT_MESH)).toEqual({
@@ -66,13 +70,19 @@ test("the mesh's values stand in for a rule's, which win field by field", () => 
   expect(effectiveTimeouts({}, mesh)).toEqual({
     timeoutMs: 3_000,
     covers: "headers",
+    isDefault: false,
     attemptTimeoutMs: 1_000,
+    maxDurationMs: 3_600_000,
     idleTimeoutMs: Number.POSITIVE_INFINITY,
   });
-  expect(effectiveTimeouts({ timeout: "7s", attemptTimeout: "0s", idleTimeout: "1m" }, mesh)).toEqual({
+  expect(
+    effectiveTimeouts({ timeout: "7s", attemptTimeout: "0s", idleTimeout: "1m", maxDuration: "0s" }, mesh),
+  ).toEqual({
     timeoutMs: 7_000,
     covers: "whole",
+    isDefault: false,
     attemptTimeoutMs: Number.POSITIVE_INFINITY,
+    maxDurationMs: Number.POSITIVE_INFINITY,
     idleTimeoutMs: 60_000,
   });
   expect(effectiveTimeouts({ timeout: "0s" }, mesh).timeoutMs).toBe(Number.POSITIVE_INFINITY);
@@ -134,4 +144,14 @@ test("the mTLS mode of the service goes before that of the namespace before that
 test("ranges of statuses are every status in them", () => {
   const { statuses } = effectiveRetry({ statuses: [429, "500-503"] }, DEFAULT_MESH)!;
   expect([...statuses]).toEqual([429, 500, 501, 502, 503]);
+});
+
+test("a hedge waits for a time or for a share of the answers, and is one unless said otherwise", () => {
+  expect(effectiveHedge(undefined)).toBeUndefined();
+  expect(effectiveHedge({ delay: "50ms" })).toEqual({ after: { delayMs: 50 }, attempts: 1, nonIdempotent: false });
+  expect(effectiveHedge({ quantile: 0.95, attempts: 2, nonIdempotent: true })).toEqual({
+    after: { quantile: 0.95 },
+    attempts: 2,
+    nonIdempotent: true,
+  });
 });

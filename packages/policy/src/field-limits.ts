@@ -20,6 +20,8 @@ export const numberLimits = {
   retries: { min: 0, max: 10 },
   status: { min: 400, max: 599 },
   budgetRatio: { min: 0, max: 1, fractions: true },
+  hedgeQuantile: { min: 0.5, max: 0.999, fractions: true },
+  hedgeAttempts: { min: 1, max: 4 },
   minPerSecond: { min: 0, max: 10_000, fractions: true },
   errorPercent: { min: 0.01, max: 100, fractions: true },
   minimumVolume: { min: 1, max: 1_000_000 },
@@ -45,6 +47,8 @@ export const numberLimits = {
 export const durationLimits = {
   timeout: { min: "0s", max: "168h" },
   attemptTimeout: { min: "0s", max: "168h" },
+  maxDuration: { min: "0s", max: "168h" },
+  hedgeDelay: { min: "1ms", max: "5m" },
   idleTimeout: { min: "0s", max: "168h" },
   connectTimeout: { min: "1ms", max: "5m" },
   backoff: { min: "1ms", max: "5m" },

@@ -63,6 +63,7 @@ export {
   tryParseDuration,
 } from "./duration.ts";
 export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
+export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";

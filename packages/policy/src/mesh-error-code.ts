@@ -28,6 +28,8 @@ export const meshErrorCodes = {
   DEADLINE_EXCEEDED: { flag: "UT", status: 504, side: "client" },
   /** The deadline inherited from the visit had passed before the call began. */
   DEADLINE_SPENT: { flag: "UT", status: 504, side: "client" },
+  /** The call with its body took longer than the greatest duration that is allowed. */
+  MAX_DURATION_EXCEEDED: { flag: "UMSDR", status: 504, side: "client" },
   /** The reply's body was silent for longer than the idle limit. */
   IDLE_TIMEOUT: { flag: "SI", status: 504, side: "client" },
   /** The destination's circuit is open. */

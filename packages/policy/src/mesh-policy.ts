@@ -24,6 +24,8 @@ export interface MeshPolicy extends PolicyMeta {
     readonly timeout?: Duration;
     /** Limit of one attempt. @default none */
     readonly attemptTimeout?: Duration;
+    /** The whole call with its body, streams included. `"0s"` turns it off. @default none (Envoy's `max_stream_duration`) */
+    readonly maxDuration?: Duration;
     /** Longest silence in a reply's body. `"0s"` turns it off. @default "5m" (Envoy's stream idle timeout) */
     readonly idleTimeout?: Duration;
     /** Including the TLS handshake. @default "1s" (Linkerd) */

@@ -33,7 +33,6 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "rules[].rewrite",
     "rules[].requestHeaders",
     "rules[].responseHeaders",
-    "rules[].hedge",
     "rules[].mirror",
     "rules[].fault",
     "rules[].sessionAffinity",

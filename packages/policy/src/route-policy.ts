@@ -1,4 +1,5 @@
 import type { Duration } from "./duration.ts";
+import type { HedgePolicy } from "./hedge-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { PathMatch, StringMatch } from "./string-match.ts";
@@ -40,6 +41,11 @@ export interface RouteRule {
   readonly timeout?: Duration;
   /** @default the mesh's */
   readonly attemptTimeout?: Duration;
+  /**
+   * The whole call with its body, whatever else is set, streams included. `"0s"` turns it off. Envoy's `max_stream_duration`.
+   * @default the mesh's
+   */
+  readonly maxDuration?: Duration;
   /** @default the mesh's */
   readonly idleTimeout?: Duration;
   /** `false` turns retries off. @default the mesh's */
@@ -54,8 +60,8 @@ export interface RouteRule {
   readonly requestHeaders?: Readonly<Record<string, unknown>>;
   /** Not supported yet. */
   readonly responseHeaders?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly hedge?: Readonly<Record<string, unknown>>;
+  /** Ask a further endpoint when an answer is late. @default none */
+  readonly hedge?: HedgePolicy;
   /** Not supported yet. */
   readonly mirror?: Readonly<Record<string, unknown>>;
   /** Not supported yet. */

@@ -20,8 +20,12 @@ export interface EffectiveTimeouts {
    * survive it; a timeout that a rule sets covers the body too.
    */
   readonly covers: "headers" | "whole";
+  /** Whether nobody said how long calls may take, so that `timeoutMs` is {@link DEFAULT_TIMEOUT_MS}. */
+  readonly isDefault: boolean;
   /** One attempt. Off unless somebody sets it. */
   readonly attemptTimeoutMs: number;
+  /** The whole call with its body, whatever `timeoutMs` covers. Off unless somebody sets it. */
+  readonly maxDurationMs: number;
   /** Silence within the reply's body. */
   readonly idleTimeoutMs: number;
 }
@@ -30,7 +34,9 @@ export interface EffectiveTimeouts {
 export const effectiveTimeouts = (rule: RouteRule | undefined, mesh: MeshPolicy): EffectiveTimeouts => ({
   timeoutMs: limitOf(rule?.timeout ?? mesh.defaults?.timeout, DEFAULT_TIMEOUT_MS),
   covers: rule?.timeout === undefined ? "headers" : "whole",
+  isDefault: rule?.timeout === undefined && mesh.defaults?.timeout === undefined,
   attemptTimeoutMs: limitOf(rule?.attemptTimeout ?? mesh.defaults?.attemptTimeout, Number.POSITIVE_INFINITY),
+  maxDurationMs: limitOf(rule?.maxDuration ?? mesh.defaults?.maxDuration, Number.POSITIVE_INFINITY),
   idleTimeoutMs: limitOf(rule?.idleTimeout ?? mesh.defaults?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
 });
 

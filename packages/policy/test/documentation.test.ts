@@ -44,7 +44,7 @@ describe("docs/errors.md", () => {
     const entry = entries.get(heading) ?? "";
     const [facts, ...told] = entry.split("\n\n");
     const { side } = meshErrorCodes[code];
-    const owner = /^[A-Z]{2,3}$/.test(flag) ? "Envoy's" : "ours";
+    const owner = /^(?:[A-Z]{2,3}|UMSDR)$/.test(flag) ? "Envoy's" : "ours";
     expect(facts).toBe(`\`${code}\` · flag \`${flag}\` (${owner}) · status ${status} · ${side}`);
     expect(told.map((line) => /^\*\*(\w+)\.\*\* .{20,}/.exec(line)?.[1])).toEqual(["Meaning", "Cause", "Remedy"]);
   });

@@ -11,6 +11,7 @@ import { noteReached, noteSent, noteUnreachable } from "../endpoints/probation.t
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
+import { AttemptSuperseded } from "../retry/superseded.ts";
 import type { Attempt, AttemptSend, Call } from "../send.ts";
 
 /** Sends an attempt to the endpoint that was picked for it. */
@@ -92,11 +93,18 @@ export const pickEndpoint =
         const outcome = outcomeOfError(error);
         if (outcome === undefined) forgetProbe(outlier, isProbe);
         else outliers?.observe(candidate, outcome, isProbe, nowMs);
-        picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) });
+        picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) && !isSuperseded(error) });
         throw error;
       },
     );
   };
+
+/** One of two attempts was given up because the other answered: it may have been slow, which its time tells, not failing. */
+const isSuperseded = (error: unknown): boolean => error instanceof AttemptSuperseded;
+
+/** Whether an endpoint is left that the call was not sent to and that may be picked. */
+export const hasUntried = ({ endpoints, labels }: Destination, { attempts }: Call): boolean =>
+  endpoints.subset(labels).some(({ endpoint: { id } }) => attempts.every(({ endpoint }) => endpoint !== id));
 
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);

@@ -13,6 +13,10 @@ import { retryable } from "./retryable.ts";
 export interface RetryCounters {
   /** Attempts after a first one, hedges included. */
   retries: number;
+  /** Attempts that were begun because another was late or had failed, without a back-off. */
+  hedges: number;
+  /** Attempts that were given up because another had answered. */
+  hedgesCancelled: number;
   /** Retries and hedges that the budget refused. */
   retriesOverBudget: number;
   /** Retries that a body larger than the replay bound, or lost to an earlier attempt, made impossible. */

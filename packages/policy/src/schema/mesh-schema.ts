@@ -29,6 +29,9 @@ export const meshSchema: z.ZodType<MeshPolicy> = exactly<MeshPolicy>()(
               duration(durationLimits.timeout, 'Until the reply\'s headers. Default "15s"; "0s" turns it off.'),
             ),
             attemptTimeout: optional(duration(durationLimits.attemptTimeout, "One attempt. Default none.")),
+            maxDuration: optional(
+              duration(durationLimits.maxDuration, "The whole call with its body, streams included. Default none."),
+            ),
             idleTimeout: optional(
               duration(durationLimits.idleTimeout, 'Silence in a reply\'s body. Default "5m"; "0s" turns it off.'),
             ),

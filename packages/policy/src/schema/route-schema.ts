@@ -3,6 +3,7 @@ import { durationLimits, numberLimits, wrongReference } from "../field-limits.ts
 import type { RoutePolicy, RouteRule, WeightedDestination } from "../route-policy.ts";
 import { exactly } from "./exactly.ts";
 import { anyText, duration, later, list, number, optional, text, texts } from "./fields.ts";
+import { hedgeSchema } from "./hedge-schema.ts";
 import { matchSchema } from "./match-schema.ts";
 import { metaFields } from "./meta-fields.ts";
 import { retrySchema } from "./retry-schema.ts";
@@ -22,6 +23,7 @@ const ruleSchema: z.ZodType<RouteRule> = exactly<RouteRule>()(
     split: optional(list(destinationSchema, "Where the call goes. Default the service that was called.")),
     timeout: optional(duration(durationLimits.timeout, 'The whole call with its body; "0s" turns it off.')),
     attemptTimeout: optional(duration(durationLimits.attemptTimeout, "One attempt.")),
+    maxDuration: optional(duration(durationLimits.maxDuration, "The whole call with its body, streams included.")),
     idleTimeout: optional(duration(durationLimits.idleTimeout, "Silence in the reply's body.")),
     retry: optional(z.union([retrySchema, z.literal(false)]).meta({ description: "false turns retries off." })),
     redirect: later("Answer with a redirect."),
@@ -29,7 +31,7 @@ const ruleSchema: z.ZodType<RouteRule> = exactly<RouteRule>()(
     rewrite: later("Change path or host."),
     requestHeaders: later("Change the request's headers."),
     responseHeaders: later("Change the reply's headers."),
-    hedge: later("Ask twice when the first answer is late."),
+    hedge: optional(hedgeSchema),
     mirror: later("Send a copy elsewhere."),
     fault: later("Delays and failures for tests."),
     sessionAffinity: later("Stay with one endpoint."),
