@@ -1,4 +1,4 @@
-import type { EffectiveConnectionPool, EffectiveHedge, EffectiveTimeouts } from "@tulle/policy";
+import type { EffectiveHedge, EffectiveTimeouts } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
 import { breakCircuit } from "./layers/break-circuit.ts";
@@ -16,7 +16,8 @@ import type { RetryRules } from "./retry/retry-rules.ts";
 import type { AttemptLayer, AttemptSend, AttemptsLayer, Layer, Send } from "./send.ts";
 import { chain } from "./send.ts";
 import type { ClientTelemetry } from "./telemetry/client-telemetry.ts";
-import { dispatchTo } from "./transport/dispatch.ts";
+import type { DestinationUsage } from "./transport/destination-usage.ts";
+import { dispatchTo, type ExchangeLimits } from "./transport/dispatch.ts";
 
 /** One line of the chain: a step, and why it stands where it stands. */
 export interface Line<Step> {
@@ -46,7 +47,7 @@ export interface DestinationParts extends ClientParts {
   /** `undefined` where the policy turned it off. */
   readonly circuit: Circuit | undefined;
   readonly destination: Destination;
-  readonly pool: EffectiveConnectionPool;
+  readonly usage: DestinationUsage;
 }
 
 /**
@@ -130,8 +131,8 @@ const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
   );
 };
 
-const endpointOf = ({ destination, clock, random, timeouts, pool }: DestinationParts): AttemptSend => {
-  const limits = { idleTimeoutMs: timeouts.idleTimeoutMs, connectTimeoutMs: pool.connectTimeoutMs };
+const endpointOf = ({ destination, clock, random, timeouts, usage }: DestinationParts): AttemptSend => {
+  const limits: ExchangeLimits = { idleTimeoutMs: timeouts.idleTimeoutMs, usage };
   const dispatch: EndpointSend = (call, attempt, candidate) => dispatchTo(call, attempt, candidate, limits);
   return pickEndpoint(destination, { clock, random }, dispatch);
 };

@@ -203,7 +203,7 @@ const compileDestination = (
     latency: ledger.latency(key, subset),
     circuit,
     destination: target,
-    pool: effectiveConnectionPool(policy, mesh),
+    usage: ledger.usage(key, subset, effectiveConnectionPool(policy, mesh)),
   });
   return { destination: key, subset, weight, timeouts, retry, circuit, target, chain, clock: parts.clock };
 };

@@ -13,6 +13,7 @@ import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
+import { DestinationUsage, type UsageLimits } from "./transport/destination-usage.ts";
 import type { Transport } from "./transport/transport.ts";
 
 /** What the ledger is made of. */
@@ -42,6 +43,7 @@ export class Ledger {
   readonly #budgets = new Map<ServiceKey, RetryBudget>();
   readonly #latencies = new Map<string, LatencyEstimate>();
   readonly #circuits = new Map<string, Kept<Circuit>>();
+  readonly #usages = new Map<string, DestinationUsage>();
   readonly #pickers = new Map<string, Kept<Picker>>();
   readonly #outliers = new Map<string, Kept<OutlierDetector>>();
 
@@ -95,6 +97,17 @@ export class Ledger {
     );
   }
 
+  /** What is under way is never forgotten: a changed policy changes the bounds alone. */
+  usage(service: ServiceKey, subset: string | undefined, limits: UsageLimits): DestinationUsage {
+    const name = destinationName(service, subset);
+    const known = this.#usages.get(name);
+    known?.reconfigure(limits);
+    if (known !== undefined) return known;
+    const made = new DestinationUsage(name, limits);
+    this.#usages.set(name, made);
+    return made;
+  }
+
   picker(service: ServiceKey, subset: string | undefined, policy: EffectiveBalancer): Picker {
     const make = (): Picker => createPicker(policy, { random: this.#kit.random });
     return keep(this.#pickers, destinationName(service, subset), policy, make, () => undefined);
@@ -127,6 +140,7 @@ export class Ledger {
         value.close();
         this.#circuits.delete(name);
       }
+      for (const name of this.#usages.keys()) if (isOf(name, service)) this.#usages.delete(name);
       for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);
       for (const name of this.#latencies.keys()) if (isOf(name, service)) this.#latencies.delete(name);
     }
@@ -138,6 +152,7 @@ export class Ledger {
     this.#pickers.clear();
     this.#outliers.clear();
     this.#latencies.clear();
+    this.#usages.clear();
     const closing = [...this.#endpoints.values()].map((endpoints) => endpoints.close());
     this.#endpoints.clear();
     await Promise.all(closing);

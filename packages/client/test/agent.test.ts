@@ -61,20 +61,23 @@ describe("the agent for node:http", () => {
       sockets.add(request.socket);
       setImmediate(() => response.end("served"));
     });
-    const policy = { connectionPool: { connections: 2, pendingRequests: 6 } };
+    const policy = { connectionPool: { maxConnectionsPerEndpoint: 2, maxPendingRequests: 6 } };
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
     const answers = await Promise.all(Array.from({ length: 8 }, () => ask(client)));
     expect(answers.map((answer) => answer.text)).toEqual(Array.from({ length: 8 }, () => "served"));
     expect(sockets.size).toBe(2);
   });
 
-  test("refuses what waits beyond the policy's bound with OVERFLOW", async () => {
+  test("refuses what waits beyond the policy's bound with OVERFLOW_PENDING", async () => {
     await using server = await serve(() => undefined);
-    const policy = { connectionPool: { connections: 1, pendingRequests: 0 }, circuitBreaker: false as const };
+    const policy = {
+      connectionPool: { maxConnectionsPerEndpoint: 1, maxPendingRequests: 0 },
+      circuitBreaker: false as const,
+    };
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
     const held = get("http://reviews/", { agent: client.agent }).on("error", () => undefined);
     const error = await failureOf(get("http://reviews/", { agent: client.agent }));
-    expect(error).toMatchObject({ code: expect.stringMatching(/OVERFLOW$/) });
+    expect(error).toMatchObject({ code: expect.stringMatching(/OVERFLOW_PENDING$/) });
     held.destroy();
   });
 
@@ -152,7 +155,7 @@ describe("the agent for node:http", () => {
 
   test("gives up its wait for a connection when the request is destroyed, at once", async () => {
     await using server = await serve(() => undefined);
-    const policy = { connectionPool: { connections: 1, pendingRequests: 5 } };
+    const policy = { connectionPool: { maxConnectionsPerEndpoint: 1, maxPendingRequests: 5 } };
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], policy } }));
     const held = get("http://reviews/", { agent: client.agent }).on("error", () => undefined);
     await vi.waitFor(() => expect(client.counters().connections).toBe(1));

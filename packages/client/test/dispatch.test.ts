@@ -69,7 +69,7 @@ describe("an attempt", () => {
 
   test("leaves its connection usable when undici refuses the request", async () => {
     await using server = await TestServer.http((_request, response) => response.end("ok"));
-    await using caller = new TestCaller([server.endpoint()], { policy: { connections: 1 } });
+    await using caller = new TestCaller([server.endpoint()], { policy: { maxConnectionsPerEndpoint: 1 } });
     expect(await caller.text()).toBe("ok");
     const { reply, attempt } = caller.begin({ headers: ["not a name", "1"] });
     await expect(reply).rejects.toMatchObject({ code: "INVALID_CALL" });
@@ -177,7 +177,7 @@ describe("a body", () => {
 describe("a discarded reply", () => {
   test("that is short leaves its connection usable", async () => {
     await using server = await TestServer.http((_request, response) => response.end("x".repeat(20_000)));
-    await using caller = new TestCaller([server.endpoint()], { policy: { connections: 1 } });
+    await using caller = new TestCaller([server.endpoint()], { policy: { maxConnectionsPerEndpoint: 1 } });
     const reply = await caller.begin().reply;
     reply.discard();
     reply.discard();
@@ -225,7 +225,7 @@ describe("a call that is given up", () => {
   test("before it was sent costs no connection", async () => {
     const answers: (() => void)[] = [];
     await using server = await TestServer.http((_request, response) => answers.push(() => response.end("ok")));
-    await using caller = new TestCaller([server.endpoint()], { policy: { connections: 1 } });
+    await using caller = new TestCaller([server.endpoint()], { policy: { maxConnectionsPerEndpoint: 1 } });
     const first = caller.begin();
     await vi.waitFor(() => expect(answers).toHaveLength(1));
     const queued = caller.begin();
@@ -300,18 +300,6 @@ describe("a failed attempt", () => {
     await using server = await rawServer((socket) => socket.end("SSH-2.0-OpenSSH\r\n\r\n"));
     await using caller = new TestCaller([server.endpoint()]);
     await expect(caller.begin().reply).rejects.toMatchObject({ code: "REPLY_BROKEN", status: 502 });
-  });
-
-  test("is refused with OVERFLOW when too many wait", async () => {
-    await using server = await TestServer.http(() => undefined);
-    await using caller = new TestCaller([server.endpoint()], { policy: { connections: 2, pendingRequests: 3 } });
-    const waiting = Array.from({ length: 5 }, () => caller.begin());
-    await expect(caller.begin().reply).rejects.toMatchObject({ code: "OVERFLOW", flag: "UO" });
-    expect(caller.transport.counters.overflows).toBe(1);
-    for (const { call, reply } of waiting) {
-      reply.catch(() => undefined);
-      call.cancel.cancel("over");
-    }
   });
 
   test("keeps the error of the caller's own body stream", async () => {

@@ -142,7 +142,7 @@ describe("mesh.dispatcher", () => {
       setImmediate(() => response.end("end"));
     });
     const snapshot = snapshotOf({
-      reviews: { endpoints: [reviews.endpoint], policy: { connectionPool: { connections: 1 } } },
+      reviews: { endpoints: [reviews.endpoint], policy: { connectionPool: { maxConnectionsPerEndpoint: 1 } } },
     });
     await using client = clientOf(snapshot);
     const store = new AsyncLocalStorage<string>();

@@ -61,12 +61,18 @@ test("connections are retired at their greatest age, and calls go on over new on
     sockets.add(request.socket);
     response.end("ok");
   });
-  await using caller = new TestCaller([server.endpoint()], { clock, policy: { maxAgeMs: 60_000, connections: 1 } });
+  await using caller = new TestCaller([server.endpoint()], {
+    clock,
+    policy: { maxAgeMs: 60_000, maxConnectionsPerEndpoint: 1 },
+  });
   await caller.text();
-  clock.advance(60_000 * 0.9 - 1);
-  await caller.text();
+  // Used often enough that none is retired for its idleness.
+  for (let atMs = 2_000; atMs < 60_000 * 0.9; atMs += 2_000) {
+    clock.advance(2_000);
+    await caller.text();
+  }
   expect(sockets.size).toBe(1);
-  clock.advance(60_000 * 0.2 + 2);
+  clock.advance(60_000 * 0.2 + 2_000);
   await caller.text();
   expect(sockets.size).toBe(2);
 });
@@ -105,13 +111,14 @@ test("sockets and timers do not live in the context of the call that caused them
     expect(storage.getStore()).toBe("visit");
     caller.endpoints.markDraining(caller.endpoints.all()[0]!.endpoint.id);
   });
-  expect(seen).toEqual([undefined, undefined]);
+  expect(seen.length).toBeGreaterThan(1);
+  expect(new Set(seen)).toEqual(new Set([undefined]));
 });
 
 test("calls that queue on one connection each resume in their own context", async () => {
   const storage = new AsyncLocalStorage<number>();
   await using server = await TestServer.http((_request, response) => response.end("ok"));
-  await using caller = new TestCaller([server.endpoint()], { policy: { connections: 1 } });
+  await using caller = new TestCaller([server.endpoint()], { policy: { maxConnectionsPerEndpoint: 1 } });
   const contexts = await Promise.all(
     Array.from({ length: 20 }, (_, number) =>
       storage.run(number, async () => {

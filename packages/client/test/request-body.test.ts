@@ -13,7 +13,9 @@ import { clientOf, serve, snapshotOf } from "./mesh-of-servers.ts";
 const calling = async (listener: RequestListener) => {
   const reviews = await serve(listener);
   const client = clientOf(
-    snapshotOf({ reviews: { endpoints: [reviews.endpoint], policy: { connectionPool: { connections: 1 } } } }),
+    snapshotOf({
+      reviews: { endpoints: [reviews.endpoint], policy: { connectionPool: { maxConnectionsPerEndpoint: 1 } } },
+    }),
   );
   return {
     client,

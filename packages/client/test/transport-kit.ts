@@ -9,12 +9,15 @@ import { beginAttempt, MeshCall } from "../src/call.ts";
 import { createEndpointSet, type EndpointSet } from "../src/endpoints/endpoint-set.ts";
 import type { Reply } from "../src/reply.ts";
 import type { Attempt, Call } from "../src/send.ts";
+import { DestinationUsage } from "../src/transport/destination-usage.ts";
 import { dispatchTo } from "../src/transport/dispatch.ts";
 import { createTransport, type Transport } from "../src/transport/transport.ts";
 
 export const poolPolicy: EffectiveConnectionPool = {
-  connections: 64,
-  pendingRequests: 1_024,
+  maxConnections: 1_024,
+  maxConnectionsPerEndpoint: 64,
+  maxPendingRequests: 1_024,
+  maxRequests: 1_024,
   connectTimeoutMs: 1_000,
   keepAliveMs: 4_000,
   maxAgeMs: 3_600_000,
@@ -77,6 +80,7 @@ export const reviewsAt = (endpoints: readonly Endpoint[], serviceAccounts?: read
 export class TestCaller implements AsyncDisposable {
   readonly transport: Transport;
   readonly endpoints: EndpointSet;
+  readonly usage: DestinationUsage;
   idleTimeoutMs = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -96,7 +100,9 @@ export class TestCaller implements AsyncDisposable {
       outsideRoots: options.outsideRoots,
     });
     this.endpoints = createEndpointSet(this.transport);
-    this.endpoints.update(reviewsAt(endpoints, options.serviceAccounts), { ...poolPolicy, ...options.policy });
+    const policy = { ...poolPolicy, ...options.policy };
+    this.endpoints.update(reviewsAt(endpoints, options.serviceAccounts), policy);
+    this.usage = new DestinationUsage("default/reviews", policy);
   }
 
   /** Begins a call and its first attempt on the first endpoint. */
@@ -108,6 +114,8 @@ export class TestCaller implements AsyncDisposable {
       body?: Call["body"];
       authority?: string;
       givenUp?: string;
+      /** Place of the endpoint among those of the service. @default 0 */
+      to?: number;
     } = {},
   ): {
     call: MeshCall;
@@ -129,8 +137,9 @@ export class TestCaller implements AsyncDisposable {
     });
     if (changes.givenUp !== undefined) call.cancel.cancel(changes.givenUp);
     const attempt = beginAttempt(call, this.transport.clock.now());
-    const [candidate] = this.endpoints.all();
-    const reply = dispatchTo(call, attempt, candidate!, { idleTimeoutMs: this.idleTimeoutMs });
+    const candidate = this.endpoints.all()[changes.to ?? 0];
+    const limits = { idleTimeoutMs: this.idleTimeoutMs, usage: this.usage };
+    const reply = dispatchTo(call, attempt, candidate!, limits);
     return { call, attempt, reply };
   }
 

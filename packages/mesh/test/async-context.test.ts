@@ -27,7 +27,7 @@ const backend = async (): Promise<number> => {
 
 const meshOver = (port: number): FixedMesh => {
   const mesh = createMesh({
-    policies: [{ kind: "Service", name: "backend", connectionPool: { connections: 1 } }],
+    policies: [{ kind: "Service", name: "backend", connectionPool: { maxConnectionsPerEndpoint: 1 } }],
     endpoints: { backend: [`127.0.0.1:${port}`] },
     service: "front",
   });
@@ -82,7 +82,7 @@ const authority = await createTestAuthority();
 
 const member = async (service: string, endpoints: Record<string, (string | FixedEndpoint)[]>): Promise<FixedMesh> => {
   const mesh = createMesh({
-    policies: [{ kind: "Service", name: "backend", connectionPool: { connections: 1 } }],
+    policies: [{ kind: "Service", name: "backend", connectionPool: { maxConnectionsPerEndpoint: 1 } }],
     endpoints,
     service,
     credentials: await authority.issue({ serviceAccount: service }),

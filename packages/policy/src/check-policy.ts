@@ -78,8 +78,9 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);
   const pool = service.connectionPool;
-  check.number(["connectionPool", "connections"], pool?.connections, numberLimits.connections);
-  check.number(["connectionPool", "pendingRequests"], pool?.pendingRequests, numberLimits.pendingRequests);
+  for (const field of ["maxConnections", "maxConnectionsPerEndpoint", "maxPendingRequests", "maxRequests"] as const) {
+    check.number(["connectionPool", field], pool?.[field], numberLimits[field]);
+  }
   for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
     check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
   }

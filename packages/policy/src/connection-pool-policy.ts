@@ -3,25 +3,44 @@ import type { MeshPolicy } from "./mesh-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { DEFAULT_CONNECT_TIMEOUT_MS } from "./timeouts.ts";
 
-/** Sockets to each endpoint. */
+/** Connections to a service and how much may be asked of it at once: Envoy's circuit-breaker thresholds, per process. */
 export interface ConnectionPool {
-  /** Per endpoint. Range 1 to 65,535. @default 64 */
-  readonly connections?: number;
-  /** Calls that may wait for a free connection, per endpoint; more fail with OVERFLOW. Range 0 to 1,000,000. @default 1024 (Envoy) */
-  readonly pendingRequests?: number;
+  /**
+   * Connections to all endpoints of the service together. At the bound calls wait for one that is busy; an endpoint without
+   * any connection always gets its first. Range 1 to 1,000,000. @default 1024 (Envoy)
+   */
+  readonly maxConnections?: number;
+  /** Connections to one endpoint. Range 1 to 65,535. @default 64 */
+  readonly maxConnectionsPerEndpoint?: number;
+  /**
+   * Calls to the destination (service or subset) that may wait for a connection; more fail with OVERFLOW_PENDING. With 0
+   * none waits, and a call without a connection fails with OVERFLOW_CONNECTIONS. Range 0 to 1,000,000. @default 1024 (Envoy)
+   */
+  readonly maxPendingRequests?: number;
+  /**
+   * Calls to the destination (service or subset) that may be under way on connections until their replies are over; more
+   * fail with OVERFLOW_REQUESTS. Range 1 to 1,000,000. @default 1024 (Envoy)
+   */
+  readonly maxRequests?: number;
   /** Including the TLS handshake. Range 1ms to 5m. @default the mesh's, "1s" */
   readonly connectTimeout?: Duration;
-  /** Idle sockets are closed after this long; the server keeps them a second longer. Range 1ms to 1h. @default "4s" */
+  /** Idle sockets are closed after this long, or earlier where the server says so. Range 1ms to 1h. @default "4s" */
   readonly keepAlive?: Duration;
   /** Age at which a socket is retired, ± 10 %. Range 1s to 24h. @default "1h" */
   readonly maxAge?: Duration;
 }
 
+/** Connections to a service: 1024 (Envoy's `max_connections`). */
+export const DEFAULT_MAX_CONNECTIONS = 1_024;
+
 /** Connections to one endpoint: 64. With one call at a time on each, that bounds what one member can ask of an endpoint. */
-export const DEFAULT_CONNECTIONS = 64;
+export const DEFAULT_MAX_CONNECTIONS_PER_ENDPOINT = 64;
 
 /** Calls waiting for a connection: 1024 (Envoy's `max_pending_requests`). */
-export const DEFAULT_PENDING_REQUESTS = 1_024;
+export const DEFAULT_MAX_PENDING_REQUESTS = 1_024;
+
+/** Calls under way: 1024 (Envoy's `max_requests`). */
+export const DEFAULT_MAX_REQUESTS = 1_024;
 
 /** How long an idle socket is kept: 4 s (undici), a second less than Node's server waits, so the client closes first. */
 export const DEFAULT_KEEP_ALIVE_MS = 4_000;
@@ -31,19 +50,23 @@ export const DEFAULT_MAX_AGE_MS = 3_600_000;
 
 /** A connection pool with every field filled in. */
 export interface EffectiveConnectionPool {
-  readonly connections: number;
-  readonly pendingRequests: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerEndpoint: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
   readonly connectTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly maxAgeMs: number;
 }
 
-/** The pool to each endpoint of a service; the mesh's part is the connect timeout. */
+/** The connections of a service; the mesh's part is the connect timeout. */
 export const effectiveConnectionPool = (service: ServicePolicy, mesh: MeshPolicy): EffectiveConnectionPool => {
   const pool = service.connectionPool ?? {};
   return {
-    connections: pool.connections ?? DEFAULT_CONNECTIONS,
-    pendingRequests: pool.pendingRequests ?? DEFAULT_PENDING_REQUESTS,
+    maxConnections: pool.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+    maxConnectionsPerEndpoint: pool.maxConnectionsPerEndpoint ?? DEFAULT_MAX_CONNECTIONS_PER_ENDPOINT,
+    maxPendingRequests: pool.maxPendingRequests ?? DEFAULT_MAX_PENDING_REQUESTS,
+    maxRequests: pool.maxRequests ?? DEFAULT_MAX_REQUESTS,
     connectTimeoutMs: durationOr(pool.connectTimeout ?? mesh.defaults?.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS),
     keepAliveMs: durationOr(pool.keepAlive, DEFAULT_KEEP_ALIVE_MS),
     maxAgeMs: durationOr(pool.maxAge, DEFAULT_MAX_AGE_MS),

@@ -54,8 +54,10 @@ test("the defaults of a mesh of which nothing is said", () => {
     openForMs: 5_000,
   });
   expect(effectiveConnectionPool(service, DEFAULT_MESH)).toEqual({
-    connections: 64,
-    pendingRequests: 1_024,
+    maxConnections: 1_024,
+    maxConnectionsPerEndpoint: 64,
+    maxPendingRequests: 1_024,
+    maxRequests: 1_024,
     connectTimeoutMs: 1_000,
     keepAliveMs: 4_000,
     maxAgeMs: 3_600_000,

@@ -46,10 +46,12 @@ export {
 } from "./circuit-breaker-policy.ts";
 export type { ConnectionPool } from "./connection-pool-policy.ts";
 export {
-  DEFAULT_CONNECTIONS,
   DEFAULT_KEEP_ALIVE_MS,
   DEFAULT_MAX_AGE_MS,
-  DEFAULT_PENDING_REQUESTS,
+  DEFAULT_MAX_CONNECTIONS,
+  DEFAULT_MAX_CONNECTIONS_PER_ENDPOINT,
+  DEFAULT_MAX_PENDING_REQUESTS,
+  DEFAULT_MAX_REQUESTS,
   type EffectiveConnectionPool,
   effectiveConnectionPool,
 } from "./connection-pool-policy.ts";

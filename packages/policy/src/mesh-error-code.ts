@@ -34,8 +34,14 @@ export const meshErrorCodes = {
   IDLE_TIMEOUT: { flag: "SI", status: 504, side: "client" },
   /** The destination's circuit is open. */
   CIRCUIT_OPEN: { flag: "UO", status: 503, side: "client" },
+  /** No connection is to be had, and the policy lets no call wait for one. */
+  OVERFLOW_CONNECTIONS: { flag: "UO", status: 503, side: "client" },
   /** Too many calls wait for a connection. */
-  OVERFLOW: { flag: "UO", status: 503, side: "client" },
+  OVERFLOW_PENDING: { flag: "UO", status: 503, side: "client" },
+  /** Too many calls to the destination are under way. */
+  OVERFLOW_REQUESTS: { flag: "UO", status: 503, side: "client" },
+  /** The retry budget refused a retry. Callers get the last reply or failure; explanations name this as the reason. */
+  OVERFLOW_RETRIES: { flag: "UO", status: 503, side: "client" },
   /** A peer in the mesh refused the call before any handler saw it, and it could not be repeated elsewhere. */
   REFUSED_UNPROCESSED: { flag: "UR", status: 503, side: "client" },
   /** The mesh was left or closed. */

@@ -61,9 +61,9 @@ test.each<[string, unknown, readonly string[]]>([
   ],
   [
     "unknown fields",
-    { kind: "Service", name: "a", prt: 80, connectionPool: { Connections: 3 }, zzzzzz: 1 },
+    { kind: "Service", name: "a", prt: 80, connectionPool: { MaxRequests: 3 }, zzzzzz: 1 },
     [
-      'Service/default/a connectionPool.Connections: unknown field "Connections"; did you mean "connections"?',
+      'Service/default/a connectionPool.MaxRequests: unknown field "MaxRequests"; did you mean "maxRequests"?',
       'Service/default/a prt: unknown field "prt"; did you mean "port"?',
       'Service/default/a zzzzzz: unknown field "zzzzzz"',
     ],

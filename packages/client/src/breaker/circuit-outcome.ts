@@ -30,7 +30,7 @@ const unreachableCodes: ReadonlySet<MeshErrorCode> = new Set<MeshErrorCode>([
 export const isUnreachable = (error: unknown): boolean => isMeshError(error) && unreachableCodes.has(error.code);
 
 /**
- * Whether an attempt's error counts as a failure of the destination. Neutral ones do not: aborts, OVERFLOW,
+ * Whether an attempt's error counts as a failure of the destination. Neutral ones do not: aborts, overflows,
  * NO_HEALTHY_ENDPOINT, and an endpoint that alone of its siblings cannot be reached. The death of one of two instances would
  * otherwise open the circuit of a service that serves well, if it came when few calls had been made.
  */

@@ -113,7 +113,7 @@ describe("a closed circuit", () => {
 
   test.each([
     ["an abort", new DOMException("stop", "AbortError")],
-    ["OVERFLOW", mesh("OVERFLOW")],
+    ["OVERFLOW_REQUESTS", mesh("OVERFLOW_REQUESTS")],
     ["NO_HEALTHY_ENDPOINT", mesh("NO_HEALTHY_ENDPOINT")],
     ["another circuit's refusal", mesh("CIRCUIT_OPEN")],
     ["a spent deadline", mesh("DEADLINE_SPENT")],

@@ -6,6 +6,7 @@ import {
   splitServiceKey,
 } from "@tulle/policy";
 import type { Timer } from "@tulle/time";
+import type { ServiceConnections } from "../transport/destination-usage.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -51,7 +52,6 @@ export const CLOSE_GRACE_MS = 5_000;
 
 interface Member {
   candidate: Candidate;
-  readonly policy: EffectiveConnectionPool;
   /** Set while the endpoint's own word counts. */
   drainHint: Timer | undefined;
 }
@@ -66,6 +66,7 @@ class Endpoints implements EndpointSet {
   #subsets = new Map<Readonly<Record<string, string>> | undefined, readonly Candidate[]>();
   #all: readonly Candidate[] = [];
   readonly #departing = new Set<EndpointPool>();
+  readonly #connections: ServiceConnections = { open: 0, max: Number.POSITIVE_INFINITY };
 
   constructor(transport: Transport) {
     this.#transport = transport;
@@ -77,11 +78,12 @@ class Endpoints implements EndpointSet {
     const servername = `${name}.${namespace}.svc.cluster.local`;
     const before = this.#members;
     this.#members = new Map();
+    this.#connections.max = policy.maxConnections;
     for (const endpoint of service.endpoints) {
       const known = before.get(endpoint.id);
       const member =
-        known !== undefined && sameAddress(known.candidate.endpoint, endpoint) && samePolicy(known.policy, policy)
-          ? this.#keep(known, endpoint, expected)
+        known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
+          ? this.#keep(known, endpoint, expected, policy)
           : this.#add(endpoint, policy, expected, servername, known);
       if (member === known) before.delete(endpoint.id);
       this.#members.set(endpoint.id, member);
@@ -129,9 +131,10 @@ class Endpoints implements EndpointSet {
     await Promise.all(pools.map((pool) => pool.close(CLOSE_GRACE_MS)));
   }
 
-  #keep(member: Member, endpoint: Endpoint, expected: ExpectedPeer): Member {
+  #keep(member: Member, endpoint: Endpoint, expected: ExpectedPeer, policy: EffectiveConnectionPool): Member {
     const { endpoint: last, figures, pool } = member.candidate;
     pool.expect(expected);
+    pool.reconfigure(policy);
     if (endpoint === last) return member;
     if (!isCallable(endpoint)) pool.retireConnections();
     if (!isCallable(last) || !isCallable(endpoint)) {
@@ -152,14 +155,21 @@ class Endpoints implements EndpointSet {
     known: Member | undefined,
   ): Member {
     const pool = new EndpointPool(
-      { endpoint, policy, expected, servername, onDrainHint: () => this.markDraining(endpoint.id) },
+      {
+        endpoint,
+        policy,
+        connections: this.#connections,
+        expected,
+        servername,
+        onDrainHint: () => this.markDraining(endpoint.id),
+      },
       this.#transport,
     );
     const figures =
       known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
         ? known.candidate.figures
         : newFigures(this.#transport.clock.now());
-    return { candidate: { endpoint, figures, pool }, policy, drainHint: undefined };
+    return { candidate: { endpoint, figures, pool }, drainHint: undefined };
   }
 
   #depart(member: Member): void {
@@ -181,13 +191,6 @@ const isCallable = (endpoint: Endpoint): boolean => endpoint.health === "healthy
 
 const sameAddress = (one: Endpoint, other: Endpoint): boolean =>
   one.address === other.address && one.port === other.port && one.transport === other.transport;
-
-const samePolicy = (one: EffectiveConnectionPool, other: EffectiveConnectionPool): boolean =>
-  one.connections === other.connections &&
-  one.pendingRequests === other.pendingRequests &&
-  one.connectTimeoutMs === other.connectTimeoutMs &&
-  one.keepAliveMs === other.keepAliveMs &&
-  one.maxAgeMs === other.maxAgeMs;
 
 const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
   labels === undefined || Object.entries(labels).every(([name, value]) => endpoint.labels[name] === value);

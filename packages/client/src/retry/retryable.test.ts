@@ -68,7 +68,7 @@ describe("retryable", () => {
     ["GET", { on: ["gateway-error"] }, sent("CONNECTION_TERMINATED"), "gateway-error"],
     ["GET", {}, sent("ATTEMPT_TIMEOUT"), "attempt-timeout"],
     ["GET", { on: ["reset"] }, sent("ATTEMPT_TIMEOUT"), "reset"],
-    ["GET", {}, unsent("OVERFLOW"), "no-condition"],
+    ["GET", {}, unsent("OVERFLOW_PENDING"), "no-condition"],
     ["GET", {}, unsent("CIRCUIT_OPEN"), "no-condition"],
     ["GET", {}, unsent("NO_HEALTHY_ENDPOINT"), "no-condition"],
   ] as const)("%s under %j after %j: %s", (method, policy, ended, because) => {

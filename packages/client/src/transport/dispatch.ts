@@ -6,36 +6,71 @@ import type { Dispatcher } from "undici";
 import type { Candidate } from "../endpoints/endpoint-set.ts";
 import { failCall } from "../failure.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
-import type { Attempt, Call } from "../send.ts";
+import type { Attempt, Call, Carrier } from "../send.ts";
+import type { PooledClient, PooledHandler } from "./client-pool.ts";
 import { DRAIN_HEADER, REFUSED_HEADER, RETRIED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
+import type { DestinationUsage } from "./destination-usage.ts";
 import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
-import type { PooledHandler } from "./pooled-client.ts";
 import { type FailedAt, isCertificateRefused, transportFailure } from "./transport-failure.ts";
 
 /** Body that may arrive before anybody takes it, bytes; the connection is paused beyond. */
 export const EARLY_BODY_BYTES = 65_536;
+
+/** What bounds an exchange. */
+export interface ExchangeLimits {
+  /** Longest silence within the body, milliseconds; `Infinity` without a limit. */
+  readonly idleTimeoutMs: number;
+  readonly usage: DestinationUsage;
+}
 
 /**
  * The last step of an attempt and the only one that touches the network: sends it over the endpoint's pool and settles at
  * the final headers. Writes `attempt.progress`, `status`, `code` and, while it can be given up, `abort`. The call's headers
  * must hold no Host; its authority is sent.
  *
- * @param limits `idleTimeoutMs`: longest silence within the body, `Infinity` without one.
- * @throws MeshError CONNECT_FAILED, IDENTITY_MISMATCH, CONNECTION_TERMINATED, REPLY_BROKEN, OVERFLOW or INVALID_CALL; the
- * reason of whoever cancels the call or aborts the attempt; errors of the caller's body stream as they are.
+ * @throws MeshError CONNECT_FAILED, IDENTITY_MISMATCH, CONNECTION_TERMINATED, REPLY_BROKEN, OVERFLOW_CONNECTIONS,
+ * OVERFLOW_PENDING, OVERFLOW_REQUESTS or INVALID_CALL; the reason of whoever cancels the call or aborts the attempt; errors of
+ * the caller's body stream as they are.
  */
 export const dispatchTo = (
   call: Call,
   attempt: Attempt,
   candidate: Candidate,
-  limits: { readonly idleTimeoutMs: number },
+  limits: ExchangeLimits,
 ): Promise<Reply> =>
   call.carrier === undefined
     ? new Promise((resolve, reject) => {
-        new Exchange(call, attempt, candidate, limits.idleTimeoutMs, resolve, reject).begin();
+        new Exchange(call, attempt, candidate, limits, resolve, reject).begin();
       })
-    : call.carrier.carry(call, attempt, candidate);
+    : carried(call.carrier, call, attempt, candidate, limits.usage);
+
+/** An exchange that another than undici carries. It counts for its destination until its reply is over. */
+const carried = (
+  carrier: Carrier,
+  call: Call,
+  attempt: Attempt,
+  candidate: Candidate,
+  usage: DestinationUsage,
+): Promise<Reply> => {
+  const { pool, endpoint } = candidate;
+  if (!usage.mayBegin) {
+    pool.counters.requestOverflows++;
+    return Promise.reject(usage.overflow("OVERFLOW_REQUESTS", endpoint.id));
+  }
+  usage.requests++;
+  const over = (): void => void usage.requests--;
+  return carrier.carry(call, attempt, candidate).then(
+    (reply) => {
+      reply.onDone(over);
+      return reply;
+    },
+    (error: unknown) => {
+      over();
+      throw error;
+    },
+  );
+};
 
 type State =
   /** No final headers yet. */
@@ -54,12 +89,12 @@ class Exchange implements PooledHandler, Reply, Flow {
   statusText = "";
   rawHeaders: readonly (string | Buffer)[] = [];
   headers: Record<string, string | string[] | undefined> = {};
-  released = false;
+  connection: PooledClient | undefined = undefined;
   upgraded: Duplex | undefined = undefined;
   readonly #call: Call;
   readonly #attempt: Attempt;
   readonly #candidate: Candidate;
-  readonly #idleTimeoutMs: number;
+  readonly #limits: ExchangeLimits;
   readonly #resolve: (reply: Reply) => void;
   readonly #reject: (reason: unknown) => void;
   #state: State = "waiting";
@@ -82,14 +117,14 @@ class Exchange implements PooledHandler, Reply, Flow {
     call: Call,
     attempt: Attempt,
     candidate: Candidate,
-    idleTimeoutMs: number,
+    limits: ExchangeLimits,
     resolve: (reply: Reply) => void,
     reject: (reason: unknown) => void,
   ) {
     this.#call = call;
     this.#attempt = attempt;
     this.#candidate = candidate;
-    this.#idleTimeoutMs = idleTimeoutMs;
+    this.#limits = limits;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -113,14 +148,26 @@ class Exchange implements PooledHandler, Reply, Flow {
           // Known to undici's requests, not to the type of their options.
           servername: pool.servername,
           upgrade: call.upgrade ?? null,
+          // undici closes after HEAD and after bodies where none is usual, for servers that mishandle them. Ours do not.
+          reset: pool.verified && call.upgrade === undefined ? false : null,
         } as Dispatcher.DispatchOptions,
         this,
+        this.#limits.usage,
         attempt.startedAtMs,
       );
     } catch (error) {
       // The pool took nothing, so there is nothing to release.
       this.#fail(error, "queued");
     }
+  }
+
+  get started(): boolean {
+    return this.#controller !== undefined;
+  }
+
+  refused(error: Error): void {
+    this.#release();
+    if (this.#state !== "over") this.#fail(error, "queued");
   }
 
   // The events of undici, in the order in which they come.
@@ -160,9 +207,9 @@ class Exchange implements PooledHandler, Reply, Flow {
       return;
     }
     this.upgraded = socket;
-    this.released = true;
+    this.connection?.detach();
     this.#candidate.pool.keepUpgraded(socket, () => {
-      this.#candidate.pool.release();
+      this.#release();
       if (this.#state !== "over") this.#end(undefined);
     });
     this.#answered(controller, status, headers, STATUS_CODES[status] ?? "");
@@ -181,6 +228,8 @@ class Exchange implements PooledHandler, Reply, Flow {
     this.rawHeaders = controller.rawHeaders as readonly Buffer[];
     this.#attempt.status = status;
     this.#attempt.progress = "answered";
+    this.#candidate.pool.heedKeepAlive(headers["keep-alive"]);
+    if (headers.connection === "close") this.connection?.spoil();
     if (
       headers[REFUSED_HEADER] !== undefined ||
       headers[DRAIN_HEADER] !== undefined ||
@@ -218,6 +267,7 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.started) this.connection?.spoil();
     this.#release();
     if (this.#state === "over") return;
     this.#fail(error, this.#state === "replying" ? "replying" : this.#controller === undefined ? "queued" : "sent");
@@ -228,7 +278,7 @@ class Exchange implements PooledHandler, Reply, Flow {
   take(sink: ReplySink): Flow {
     if (this.#sink !== undefined) throw new Error("the body of this reply was taken or discarded before");
     this.#sink = sink;
-    if (this.#state === "replying") this.#watchIdle(this.#idleTimeoutMs);
+    if (this.#state === "replying") this.#watchIdle(this.#limits.idleTimeoutMs);
     this.#flush(sink);
     return this;
   }
@@ -245,7 +295,7 @@ class Exchange implements PooledHandler, Reply, Flow {
       this.#cutShort();
       return;
     }
-    this.#watchIdle(Math.min(this.#idleTimeoutMs, DISCARD_IDLE_MS));
+    this.#watchIdle(Math.min(this.#limits.idleTimeoutMs, DISCARD_IDLE_MS));
     this.#flush(waste);
   }
 
@@ -308,8 +358,10 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   #release(): void {
-    this.released = true;
     this.#candidate.pool.release();
+    const { connection } = this;
+    this.connection = undefined;
+    connection?.release();
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
@@ -331,8 +383,9 @@ class Exchange implements PooledHandler, Reply, Flow {
     // What its reader has not taken is of no use to a call that is given up.
     this.#held = undefined;
     this.#end(reason);
-    if (this.upgraded === undefined) this.#controller?.abort(asError(reason));
-    else this.upgraded.destroy();
+    if (this.upgraded !== undefined) this.upgraded.destroy();
+    else if (this.#controller !== undefined) this.#abandon(this.#controller, asError(reason));
+    else if (this.connection === undefined && this.#candidate.pool.withdraw(this)) this.#release();
   }
 
   /** Ends a discarded body that is not worth reading. */
@@ -340,7 +393,12 @@ class Exchange implements PooledHandler, Reply, Flow {
     if (this.#state === "over") return;
     this.#held = undefined;
     this.#end(undefined);
-    this.#controller?.abort(new Error("the reply was discarded"));
+    if (this.#controller !== undefined) this.#abandon(this.#controller, new Error("the reply was discarded"));
+  }
+
+  #abandon(controller: Dispatcher.DispatchController, reason: Error): void {
+    this.connection?.abandon();
+    controller.abort(reason);
   }
 
   #fail(error: unknown, at: FailedAt): void {

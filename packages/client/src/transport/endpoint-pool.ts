@@ -2,13 +2,15 @@ import type { Duplex } from "node:stream";
 import type { Credentials, EffectiveConnectionPool, Endpoint } from "@tulle/policy";
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
-import type { Dispatcher, Pool } from "undici";
+import type { Dispatcher } from "undici";
+import { ClientPool, type PooledHandler } from "./client-pool.ts";
 import { type Connect, createConnector } from "./connector.ts";
+import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
+import { HandshakeLimit } from "./handshake-limit.ts";
+import { announcedIdleMs, usableIdleMs } from "./idle-time.ts";
 import type { ExpectedPeer } from "./mutual-tls.ts";
-import { type PooledHandler, pooledClient } from "./pooled-client.ts";
 import { SocketPool, type SocketTaker } from "./socket-pool.ts";
 import type { Transport, TransportCounters } from "./transport.ts";
-import { undici } from "./undici.ts";
 
 /** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
@@ -23,6 +25,8 @@ interface Connections {
 export interface EndpointPoolOptions {
   readonly endpoint: Endpoint;
   readonly policy: EffectiveConnectionPool;
+  /** Shared by the endpoints of the service. */
+  readonly connections: ServiceConnections;
   readonly expected: ExpectedPeer;
   /** Host that TLS asks for, constant per service: `reviews.default.svc.cluster.local`. */
   readonly servername: string;
@@ -31,10 +35,10 @@ export interface EndpointPoolOptions {
 }
 
 /**
- * The connections to one endpoint: an undici `Pool` in HTTP/1.1, opened with the first call. The undici pool is exchanged for
+ * The connections to one endpoint: a pool of undici clients in HTTP/1.1, opened with the first call. The pool is exchanged for
  * a fresh one when the credentials change: exchanges under way finish on the old one's sockets, which then close, and none
  * that begins later can travel under an old certificate or to a peer that is no longer trusted. It is exchanged in the same way
- * when it reaches its greatest age: undici's own `clientTtl` reads the clock once per connection and call.
+ * when it reaches its greatest age.
  */
 export class EndpointPool {
   readonly endpoint: Endpoint;
@@ -48,12 +52,16 @@ export class EndpointPool {
   /** Exchanges under way or waiting for a connection. */
   active = 0;
   readonly #transport: Transport;
-  readonly #policy: EffectiveConnectionPool;
-  readonly #maxActive: number;
+  readonly #connections: ServiceConnections;
+  readonly #handshakes = new HandshakeLimit();
+  #policy: EffectiveConnectionPool;
   #expected: ExpectedPeer;
-  #pool: Pool | undefined;
+  #pool: ClientPool | undefined;
   /** For requests of `node:http`. */
   #sockets: SocketPool | undefined;
+  /** The server's `Keep-Alive` header as it came last, and what it means. */
+  #keepAlive: string | string[] | undefined;
+  #announcedMs: number | undefined;
   #credentials: Credentials | undefined;
   #retireAtMs = 0;
   /** Those that finish what they have. */
@@ -71,8 +79,8 @@ export class EndpointPool {
     this.onDrainHint = options.onDrainHint;
     this.servername = options.servername;
     this.#transport = transport;
+    this.#connections = options.connections;
     this.#policy = options.policy;
-    this.#maxActive = options.policy.connections + options.policy.pendingRequests;
     this.#expected = options.expected;
   }
 
@@ -81,37 +89,76 @@ export class EndpointPool {
    * when its exchange is over.
    *
    * @param nowMs clock milliseconds.
-   * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
+   * @throws MeshError OVERFLOW_REQUESTS, OVERFLOW_PENDING or OVERFLOW_CONNECTIONS at the bounds of the destination, CONNECT_FAILED
+   * after {@link close}.
    */
-  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, nowMs: number): void {
+  dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, usage: DestinationUsage, nowMs: number): void {
     this.#enter(nowMs);
     this.#pool ??= this.#transport.home.runInAsyncScope(() => this.#create());
-    this.#pool.dispatch(options, handler);
+    this.#pool.dispatch(options, handler, usage, nowMs);
+    this.active++;
   }
 
   /**
    * Lends a connection for a request of `node:http`, or lets it wait for one; otherwise as {@link dispatch}. These connections
-   * are others than undici's, with a bound of their own. Returns the way to stop waiting, which is followed by a release too.
+   * are others than undici's, with bounds of their own: as many to this endpoint, and as many that wait for them. Returns the
+   * way to stop waiting, which is followed by a release too.
    *
    * @param nowMs clock milliseconds.
-   * @throws MeshError OVERFLOW when too many wait, CONNECT_FAILED after {@link close}.
+   * @throws MeshError OVERFLOW_PENDING when too many wait, CONNECT_FAILED after {@link close}.
    */
   lend(taker: SocketTaker, nowMs: number): () => void {
     this.#enter(nowMs);
+    const { maxConnectionsPerEndpoint, maxPendingRequests, keepAliveMs } = this.#policy;
     this.#sockets ??= new SocketPool(
-      {
-        connect: this.#connector(),
-        connections: this.#policy.connections,
-        keepAliveMs: this.#policy.keepAliveMs,
-      },
+      { connect: this.#connector(), connections: maxConnectionsPerEndpoint, keepAliveMs },
       this.#transport,
     );
+    if (this.#sockets.taken >= maxConnectionsPerEndpoint + maxPendingRequests) throw this.#overflow();
+    this.active++;
     return this.#sockets.lend(taker);
+  }
+
+  /** Takes back a request that still waits for a connection, which is over then. Answers false when it does not wait. */
+  withdraw(handler: PooledHandler): boolean {
+    if (this.#pool?.withdraw(handler) === true) return true;
+    for (const pool of this.#retiring.keys()) if (pool instanceof ClientPool && pool.withdraw(handler)) return true;
+    return false;
   }
 
   /** An exchange is over. */
   release(): void {
     this.active--;
+  }
+
+  /** The server said how long it keeps idle connections. */
+  heedKeepAlive(header: string | string[] | undefined): void {
+    if (header === this.#keepAlive) return;
+    this.#keepAlive = header;
+    this.#announcedMs = announcedIdleMs(header);
+  }
+
+  /**
+   * Whether an exchange with the endpoint could be given up now without slowing down others: on HTTP/1.1 that costs its socket, and
+   * sockets lost in this way are replaced at a bounded rate. Whoever may choose whether to begin an exchange that is likely to
+   * be given up, as a hedge is, asks before; what is given up is charged by itself.
+   *
+   * @param nowMs clock milliseconds.
+   */
+  affordsAbort(nowMs: number): boolean {
+    return this.#handshakes.affordsLoss(nowMs);
+  }
+
+  /** Takes a changed policy. Connections that were made under another one finish what they have. */
+  reconfigure(policy: EffectiveConnectionPool): void {
+    const before = this.#policy;
+    this.#policy = policy;
+    const same =
+      policy.maxConnectionsPerEndpoint === before.maxConnectionsPerEndpoint &&
+      policy.connectTimeoutMs === before.connectTimeoutMs &&
+      policy.keepAliveMs === before.keepAliveMs &&
+      policy.maxAgeMs === before.maxAgeMs;
+    if (!same) this.retireConnections();
   }
 
   /**
@@ -185,9 +232,8 @@ export class EndpointPool {
     timer.cancel();
   }
 
-  /** Counts an exchange that begins, and retires the connections that it must not use. */
+  /** Retires the connections that an exchange that begins now must not use. */
   #enter(nowMs: number): void {
-    if (this.active >= this.#maxActive) throw this.#overflow();
     if (this.#closed) throw this.#gone();
     const credentials = this.verified ? this.#transport.credentials.current : undefined;
     if (credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
@@ -195,7 +241,6 @@ export class EndpointPool {
       this.#credentials = credentials;
       this.#retireAtMs = nowMs + this.#policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1));
     }
-    this.active++;
   }
 
   #connector(): Connect {
@@ -210,30 +255,30 @@ export class EndpointPool {
     );
   }
 
-  #create(): Pool {
+  #create(): ClientPool {
     const { endpoint } = this;
     const policy = this.#policy;
     const host = endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address;
     const connect = this.#connector();
-    return new undici.Pool(`${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`, {
-      factory: pooledClient,
-      connections: policy.connections,
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: policy.keepAliveMs,
-      // The deadline, the attempt's limit and the body's idle limit are the mesh's own, on its own clock.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      // Typed for undici's own connectors; both arguments are called as it calls them.
-      connect: connect as NonNullable<Pool.Options["connect"]>,
-    });
+    return new ClientPool(
+      {
+        origin: `${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`,
+        endpointId: endpoint.id,
+        policy,
+        connect,
+        connections: this.#connections,
+        handshakes: this.#handshakes,
+        usableIdleMs: () => usableIdleMs(policy.keepAliveMs, this.#announcedMs, this.#transport.lag.currentMs),
+      },
+      this.#transport,
+    );
   }
 
   #overflow(): MeshError {
-    this.counters.overflows++;
-    return new MeshError("OVERFLOW", {
-      message: `${this.#policy.pendingRequests} calls wait for one of the ${this.#policy.connections} connections to endpoint ${this.endpoint.id}`,
-      hint: "connections and pendingRequests of the Service policy's connectionPool set the bounds",
+    this.counters.pendingOverflows++;
+    return new MeshError("OVERFLOW_PENDING", {
+      message: `too many calls wait for a connection to endpoint ${this.endpoint.id}`,
+      hint: "maxConnectionsPerEndpoint and maxPendingRequests of the Service policy's connectionPool set the bounds",
     });
   }
 

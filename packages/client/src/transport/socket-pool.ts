@@ -46,6 +46,11 @@ export class SocketPool {
     this.#transport = transport;
   }
 
+  /** How many hold a connection or wait for one. */
+  get taken(): number {
+    return this.#all.size - this.#idle.length + this.#waiting.size;
+  }
+
   /** Lends a connection, at once when one is idle. Returns the way to stop waiting for it. */
   lend(taker: SocketTaker): () => void {
     const idle = this.#idle.pop();

@@ -1,6 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Credentials } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
+import { LoopLag } from "./loop-lag.ts";
 import { MutualTls } from "./mutual-tls.ts";
 
 /** What the transport counted since it was made. Plain integers: telemetry reads them, tests compare them. */
@@ -13,8 +14,20 @@ export interface TransportCounters {
   connectFailures: number;
   /** Connects that were not tried because too many before them had failed. */
   connectsHeldBack: number;
-  /** Calls refused because too many were waiting for a connection (OVERFLOW). */
-  overflows: number;
+  /** Connects that had to wait: for others to the same endpoint, or because sockets were lost to aborts too fast. */
+  connectsDeferred: number;
+  /** Times that a call got no connection of its own because the service had `maxConnections` (Envoy's `upstream_cx_overflow`). */
+  connectionsAtLimit: number;
+  /** Calls refused with OVERFLOW_CONNECTIONS. */
+  connectionOverflows: number;
+  /** Calls refused with OVERFLOW_PENDING. */
+  pendingOverflows: number;
+  /** Calls refused with OVERFLOW_REQUESTS. */
+  requestOverflows: number;
+  /** Idle connections that were closed instead of used, because the server might have been about to close them. */
+  idleRetired: number;
+  /** Requests whose idle connection was closed by its peer before they were begun, and that went on over a new one. */
+  unsentReplays: number;
   /** Requests that undici sent again by itself. */
   undiciReplays: number;
   /** Replies whose early body filled its buffer before anybody took it. */
@@ -33,6 +46,7 @@ export interface Transport {
   /** Roots for endpoints with one-sided TLS, PEM. `undefined`: those that Node.js trusts. */
   readonly outsideRoots: readonly string[] | undefined;
   readonly counters: TransportCounters;
+  readonly lag: LoopLag;
   /**
    * The async context in which sockets and timers are made. They outlive the call that caused them: in its context they
    * would keep a visit, its deadline and its trace alive.
@@ -57,10 +71,17 @@ export const createTransport = (options: {
     handshakes: 0,
     connectFailures: 0,
     connectsHeldBack: 0,
-    overflows: 0,
+    connectsDeferred: 0,
+    connectionsAtLimit: 0,
+    connectionOverflows: 0,
+    pendingOverflows: 0,
+    requestOverflows: 0,
+    idleRetired: 0,
+    unsentReplays: 0,
     undiciReplays: 0,
     earlyBodyFull: 0,
     drainsCutOff: 0,
   },
+  lag: new LoopLag(options.clock),
   home: new AsyncResource("tulle.transport"),
 });

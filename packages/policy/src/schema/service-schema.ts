@@ -13,15 +13,21 @@ import { retryBudgetSchema } from "./retry-schema.ts";
 const connectionPoolSchema = exactly<ConnectionPool>()(
   z
     .strictObject({
-      connections: optional(number(numberLimits.connections, "Per endpoint. Default 64.")),
-      pendingRequests: optional(
-        number(numberLimits.pendingRequests, "Calls that may wait, per endpoint. Default 1024."),
+      maxConnections: optional(
+        number(numberLimits.maxConnections, "Connections to all endpoints together. Default 1024."),
       ),
+      maxConnectionsPerEndpoint: optional(
+        number(numberLimits.maxConnectionsPerEndpoint, "Connections to one endpoint. Default 64."),
+      ),
+      maxPendingRequests: optional(
+        number(numberLimits.maxPendingRequests, "Calls that may wait for a connection. Default 1024."),
+      ),
+      maxRequests: optional(number(numberLimits.maxRequests, "Calls that may be under way. Default 1024.")),
       connectTimeout: optional(duration(durationLimits.connectTimeout, 'Default the mesh\'s, "1s".')),
       keepAlive: optional(duration(durationLimits.keepAlive, 'Idle sockets are closed after it. Default "4s".')),
       maxAge: optional(duration(durationLimits.maxAge, 'Sockets are retired after it, ± 10 %. Default "1h".')),
     })
-    .meta({ description: "Sockets to each endpoint." }),
+    .meta({ description: "Connections, and how much may be asked at once." }),
 );
 
 const circuitBreakerSchema = exactly<CircuitBreaker>()(
