@@ -1,0 +1,16 @@
+import type { EffectiveBalancer } from "@tulle/policy";
+
+/** The balancers that are compared, with their defaults. */
+export const balancers: readonly { readonly name: string; readonly balancer: EffectiveBalancer }[] = [
+  { name: "round-robin", balancer: { algorithm: "round-robin" } },
+  { name: "random", balancer: { algorithm: "random" } },
+  {
+    name: "least-request",
+    balancer: { algorithm: "least-request", choiceCount: 2, selection: "n-choices", activeRequestBias: 1 },
+  },
+  {
+    name: "least-request, full scan",
+    balancer: { algorithm: "least-request", choiceCount: 2, selection: "full-scan", activeRequestBias: 1 },
+  },
+  { name: "peak-ewma", balancer: { algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 } },
+];
