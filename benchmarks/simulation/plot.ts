@@ -48,7 +48,7 @@ export const plotBars = (title: string, unit: string, series: readonly string[],
     }
   }
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escape(title)}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(title)}">`,
     ...parts,
     "</svg>",
     "",
@@ -56,11 +56,11 @@ export const plotBars = (title: string, unit: string, series: readonly string[],
 };
 
 const text = (x: number, y: number, words: string, size = 11, weight = "normal", anchor = "start"): string =>
-  `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="#222222">${escape(words)}</text>`;
+  `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="#222222">${escaped(words)}</text>`;
 
 const colourOf = (at: number): string => colours[at % colours.length] ?? "#000000";
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 
-const escape = (words: string): string =>
+const escaped = (words: string): string =>
   words.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
