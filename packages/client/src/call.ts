@@ -42,6 +42,9 @@ export class MeshCall implements Call, RouteQuestion {
   rule: string | undefined = undefined;
   revision: string | undefined = undefined;
   answer: string | undefined = undefined;
+  injectedDelayMs = 0;
+  injectedAbort = false;
+  shadow = false;
   noRetry: NoRetry | undefined = undefined;
   plan: CallPlan | undefined = undefined;
   context: Context | undefined = undefined;

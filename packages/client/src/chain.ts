@@ -1,10 +1,13 @@
 import type { EffectiveHedge, EffectiveTimeouts } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
+import type { HashSource } from "./hashing/hash-call.ts";
 import { breakCircuit } from "./layers/break-circuit.ts";
 import { enforceDeadline } from "./layers/enforce-deadline.ts";
 import { hedge } from "./layers/hedge.ts";
+import type { FaultCounters, HeldCalls } from "./layers/inject-fault.ts";
 import { limitAttempt } from "./layers/limit-attempt.ts";
+import type { MirrorCounters, Mirrors } from "./layers/mirror-call.ts";
 import { observeAttempt } from "./layers/observe-attempt.ts";
 import { type CallSource, observeCall } from "./layers/observe-call.ts";
 import { type Destination, type EndpointSend, hasUntried, pickEndpoint } from "./layers/pick-endpoint.ts";
@@ -32,7 +35,10 @@ export interface ClientParts {
   readonly random: Random;
   readonly telemetry: ClientTelemetry;
   readonly source: CallSource;
-  readonly counters: RetryCounters;
+  readonly counters: RetryCounters & FaultCounters & MirrorCounters;
+  readonly held: HeldCalls;
+  readonly mirrors: Mirrors;
+  readonly hashSource: HashSource;
 }
 
 /** What one destination of one rule needs. */

@@ -1,4 +1,11 @@
-import { checkPolicy, compileRoutes, describeProblem, type OutboundSnapshot, type Policy } from "@tulle/policy";
+import {
+  checkPolicy,
+  compileFault,
+  compileRoutes,
+  describeProblem,
+  type OutboundSnapshot,
+  type Policy,
+} from "@tulle/policy";
 import { regexEngine } from "./routing/regex-engine.ts";
 
 /** Parts of snapshots that were found good; unchanged parts keep their identity from one snapshot to the next. */
@@ -18,6 +25,9 @@ export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | un
     if (problem !== undefined) return problem;
     try {
       compileRoutes(routes, regexEngine);
+      for (const { rules } of routes) {
+        for (const { fault } of rules) if (fault !== undefined) compileFault(fault, regexEngine);
+      }
     } catch (error) {
       return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;
     }

@@ -1,4 +1,5 @@
 import {
+  compileFault,
   compileRoutes,
   compileSplit,
   DEFAULT_MESH,
@@ -9,11 +10,14 @@ import {
   effectiveCircuitBreaker,
   effectiveConnectionPool,
   effectiveHedge,
+  effectiveMirror,
   effectiveOutlierDetection,
   effectiveRetry,
   effectiveRetryBudget,
+  effectiveSessionAffinity,
   effectiveTimeouts,
   type MeshPolicy,
+  type MirrorTarget,
   namespaceOf,
   type OutboundSnapshot,
   type RouteMatcher,
@@ -39,12 +43,18 @@ import {
   type RuleParts,
   ruleChain,
 } from "./chain.ts";
+import { compileCallHash } from "./hashing/hash-call.ts";
+import { xxh64 } from "./hashing/xxh64.ts";
+import { injectFault } from "./layers/inject-fault.ts";
+import { mirrorCall, type ReadyMirror } from "./layers/mirror-call.ts";
+import { observeCall } from "./layers/observe-call.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
-import type { Ledger } from "./ledger.ts";
+import { destinationName, type Ledger } from "./ledger.ts";
 import { compileRetry } from "./retry/retry-rules.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
-import { type ReadyDestination, splitTraffic } from "./routing/split-traffic.ts";
-import type { CallPlan, Send } from "./send.ts";
+import { Sessions } from "./routing/session.ts";
+import { type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
+import { type CallPlan, chain, type Send } from "./send.ts";
 
 /** What compiling needs beside the snapshot. */
 export interface CompileKit {
@@ -109,12 +119,12 @@ export const compileService = (
   };
 };
 
-/** The services that a service's splits lead to, itself included: a change of one is a change of all chains to it. */
+/** The services that a service's splits and mirrors lead to, itself included: a change of one is a change of all chains to it. */
 export const destinationsOf = ({ key, routes }: ServiceSnapshot): ReadonlySet<ServiceKey> => {
   const found = new Set<ServiceKey>([key]);
   for (const route of routes) {
-    for (const { split } of route.rules) {
-      for (const { service } of split ?? []) {
+    for (const { split, mirror } of route.rules) {
+      for (const { service } of [...(split ?? []), ...(mirror ?? [])]) {
         if (service !== undefined) found.add(referencedService(service, namespaceOf(route)));
       }
     }
@@ -136,17 +146,15 @@ const compileRule = (
   rule: RouteRule | undefined,
   place: number,
 ): CompiledRule => {
-  const { service, services, kit, missing } = context;
+  const { services, kit, missing } = context;
   const split = compileSplit(rule?.split);
   const ready = new Map<WeightedDestination, ReadyDestination>();
   const destinations: DestinationPlan[] = [];
   const written = rule?.split === undefined || rule.split.length === 0 ? [WHOLE_SERVICE] : rule.split;
   for (const destination of written) {
-    if (destination.weight === 0) continue;
-    const key =
-      destination.service === undefined || route === undefined
-        ? service.key
-        : referencedService(destination.service, namespaceOf(route));
+    // Sessions stay with a destination whose weight went to 0.
+    if (destination.weight === 0 && rule?.sessionAffinity === undefined) continue;
+    const key = keyOf(context, route, destination);
     const target = services.get(key);
     if (target === undefined) {
       missing.add(key);
@@ -156,18 +164,99 @@ const compileRule = (
     destinations.push(plan);
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
-  const chain = ruleChain(rulePartsOf(rule), splitTraffic(split, ready, kit.parts.random));
+  const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
+  const steps = ruleChain(
+    rulePartsOf(context, route, rule, name),
+    splitTraffic({ split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) }),
+  );
   return {
-    name: route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`,
+    name,
     route,
-    send: assembleRule(chain),
-    chain,
+    send: assembleRule(steps),
+    chain: steps,
     destinations,
   };
 };
 
+/** The service that a part of a rule names, or the one that was called. */
+const keyOf = (
+  { service }: RuleContext,
+  route: RoutePolicy | undefined,
+  named: { readonly service?: string },
+): ServiceKey =>
+  named.service === undefined || route === undefined
+    ? service.key
+    : referencedService(named.service, namespaceOf(route));
+
+/** How a rule draws otherwise than by chance. */
+const splitPartsOf = (
+  { service, kit }: RuleContext,
+  rule: RouteRule | undefined,
+  ready: ReadonlyMap<WeightedDestination, ReadyDestination>,
+): Pick<SplitParts, "hash" | "sessions"> => {
+  const { clock, hashSource } = kit.parts;
+  if (rule?.sticky === undefined && rule?.sessionAffinity === undefined)
+    return { hash: undefined, sessions: undefined };
+  // Rules of one service draw a key alike, and each service for itself: who meets one canary does not meet all of them.
+  const seed = xxh64(service.key);
+  const names = new Map(
+    [...ready.values()].map((each) => [destinationName(each.plan.destination, each.plan.subset), each]),
+  );
+  return {
+    hash: rule?.sticky === undefined ? undefined : compileCallHash(rule.sticky, hashSource, seed),
+    sessions:
+      rule?.sessionAffinity === undefined
+        ? undefined
+        : new Sessions(effectiveSessionAffinity(rule.sessionAffinity), names, seed, clock),
+  };
+};
+
 /** What of a rule is more than its split. */
-const rulePartsOf = (_rule: RouteRule | undefined): RuleParts => ({ fault: undefined, mirror: undefined });
+const rulePartsOf = (
+  context: RuleContext,
+  route: RoutePolicy | undefined,
+  rule: RouteRule | undefined,
+  name: string,
+): RuleParts => {
+  const { service, kit } = context;
+  const { fault, mirror } = rule ?? {};
+  return {
+    fault:
+      fault === undefined
+        ? undefined
+        : injectFault(compileFault(fault, regexEngine), { ...kit.parts, rule: `${service.key} ${name}` }),
+    mirror:
+      mirror === undefined
+        ? undefined
+        : mirrorCall(
+            mirror.map((target) => compileMirror(context, route, rule, target)),
+            kit.parts,
+          ),
+  };
+};
+
+/** A copy goes through its destination's own chain. A service that is not known yet holds no call up. */
+const compileMirror = (
+  context: RuleContext,
+  route: RoutePolicy | undefined,
+  rule: RouteRule | undefined,
+  written: MirrorTarget,
+): ReadyMirror => {
+  const { services, kit } = context;
+  const { telemetry, source, clock } = kit.parts;
+  const service = keyOf(context, route, written);
+  const target = services.get(service);
+  const mirror = { ...effectiveMirror(written), service, name: destinationName(service, written.subset) };
+  if (target === undefined) return { ...mirror, ready: undefined };
+  const plan = compileDestination(
+    context,
+    target,
+    written.subset === undefined ? {} : { subset: written.subset },
+    rule,
+  );
+  const send = chain([observeCall(telemetry, source, clock)], assembleDestination(plan.chain));
+  return { ...mirror, ready: { plan, send } };
+};
 
 const compileDestination = (
   { mesh, kit }: RuleContext,
@@ -193,7 +282,7 @@ const compileDestination = (
     panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
     outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };
-  const chain = destinationChain({
+  const steps = destinationChain({
     ...parts,
     timeouts,
     retry,
@@ -205,7 +294,7 @@ const compileDestination = (
     destination: target,
     usage: ledger.usage(key, subset, effectiveConnectionPool(policy, mesh)),
   });
-  return { destination: key, subset, weight, timeouts, retry, circuit, target, chain, clock: parts.clock };
+  return { destination: key, subset, weight, timeouts, retry, circuit, target, chain: steps, clock: parts.clock };
 };
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */

@@ -12,6 +12,9 @@ import { createFetch, type MeshFetch } from "./faces/fetch.ts";
 import { Installation } from "./faces/install.ts";
 import { LegacyDispatcher } from "./faces/legacy-dispatcher.ts";
 import { createRequest, type MeshRequest } from "./faces/request.ts";
+import { hashSourceOf } from "./hashing/hash-call.ts";
+import { type FaultCounters, HeldCalls } from "./layers/inject-fault.ts";
+import { type MirrorCounters, Mirrors } from "./layers/mirror-call.ts";
 import { Ledger } from "./ledger.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import { HostResolver } from "./routing/resolve-host.ts";
@@ -83,7 +86,7 @@ export interface Client {
 /** Composition root: options in, client out. */
 export const createClient = (options: ClientOptions): Client => {
   const { clock, random, outbound } = options;
-  const counters: RetryCounters & FaceCounters = {
+  const counters: RetryCounters & FaultCounters & MirrorCounters & FaceCounters = {
     calls: 0,
     outside: 0,
     refused: 0,
@@ -95,6 +98,14 @@ export const createClient = (options: ClientOptions): Client => {
     retriesLeftToHops: 0,
     retriesOutOfTime: 0,
     bodiesBeyondReplay: 0,
+    faultDelays: 0,
+    faultAborts: 0,
+    faultsOverLimit: 0,
+    mirrored: 0,
+    mirrorsOverLimit: 0,
+    mirrorsWithoutBody: 0,
+    mirrorsUndiscovered: 0,
+    mirrorsFailed: 0,
   };
   const transport = createTransport({ clock, random, credentials: options.credentials });
   const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });
@@ -104,6 +115,9 @@ export const createClient = (options: ClientOptions): Client => {
     telemetry: new ClientTelemetry(),
     source: { service: options.service, namespace: options.namespace },
     counters,
+    held: new HeldCalls(),
+    mirrors: new Mirrors({ clock, counters, discover: options.discover }),
+    hashSource: hashSourceOf(`${options.namespace}/${options.service}`, random),
   };
   const hosts = new HostResolver(outbound.current);
   const table = new RouteTable(outbound.current, { parts, ledger }, options.onProblem ?? (() => undefined));
@@ -148,6 +162,8 @@ export const createClient = (options: ClientOptions): Client => {
       kit.closed = true;
       installation.uninstall();
       stopWatching();
+      parts.held.close();
+      parts.mirrors.close();
       await ledger.close();
     },
   };

@@ -59,6 +59,12 @@ export interface Call {
   revision: string | undefined;
   /** What of its rule answered instead of a service, in words, such as `redirect`. Set by whoever answers. */
   answer: string | undefined;
+  /** How long a fault held it up, milliseconds; no part of its rule's timeout. Set by the fault layer. */
+  injectedDelayMs: number;
+  /** Whether a fault answered it. Set by the fault layer. */
+  injectedAbort: boolean;
+  /** Whether it is the copy of a call. Set by the mirror layer. */
+  shadow: boolean;
   /** Why a failed attempt was the last one, for explanations. Set by the retry or hedge layer. */
   noRetry: NoRetry | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */

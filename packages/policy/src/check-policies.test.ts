@@ -213,7 +213,7 @@ test("everything that is not supported yet is refused with its place", () => {
     problemsOf(
       { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
       { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "maglev" }, fallback: "dns", tls: {} },
-      route({ match: [{ path: { template: "/{id}" }, ignoreCase: false }], fault: {}, sticky: {} }),
+      route({ match: [{ path: { template: "/{id}" }, ignoreCase: false }] }),
       {
         kind: "Access",
         name: "a",
@@ -233,8 +233,6 @@ test("everything that is not supported yet is refused with its place", () => {
     'Service/default/reviews tls: "tls"',
     'Route/default/reviews rules[0].match[0].path.template: "template"',
     'Route/default/reviews rules[0].match[0].ignoreCase: "ignoreCase"',
-    'Route/default/reviews rules[0].fault: "fault"',
-    'Route/default/reviews rules[0].sticky: "sticky"',
     'Access/default/a selector.labels: "labels"',
     'Access/default/a action: action "audit"',
     'Access/default/a rules[0].from[0].addresses: "addresses"',

@@ -1,6 +1,7 @@
 import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
+import { checkFault } from "./fault-policy.ts";
 import {
   durationLimits,
   numberLimits,
@@ -17,8 +18,10 @@ import {
   wrongSubsetName,
   wrongWildcard,
 } from "./field-limits.ts";
+import { checkHashKeys } from "./hash-key.ts";
 import { checkHedge } from "./hedge-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
+import { checkMirror } from "./mirror-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
 import { checkOutlierDetection } from "./outlier-detection-policy.ts";
 import type { Policy } from "./policy.ts";
@@ -29,6 +32,7 @@ import type { PolicyProblem } from "./policy-problem.ts";
 import { type RetryBudget, type RetryPolicy, wrongConditions, wrongStatuses } from "./retry-policy.ts";
 import type { RouteMatch, RoutePolicy, RouteRule } from "./route-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
+import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
 import type { PathMatch, StringMatch } from "./string-match.ts";
 import { DEFAULT_WEIGHT } from "./traffic-split.ts";
@@ -137,6 +141,13 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
   }
   checkRetry([...path, "retry"], rule.retry, check);
   checkHedge([...path, "hedge"], rule.hedge, check);
+  checkHashKeys([...path, "sticky"], rule.sticky, check);
+  checkSessionAffinity([...path, "sessionAffinity"], rule.sessionAffinity, check);
+  checkMirror([...path, "mirror"], rule.mirror, check);
+  checkFault([...path, "fault"], rule.fault, check);
+  for (const [name, comparison] of Object.entries(rule.fault?.headers ?? {})) {
+    checkOneComparison([...path, "fault", "headers", name], comparison, check);
+  }
 };
 
 const checkMatch = (path: PolicyPath, match: RouteMatch, check: Check): void => {

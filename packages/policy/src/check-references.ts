@@ -33,6 +33,9 @@ export const checkReferences = (policies: readonly Policy[]): readonly PolicyPro
         for (const [place, destination] of (rule.split ?? []).entries()) {
           checkDestination(["rules", at, "split", place], destination, policy.services, here);
         }
+        for (const [place, target] of (rule.mirror ?? []).entries()) {
+          checkDestination(["rules", at, "mirror", place], target, policy.services, here);
+        }
       }
     }
     if (policy.kind === "Access" || policy.kind === "Authentication") {

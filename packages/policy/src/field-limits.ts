@@ -39,13 +39,16 @@ export const numberLimits = {
   ringSize: { min: 1, max: 8_388_608 },
   maglevTableSize: { min: 3, max: 5_000_011 },
   balanceFactor: { min: 100, max: 10_000 },
+  abortStatus: { min: 200, max: 599 },
+  faultsActive: { min: 1, max: 1_000_000 },
+  mirrorsInFlight: { min: 1, max: 65_535 },
   choiceCount: { min: 2, max: 100 },
   activeRequestBias: { min: 0, max: 10, fractions: true },
   aggression: { min: 0.1, max: 10, fractions: true },
   minimumPercent: { min: 0, max: 100, fractions: true },
 } as const;
 
-/** Every duration of the policies. The longest of all is a week, within what a timer of Node.js can wait for. */
+/** Every duration of the policies. The longest that a timer waits for is a week, within what one of Node.js can. */
 export const durationLimits = {
   timeout: { min: "0s", max: "168h" },
   attemptTimeout: { min: "0s", max: "168h" },
@@ -56,6 +59,8 @@ export const durationLimits = {
   backoff: { min: "1ms", max: "5m" },
   budgetTtl: { min: "1s", max: "60s" },
   circuitWindow: { min: "100ms", max: "1h" },
+  faultDelay: { min: "1ms", max: "1h" },
+  sessionTtl: { min: "1s", max: "576h" },
   openFor: { min: "1ms", max: "1h" },
   keepAlive: { min: "1ms", max: "1h" },
   maxAge: { min: "1s", max: "24h" },
@@ -174,6 +179,15 @@ export const wrongAccessPath = (text: string): string | undefined => {
   const star = wrongWildcard(text);
   if (star !== undefined) return star;
   return text.startsWith("*") ? undefined : wrongPath(text);
+};
+
+/** What is wrong with an object that sets none or several of the fields of which it must set one. */
+export const wrongChoice = (value: object, choices: readonly string[]): string | undefined => {
+  const set = choices.filter((name) => name in value);
+  if (set.length === 1) return undefined;
+  return set.length === 0
+    ? `set exactly one of ${choices.join(", ")}`
+    : `${set.join(" and ")} are set: set exactly one`;
 };
 
 /** What is wrong with a list that holds nothing: whether it means all or none is anybody's guess. */

@@ -82,13 +82,13 @@ test.each<[string, string, readonly string[]]>([
   ["a field without a value", "kind: Service\nname: a\nport:\n", ["p.yaml:3:1 port: expected a number, got nothing"]],
   [
     "problems of several documents, broken ones and others, all at once",
-    "kind: Service\nname: A\n---\nkind: [\n---\nkind: Route\nname: r\nservices: [a]\nrules:\n  - split:\n      - { subset: v1, wight: 3 }\n    timout: 3s\n    mirror: {}\n",
+    "kind: Service\nname: A\n---\nkind: [\n---\nkind: Route\nname: r\nservices: [a]\nrules:\n  - split:\n      - { subset: v1, wight: 3 }\n    timout: 3s\nmode: dry-run\n",
     [
       "p.yaml:5:1: not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]",
       'p.yaml:2:1 name: "A" is not a name: write a-z, 0-9 and "-", at most 63 characters, no "-" at either end',
       'p.yaml:11:23 rules[0].split[0].wight: unknown field "wight"; did you mean "weight"?',
       'p.yaml:12:5 rules[0].timout: unknown field "timout"; did you mean "timeout"?',
-      'p.yaml:13:5 rules[0].mirror: "mirror" is not supported yet',
+      'p.yaml:13:1 mode: mode "dry-run" is not supported yet',
     ],
   ],
   [

@@ -65,12 +65,30 @@ export {
   tryParseDuration,
 } from "./duration.ts";
 export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
+export {
+  type CompiledFault,
+  compileFault,
+  type DrawnFault,
+  type EffectiveFaultAbort,
+  type FaultAbort,
+  type FaultDelay,
+  type FaultPolicy,
+} from "./fault-policy.ts";
+export { type GrpcStatus, grpcStatuses, grpcStatusNames, grpcStatusOfHttp, isGrpc } from "./grpc-status.ts";
+export type { HashKey } from "./hash-key.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";
 export { DEFAULT_OUTBOUND_MODE, DEFAULT_TRUST_DOMAIN, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
+export {
+  DEFAULT_MIRRORS_IN_FLIGHT,
+  type EffectiveMirror,
+  effectiveMirror,
+  type MirrorTarget,
+  shadowAuthority,
+} from "./mirror-policy.ts";
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
 export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
 export { notSupported } from "./not-supported.ts";
@@ -82,6 +100,7 @@ export {
   type SuccessRateDetection,
 } from "./outlier-detection-policy.ts";
 export { normalizePath } from "./path-normalization.ts";
+export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
 export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
@@ -117,6 +136,13 @@ export type { WorkloadSelector } from "./selector.ts";
 export { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
 export type { ServicePolicy } from "./service-policy.ts";
 export { DEFAULT_PANIC_THRESHOLD, DEFAULT_SERVICE_PORT, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
+export {
+  DEFAULT_SESSION_COOKIE,
+  type EffectiveSessionAffinity,
+  effectiveSessionAffinity,
+  type SessionAffinity,
+  type SessionCookie,
+} from "./session-affinity-policy.ts";
 export type { InboundSnapshot, OutboundSnapshot, ServiceSnapshot } from "./snapshot.ts";
 export {
   formatSpiffeId,

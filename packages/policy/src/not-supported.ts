@@ -33,11 +33,7 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "rules[].rewrite",
     "rules[].requestHeaders",
     "rules[].responseHeaders",
-    "rules[].mirror",
-    "rules[].fault",
-    "rules[].sessionAffinity",
     "rules[].cors",
-    "rules[].sticky",
   ],
   Access: [
     "mode=dry-run",

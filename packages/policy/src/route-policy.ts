@@ -1,7 +1,11 @@
 import type { Duration } from "./duration.ts";
+import type { FaultPolicy } from "./fault-policy.ts";
+import type { HashKey } from "./hash-key.ts";
 import type { HedgePolicy } from "./hedge-policy.ts";
+import type { MirrorTarget } from "./mirror-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+import type { SessionAffinity } from "./session-affinity-policy.ts";
 import type { PathMatch, StringMatch } from "./string-match.ts";
 
 /** Which calls a rule is for. All fields that are set must match. */
@@ -62,16 +66,16 @@ export interface RouteRule {
   readonly responseHeaders?: Readonly<Record<string, unknown>>;
   /** Ask a further endpoint when an answer is late. @default none */
   readonly hedge?: HedgePolicy;
-  /** Not supported yet. */
-  readonly mirror?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly fault?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly sessionAffinity?: Readonly<Record<string, unknown>>;
+  /** Where copies of the calls go, each for itself. @default nowhere */
+  readonly mirror?: readonly MirrorTarget[];
+  /** Delays and failures on purpose. @default none */
+  readonly fault?: FaultPolicy;
+  /** Sessions stay with the destination that was drawn for their first call. @default every call is drawn anew */
+  readonly sessionAffinity?: SessionAffinity;
   /** Not supported yet. */
   readonly cors?: Readonly<Record<string, unknown>>;
-  /** Draw the split by a hash key instead of by chance. Not supported yet. */
-  readonly sticky?: Readonly<Record<string, unknown>>;
+  /** Draw the split by a hash of these keys instead of by chance; a call without any of them is drawn by chance. @default by chance */
+  readonly sticky?: readonly HashKey[];
 }
 
 /**

@@ -52,3 +52,23 @@ test("shares follow the weights within binomial bounds, and 0 is never drawn", (
     { numRuns: 40 },
   );
 });
+
+/** Where each of many places in the range goes. */
+const placesUnder = (weights: readonly number[], places: readonly number[]): readonly (string | undefined)[] => {
+  const draw = compileSplit(weights.map((weight, at) => ({ subset: `${at}`, weight })));
+  return places.map((place) => draw(() => place).subset);
+};
+
+test.each([
+  ["80/20 becomes 70/30", [80, 20], [70, 30], 0.1],
+  ["the sum changes with the shares", [4, 1], [7, 3], 0.1],
+  ["the same shares are written otherwise", [80, 20], [4, 1], 0],
+  ["a canary ends", [90, 10], [100, 0], 0.1],
+])("of equal draws only those move whose share does: %s", (_, before, after, share) => {
+  const random = seededRandom(11);
+  const places = Array.from({ length: 10_000 }, random);
+  const [were, are] = [placesUnder(before, places), placesUnder(after, places)];
+  const moved = were.filter((subset, at) => subset !== are[at]).length;
+  const bound = 6 * Math.sqrt(places.length * share * (1 - share));
+  expect(Math.abs(moved - places.length * share)).toBeLessThanOrEqual(bound);
+});

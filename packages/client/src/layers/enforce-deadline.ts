@@ -15,7 +15,9 @@ export const enforceDeadline =
     const wantedMs = limitOf(call.options.timeout);
     const limitMs = wantedMs ?? timeouts.timeoutMs;
     const inheritedMs = call.inherited?.deadlineMs ?? Number.POSITIVE_INFINITY;
-    call.deadlineMs = Math.min(call.startedAtMs + limitMs, inheritedMs);
+    // A delay on purpose is no part of the rule's patience (Envoy), but of the caller's.
+    const fromMs = wantedMs === undefined ? call.startedAtMs + call.injectedDelayMs : call.startedAtMs;
+    call.deadlineMs = Math.min(fromMs + limitMs, inheritedMs);
     if (call.deadlineMs === Number.POSITIVE_INFINITY) return next(call);
 
     const remainingMs = call.deadlineMs - clock.now();

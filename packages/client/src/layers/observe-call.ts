@@ -2,7 +2,7 @@ import { type Attributes, type Histogram, type Span, SpanKind, SpanStatusCode, t
 import { splitServiceKey } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Call, Layer } from "../send.ts";
-import { addressedTo, endedWith, sentTo, urlOf } from "../telemetry/attributes.ts";
+import { addressedTo, endedWith, flaggedWith, sentTo, urlOf } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
 import { parentContext, traceOfHeaders } from "../telemetry/trace-context.ts";
 
@@ -40,7 +40,7 @@ export const observeCall =
     );
     if (span !== undefined) call.context = trace.setSpan(parent, span);
     const ended = (status: number | undefined, error: unknown): void => {
-      const outcome = { ...sentTo(call), ...endedWith(status, error) };
+      const outcome = { ...sentTo(call), ...endedWith(status, error), ...flaggedWith(call) };
       if (span !== undefined) endSpan(span, call, outcome, error);
       durations?.record((clock.now() - call.startedAtMs) / 1_000, edgeOf(call, source, outcome));
     };

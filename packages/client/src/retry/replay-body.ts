@@ -85,6 +85,11 @@ export class BlobBody implements AsyncIterable<Uint8Array> {
     this.#blob = blob;
   }
 
+  /** Bytes. */
+  get size(): number {
+    return this.#blob.size;
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#blob.stream()[Symbol.asyncIterator]();
   }

@@ -7,7 +7,21 @@ export const addressedTo = (call: Call): Attributes => ({
   "http.request.method": methodAttribute(call.method),
   "server.address": hostOf(call.authority),
   "server.port": call.port,
+  // The copies of a mirror stand apart from the calls in every span and every series.
+  ...(call.shadow ? { "tulle.mirror": true } : {}),
 });
+
+/** What a fault did to a call, in Envoy's response flags: DI delayed it, FI answered it. */
+export const flagsOf = ({ injectedDelayMs, injectedAbort }: Call): readonly string[] => [
+  ...(injectedDelayMs > 0 ? ["DI"] : []),
+  ...(injectedAbort ? ["FI"] : []),
+];
+
+/** The flags as an attribute; none where nothing was injected. */
+export const flaggedWith = (call: Call): Attributes => {
+  if (call.injectedDelayMs === 0 && !call.injectedAbort) return {};
+  return { "tulle.response_flags": flagsOf(call).join(",") };
+};
 
 /** Of spans alone: every URL would be a metric series of its own. */
 export const urlOf = (call: Call): Attributes => ({ "url.full": `http://${call.authority}${call.path}` });

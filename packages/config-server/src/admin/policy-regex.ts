@@ -142,6 +142,9 @@ const mapPatterns = <P extends RoutePolicy | MeshPolicy>(
       ? {}
       : { match: rule.match.map((match, index) => mapMatch(match, `${path}.match[${index}]`)) }),
     ...(typeof rule.retry === "object" ? { retry: mapRetry(rule.retry, `${path}.retry`) } : {}),
+    ...(rule.fault?.headers === undefined
+      ? {}
+      : { fault: { ...rule.fault, headers: mapRecord(rule.fault.headers, `${path}.fault.headers`) } }),
   });
   if (policy.kind === "Route") {
     return { ...policy, rules: policy.rules.map((rule, index) => mapRule(rule, `rules[${index}]`)) };

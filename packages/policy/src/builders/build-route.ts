@@ -12,7 +12,10 @@ export type WrittenMatch = Omit<RouteMatch, "path" | "headers" | "query"> & {
 };
 
 /** What a rule says besides whom it is for and where the call goes. */
-export type RuleOptions = Pick<RouteRule, "name" | "timeout" | "attemptTimeout" | "idleTimeout" | "retry">;
+export type RuleOptions = Pick<
+  RouteRule,
+  "name" | "timeout" | "attemptTimeout" | "idleTimeout" | "retry" | "sticky" | "sessionAffinity" | "mirror" | "fault"
+>;
 
 /** What a route says besides its rules. The name is the service's unless said. */
 export type RouteOptions = Partial<Omit<PolicyMeta, "origin">> & Pick<RoutePolicy, "unmatched">;

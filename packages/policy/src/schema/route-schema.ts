@@ -7,6 +7,7 @@ import { hedgeSchema } from "./hedge-schema.ts";
 import { matchSchema } from "./match-schema.ts";
 import { metaFields } from "./meta-fields.ts";
 import { retrySchema } from "./retry-schema.ts";
+import { faultSchema, hashKeySchema, mirrorSchema, sessionAffinitySchema } from "./traffic-schema.ts";
 
 const destinationSchema: z.ZodType<WeightedDestination> = exactly<WeightedDestination>()(
   z.strictObject({
@@ -32,11 +33,11 @@ const ruleSchema: z.ZodType<RouteRule> = exactly<RouteRule>()(
     requestHeaders: later("Change the request's headers."),
     responseHeaders: later("Change the reply's headers."),
     hedge: optional(hedgeSchema),
-    mirror: later("Send a copy elsewhere."),
-    fault: later("Delays and failures for tests."),
-    sessionAffinity: later("Stay with one endpoint."),
+    mirror: optional(list(mirrorSchema, "Where copies of the calls go. Default nowhere.")),
+    fault: optional(faultSchema),
+    sessionAffinity: optional(sessionAffinitySchema),
     cors: later("Answer browsers of other origins."),
-    sticky: later("Draw the split by a hash key."),
+    sticky: optional(list(hashKeySchema, "Draw the split by a hash of these keys. Default by chance.")),
   }),
 );
 
