@@ -14,6 +14,9 @@ export default defineConfig({
   test: {
     env: { NODE_OPTIONS: `--conditions=${SOURCE}` },
     pool: "forks",
+    // How long a test waits for what must come; how soon it comes is the machine's matter. The default of a second was not
+    // enough for a process that starts on a busy machine.
+    expect: { poll: { timeout: 10_000 } },
     projects: [
       {
         extends: true,
