@@ -279,6 +279,7 @@ const compileDestination = (
     endpoints: ledger.endpoints(key),
     labels,
     picker: ledger.picker(key, subset, effectiveBalancer(policy)),
+    hash: policy.hashKey === undefined ? undefined : compileCallHash(policy.hashKey, parts.hashSource, ENVOY_SEED),
     panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
     outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };
@@ -299,3 +300,6 @@ const compileDestination = (
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */
 const RETRY_ON_REQUEST = compileRetry(effectiveRetry({}, DEFAULT_MESH) as EffectiveRetry, regexEngine);
+
+/** The seed of Envoy's hash policies: equal keys land on the endpoints where Envoy and gRPC would send them. */
+const ENVOY_SEED = 0;

@@ -212,7 +212,7 @@ test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
       { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
-      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "maglev" }, fallback: "dns", tls: {} },
+      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "prequal" }, fallback: "dns", tls: {} },
       route({ match: [{ path: { template: "/{id}" }, ignoreCase: false }] }),
       {
         kind: "Access",
@@ -228,7 +228,7 @@ test("everything that is not supported yet is refused with its place", () => {
     'Mesh/default/mesh sampling: "sampling"',
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',
-    'Service/default/reviews balancer.algorithm: algorithm "maglev"',
+    'Service/default/reviews balancer.algorithm: algorithm "prequal"',
     'Service/default/reviews fallback: fallback "dns"',
     'Service/default/reviews tls: "tls"',
     'Route/default/reviews rules[0].match[0].path.template: "template"',

@@ -79,6 +79,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
   checkBalancer(service, check);
+  checkHashKeys(["hashKey"], service.hashKey, check);
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);
   const pool = service.connectionPool;

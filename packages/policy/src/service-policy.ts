@@ -1,6 +1,7 @@
 import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
+import type { HashKey } from "./hash-key.ts";
 import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget } from "./retry-policy.ts";
@@ -41,8 +42,8 @@ export interface ServicePolicy extends PolicyMeta {
    * to 100. @default 50 (Envoy)
    */
   readonly panicThreshold?: number;
-  /** Not supported yet. */
-  readonly hashKey?: Readonly<Record<string, unknown>>;
+  /** What tells calls apart for `ring-hash` and `maglev`; a call that has none of it goes anywhere. @default none */
+  readonly hashKey?: readonly HashKey[];
   /** TLS to instances outside the mesh. Not supported yet. */
   readonly tls?: Readonly<Record<string, unknown>>;
 }

@@ -42,7 +42,7 @@ const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
     nowMs: 0,
   });
   const send = pickEndpoint(
-    { endpoints, labels: undefined, picker, outliers, panicPercent: 50 },
+    { endpoints, labels: undefined, picker, hash: undefined, outliers, panicPercent: 50 },
     { clock, random: () => 0 },
     script(...steps),
   );

@@ -9,6 +9,7 @@ import { beginCall, forgetProbe } from "../endpoints/outlier-ejection.ts";
 import { outcomeOfError, outcomeOfStatus } from "../endpoints/outlier-outcome.ts";
 import { noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
+import type { CallHash } from "../hashing/hash-call.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
 import { AttemptSuperseded } from "../retry/superseded.ts";
@@ -23,6 +24,8 @@ export interface Destination {
   /** Labels of the subset, `undefined` for all endpoints. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly picker: Picker;
+  /** What a call is told apart by, for pickers that send equal keys to equal endpoints; `undefined`: nothing. */
+  readonly hash: CallHash | undefined;
   /** Watches the service's endpoints; `undefined` where the policy turned it off. */
   readonly outliers: OutlierDetector | undefined;
   /** Ejections are ignored when fewer than so many percent of the reachable endpoints are left; 0: never. */
@@ -43,14 +46,21 @@ export interface PickTools {
  */
 export const pickEndpoint =
   (
-    { endpoints, labels, picker, outliers, panicPercent }: Destination,
+    { endpoints, labels, picker, hash, outliers, panicPercent }: Destination,
     { clock, random }: PickTools,
     next: EndpointSend,
   ): AttemptSend =>
   (call, attempt) => {
     const candidates = endpoints.subset(labels);
     const startedAtMs = clock.now();
-    const candidate = pickUsable(picker, candidates, triedBefore(call, attempt), startedAtMs, panicPercent);
+    const candidate = pickUsable(
+      picker,
+      candidates,
+      triedBefore(call, attempt),
+      startedAtMs,
+      panicPercent,
+      hash?.(call),
+    );
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;

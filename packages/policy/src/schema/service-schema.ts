@@ -5,10 +5,11 @@ import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "..
 import type { ServicePolicy } from "../service-policy.ts";
 import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
 import { exactly } from "./exactly.ts";
-import { duration, labels, later, NOT_YET, number, optional, record, texts } from "./fields.ts";
+import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
+import { hashKeySchema } from "./traffic-schema.ts";
 
 const connectionPoolSchema = exactly<ConnectionPool>()(
   z
@@ -71,7 +72,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
       ),
-      hashKey: later("What ring-hash and maglev hash."),
+      hashKey: optional(list(hashKeySchema, "What tells calls apart for ring-hash and maglev.")),
       tls: later("TLS to instances outside the mesh."),
     })
     .meta({ description: "One service of the mesh and how it is called." }),
