@@ -6,6 +6,7 @@ import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.t
 import { splitUrl } from "./faces/split-url.ts";
 import type { HostResolver } from "./routing/resolve-host.ts";
 import { type RouteTable, ruleFor, wrongPort } from "./routing/route-table.ts";
+import { flagsOf } from "./telemetry/attributes.ts";
 
 /** One attempt, as it was. */
 export interface ExplainedAttempt {
@@ -57,6 +58,12 @@ export interface Explanation {
   readonly retries: number;
   /** Why a failed attempt was not followed by another: a word of `NoRetry`, such as `OVERFLOW_RETRIES`. */
   readonly noRetry: string | undefined;
+  /** What the rule does besides choosing a destination, such as `fault` and `mirror`, in the order in which a call meets it. */
+  readonly steps: readonly string[];
+  /** Envoy's response flags of what was done to the call on purpose: `DI` held it up, `FI` answered it. Empty before the call. */
+  readonly flags: readonly string[];
+  /** How long a fault held the call up, milliseconds. */
+  readonly injectedDelayMs: number;
   /** Empty before the call. */
   readonly attempts: readonly ExplainedAttempt[];
   /** Code of the failure, if the call failed by the mesh. */
@@ -180,6 +187,9 @@ const explainHost = (
     timeouts: undefined,
     retries: 0,
     noRetry: undefined,
+    steps: [],
+    flags: [],
+    injectedDelayMs: 0,
     attempts: [],
     failure: detail.failure,
     note: detail.note,
@@ -206,6 +216,9 @@ const explainAhead = (
     timeouts: first?.timeouts,
     retries: first?.retry?.retries ?? 0,
     noRetry: undefined,
+    steps: (rule?.chain.call ?? []).map(({ name }) => name),
+    flags: [],
+    injectedDelayMs: 0,
     attempts: [],
     failure: rule === undefined ? "NO_ROUTE" : undefined,
     note: rule === undefined ? "no rule matches, and a route refuses what none matches" : undefined,
@@ -229,6 +242,9 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     timeouts: plan?.timeouts,
     retries: plan?.retry?.retries ?? 0,
     noRetry: call.noRetry,
+    steps: [],
+    flags: flagsOf(call),
+    injectedDelayMs: call.injectedDelayMs,
     attempts: call.attempts.map(({ number, endpoint, progress, status, code, durationMs, waitedMs }) => ({
       number,
       endpoint,
@@ -279,6 +295,9 @@ class Told implements Explanation {
   readonly timeouts!: Explanation["timeouts"];
   readonly retries!: number;
   readonly noRetry!: string | undefined;
+  readonly steps!: readonly string[];
+  readonly flags!: readonly string[];
+  readonly injectedDelayMs!: number;
   readonly attempts!: readonly ExplainedAttempt[];
   readonly failure!: string | undefined;
   readonly note!: string | undefined;
@@ -306,6 +325,9 @@ const tell = (told: Data): string[] => {
       `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}; retries ${told.retries}`,
     );
   }
+  if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
+  if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
+  if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
   for (const { name, weight, circuit, balancer, candidates, leftOut } of told.destinations) {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,

@@ -8,8 +8,16 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import type { RoutePolicy, RouteRule } from "@tulle/policy";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { clientOf, type RunningServer, serve, snapshotOf } from "./mesh-of-servers.ts";
+
+const routeOf = (rule: RouteRule): RoutePolicy => ({
+  kind: "Route",
+  name: "reviews",
+  services: ["reviews"],
+  rules: [rule],
+});
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const remote = trace.setSpanContext(context.active(), {
@@ -151,5 +159,51 @@ describe("telemetry", () => {
       ],
     ]);
     await reader.shutdown();
+  });
+
+  test("the copies of a mirror stand apart from the calls, in spans of the same trace and in durations", async () => {
+    const spans = startTracing();
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 60_000 });
+    metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+    await using server = await echoTrace();
+    const endpoints = [server.endpoint];
+    const routes = [routeOf({ mirror: [{ service: "ratings" }] })];
+    await using client = clientOf(snapshotOf({ reviews: { endpoints, routes }, ratings: { endpoints } }));
+    await headersSeen(client);
+    await vi.waitFor(() => expect(spans.getFinishedSpans()).toHaveLength(4));
+    const told = spans.getFinishedSpans().map(({ name, attributes }) => [name, attributes["tulle.mirror"]]);
+    expect(told).toEqual(
+      expect.arrayContaining([
+        ["GET reviews", undefined],
+        ["GET ratings", true],
+        ["GET", undefined],
+        ["GET", true],
+      ]),
+    );
+    const spanOf = (name: string) => spans.getFinishedSpans().find((span) => span.name === name);
+    expect(spanOf("GET ratings")?.parentSpanContext?.spanId).toBe(spanOf("GET reviews")?.spanContext().spanId);
+    await reader.forceFlush();
+    const points = exporter.getMetrics()[0]?.scopeMetrics[0]?.metrics[0]?.dataPoints ?? [];
+    expect(points.map(({ attributes }) => [attributes["server.address"], attributes["tulle.mirror"]])).toEqual(
+      expect.arrayContaining([
+        ["reviews", undefined],
+        ["reviews-shadow", true],
+      ]),
+    );
+    await reader.shutdown();
+  });
+
+  test("what a fault did is told by Envoy's flags, on the span of the call", async () => {
+    const spans = startTracing();
+    const routes = [routeOf({ fault: { delay: { fixed: "1ms" }, abort: { status: 503 } } })];
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [], routes } }));
+    expect((await client.fetch("http://reviews/")).status).toBe(503);
+    const [span] = spans.getFinishedSpans();
+    expect(span?.attributes).toMatchObject({
+      "tulle.response_flags": "DI,FI",
+      "http.response.status_code": 503,
+      "error.type": "503",
+    });
   });
 });
