@@ -41,8 +41,15 @@ export interface ClientParts {
   readonly hashSource: HashSource;
 }
 
+/** What a destination does to its calls by itself; `undefined` is no step, as in {@link RuleParts}. */
+export interface DestinationSteps {
+  readonly changeReply: Layer | undefined;
+  readonly changeRequest: Layer | undefined;
+  readonly rewriteHost: Layer | undefined;
+}
+
 /** What one destination of one rule needs. */
-export interface DestinationParts extends ClientParts {
+export interface DestinationParts extends ClientParts, DestinationSteps {
   readonly timeouts: EffectiveTimeouts;
   readonly retry: RetryRules | undefined;
   /** `undefined`: no attempt begins while another is under way. */
@@ -61,7 +68,13 @@ export interface DestinationParts extends ClientParts {
  * costs its calls nothing.
  */
 export interface RuleParts {
+  readonly cors: Layer | undefined;
   readonly fault: Layer | undefined;
+  readonly changeReply: Layer | undefined;
+  readonly answer: Layer | undefined;
+  readonly rewritePath: Layer | undefined;
+  readonly rewriteHost: Layer | undefined;
+  readonly changeRequest: Layer | undefined;
   readonly mirror: Layer | undefined;
 }
 
@@ -98,10 +111,24 @@ export const frontChain = ({ telemetry, source, clock }: ClientParts, route: Sen
 });
 
 /** The order in which a call meets the steps of its rule: that of Envoy's filters. It goes on with {@link destinationChain}. */
-export const ruleChain = ({ fault, mirror }: RuleParts, split: Send): RuleChain => ({
+export const ruleChain = (parts: RuleParts, split: Send): RuleChain => ({
   call: [
-    ...step("fault", "before anything is changed or sent; its delay is no part of the rule's timeout", fault),
-    ...step("mirror", "below the rewrite: the copy looks like what is sent", mirror),
+    ...step(
+      "cors",
+      "outermost of the rule: answers a preflight, and marks whatever else comes back, faults included",
+      parts.cors,
+    ),
+    ...step("fault", "before anything is changed or sent; its delay is no part of the rule's timeout", parts.fault),
+    ...step("change reply", "above the answer: redirects and direct responses carry it too", parts.changeReply),
+    ...step("answer", "ends the call: nothing is sent, so nothing below is needed", parts.answer),
+    ...step("rewrite path", "below the answer, which speaks of the path that was asked for", parts.rewritePath),
+    ...step(
+      "rewrite host",
+      "beside the path: what is sent, while errors and telemetry keep what was asked",
+      parts.rewriteHost,
+    ),
+    ...step("change request", "above the mirror: the copy carries it too", parts.changeRequest),
+    ...step("mirror", "below the rewrite: the copy looks like what is sent", parts.mirror),
   ],
   split: line("split", "draws the destination once per call, above the retry: a canary's failures stay its own", split),
 });
@@ -109,6 +136,9 @@ export const ruleChain = ({ fault, mirror }: RuleParts, split: Send): RuleChain 
 /** The order in which a call meets the steps of its destination. */
 export const destinationChain = (parts: DestinationParts): DestinationChain => ({
   call: [
+    ...step("change reply", "inside the rule's change of the reply, which is made after and wins", parts.changeReply),
+    ...step("change request", "the destination's changes and then the rule's, which win", parts.changeRequest),
+    ...step("rewrite host", "only here is it known which service answers", parts.rewriteHost),
     line("deadline", "above the retry: all attempts share one deadline", enforceDeadline(parts.timeouts, parts.clock)),
   ],
   attempts: attemptsOf(parts),

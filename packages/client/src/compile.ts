@@ -43,6 +43,13 @@ import {
   type RuleParts,
   ruleChain,
 } from "./chain.ts";
+import {
+  compileActions,
+  compileDestinationActions,
+  type DestinationActions,
+  NO_ACTIONS,
+  type RuleActions,
+} from "./compile-actions.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
 import { xxh64 } from "./hashing/xxh64.ts";
 import { injectFault } from "./layers/inject-fault.ts";
@@ -82,6 +89,8 @@ export interface CompiledRule {
   readonly route: RoutePolicy | undefined;
   readonly send: Send;
   readonly chain: RuleChain;
+  /** What its actions would do to a call, for explanations. */
+  readonly outlook: RuleActions["outlook"];
   readonly destinations: readonly DestinationPlan[];
 }
 
@@ -91,6 +100,10 @@ export interface DestinationPlan extends CallPlan {
   readonly timeouts: EffectiveTimeouts;
   readonly retry: EffectiveRetry | undefined;
   readonly circuit: Circuit | undefined;
+  /** The Host that it is sent, where the destination decides that. */
+  readonly sentAuthority: string | undefined;
+  /** The changes of headers that its calls meet, in words. */
+  readonly changes: readonly string[];
   readonly target: Destination;
   readonly chain: DestinationChain;
   readonly clock: Clock;
@@ -147,11 +160,13 @@ const compileRule = (
   place: number,
 ): CompiledRule => {
   const { services, kit, missing } = context;
+  const { steps, outlook } = compileActions(rule);
   const split = compileSplit(rule?.split);
   const ready = new Map<WeightedDestination, ReadyDestination>();
   const destinations: DestinationPlan[] = [];
   const written = rule?.split === undefined || rule.split.length === 0 ? [WHOLE_SERVICE] : rule.split;
-  for (const destination of written) {
+  // A rule that answers by itself sends nothing anywhere.
+  for (const destination of steps.answer === undefined ? written : []) {
     // Sessions stay with a destination whose weight went to 0.
     if (destination.weight === 0 && rule?.sessionAffinity === undefined) continue;
     const key = keyOf(context, route, destination);
@@ -160,20 +175,27 @@ const compileRule = (
       missing.add(key);
       continue;
     }
-    const plan = compileDestination(context, target, destination, rule);
+    const plan = compileDestination(
+      context,
+      target,
+      destination,
+      rule,
+      compileDestinationActions(rule, destination, target),
+    );
     destinations.push(plan);
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
   const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
-  const steps = ruleChain(
-    rulePartsOf(context, route, rule, name),
+  const chain = ruleChain(
+    { ...steps, ...rulePartsOf(context, route, rule, name) },
     splitTraffic({ split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) }),
   );
   return {
     name,
     route,
-    send: assembleRule(steps),
-    chain: steps,
+    send: assembleRule(chain),
+    chain,
+    outlook,
     destinations,
   };
 };
@@ -217,7 +239,7 @@ const rulePartsOf = (
   route: RoutePolicy | undefined,
   rule: RouteRule | undefined,
   name: string,
-): RuleParts => {
+): Pick<RuleParts, "fault" | "mirror"> => {
   const { service, kit } = context;
   const { fault, mirror } = rule ?? {};
   return {
@@ -235,7 +257,7 @@ const rulePartsOf = (
   };
 };
 
-/** A copy goes through its destination's own chain. A service that is not known yet holds no call up. */
+/** A copy goes through its destination's own chain, as it was changed above. A service that is not known yet holds no call up. */
 const compileMirror = (
   context: RuleContext,
   route: RoutePolicy | undefined,
@@ -253,6 +275,7 @@ const compileMirror = (
     target,
     written.subset === undefined ? {} : { subset: written.subset },
     rule,
+    NO_ACTIONS,
   );
   const send = chain([observeCall(telemetry, source, clock)], assembleDestination(plan.chain));
   return { ...mirror, ready: { plan, send } };
@@ -260,11 +283,13 @@ const compileMirror = (
 
 const compileDestination = (
   { mesh, kit }: RuleContext,
-  { key, policy }: ServiceSnapshot,
+  service: ServiceSnapshot,
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
+  { steps: own, sentAuthority, changes }: DestinationActions,
 ): DestinationPlan => {
   const { parts, ledger } = kit;
+  const { key, policy } = service;
   const labels = subset === undefined ? undefined : policy.subsets?.[subset];
   if (subset !== undefined && labels === undefined) {
     throw new RangeError(`service ${splitServiceKey(key).name} defines no subset "${subset}"`);
@@ -285,6 +310,7 @@ const compileDestination = (
   };
   const steps = destinationChain({
     ...parts,
+    ...own,
     timeouts,
     retry,
     hedge: effectiveHedge(rule?.hedge),
@@ -295,7 +321,19 @@ const compileDestination = (
     destination: target,
     usage: ledger.usage(key, subset, effectiveConnectionPool(policy, mesh)),
   });
-  return { destination: key, subset, weight, timeouts, retry, circuit, target, chain: steps, clock: parts.clock };
+  return {
+    destination: key,
+    subset,
+    weight,
+    timeouts,
+    retry,
+    circuit,
+    sentAuthority,
+    changes,
+    target,
+    chain: steps,
+    clock: parts.clock,
+  };
 };
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */

@@ -50,6 +50,12 @@ export interface Explanation {
   readonly origin: string | undefined;
   /** The subset that the split drew; `undefined` before the call, or when all endpoints are meant. */
   readonly subset: string | undefined;
+  /** What the mesh answers, or answered, by itself: `redirect 301 to http://…`; `undefined` when a service is asked. */
+  readonly answer: string | undefined;
+  /** The URL that is sent, where a rule rewrites it. */
+  readonly sentAs: string | undefined;
+  /** The changes of headers that the call meets, in words; before the call only where one destination is meant. */
+  readonly changes: readonly string[];
   readonly destinations: readonly ExplainedDestination[];
   readonly timeouts:
     | { readonly timeoutMs: number; readonly covers: string; readonly attemptTimeoutMs: number }
@@ -183,6 +189,9 @@ const explainHost = (
     rule: undefined,
     origin: undefined,
     subset: undefined,
+    answer: undefined,
+    sentAs: undefined,
+    changes: [],
     destinations: [],
     timeouts: undefined,
     retries: 0,
@@ -203,6 +212,8 @@ const explainAhead = (
   revision: string,
 ): Explanation => {
   const [first] = rule?.destinations ?? [];
+  const only = rule?.destinations.length === 1 ? first : undefined;
+  const outlook = rule?.outlook(call);
   return new Told({
     url: urlOf(call),
     method: call.method,
@@ -211,8 +222,11 @@ const explainAhead = (
     revision,
     rule: rule?.name,
     origin: originOf(rule),
-    subset: rule?.destinations.length === 1 ? first?.subset : undefined,
-    destinations: (rule?.destinations ?? []).map(explainDestination),
+    subset: only?.subset,
+    answer: outlook?.answer,
+    sentAs: outlook === undefined || outlook.answer !== undefined ? undefined : sentAs(call, outlook, only),
+    changes: only?.changes ?? [],
+    destinations: outlook?.answer === undefined ? (rule?.destinations ?? []).map(explainDestination) : [],
     timeouts: first?.timeouts,
     retries: first?.retry?.retries ?? 0,
     noRetry: undefined,
@@ -238,6 +252,9 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     rule: call.rule,
     origin: undefined,
     subset: call.subset,
+    answer: call.answer,
+    sentAs: sentAs(call, call),
+    changes: plan?.changes ?? [],
     destinations: plan === undefined ? [] : [explainDestination(plan)],
     timeouts: plan?.timeouts,
     retries: plan?.retry?.retries ?? 0,
@@ -274,6 +291,16 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
 
 const urlOf = (call: MeshCall): string => `http://${call.authority}${call.path}`;
 
+/** What is sent, if it is not what the caller asked for. */
+const sentAs = (
+  call: MeshCall,
+  { sentAuthority, sentPath }: Pick<MeshCall, "sentAuthority" | "sentPath">,
+  only?: DestinationPlan,
+): string | undefined => {
+  const sent = `http://${only?.sentAuthority ?? sentAuthority}${sentPath}`;
+  return sent === urlOf(call) ? undefined : sent;
+};
+
 const originOf = (rule: CompiledRule | undefined): string | undefined => {
   const origin = rule?.route?.origin;
   return origin === undefined ? undefined : `${origin.file}:${origin.line}`;
@@ -291,6 +318,9 @@ class Told implements Explanation {
   readonly rule!: string | undefined;
   readonly origin!: string | undefined;
   readonly subset!: string | undefined;
+  readonly answer!: string | undefined;
+  readonly sentAs!: string | undefined;
+  readonly changes!: readonly string[];
   readonly destinations!: readonly ExplainedDestination[];
   readonly timeouts!: Explanation["timeouts"];
   readonly retries!: number;
@@ -318,6 +348,9 @@ const tell = (told: Data): string[] => {
     lines.push(`  service ${told.service}, policy revision ${told.revision ?? "unknown"}`);
   }
   if (told.rule !== undefined) lines.push(`  rule ${told.rule}${told.origin === undefined ? "" : ` (${told.origin})`}`);
+  if (told.answer !== undefined) lines.push(`  answered by the mesh: ${told.answer}`);
+  if (told.sentAs !== undefined) lines.push(`  sent as ${told.sentAs}`);
+  for (const change of told.changes) lines.push(`  ${change}`);
   if (told.timeouts !== undefined) {
     const { timeoutMs, covers, attemptTimeoutMs } = told.timeouts;
     const until = covers === "headers" ? "until the headers" : "for the whole reply";

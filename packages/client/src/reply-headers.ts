@@ -1,3 +1,4 @@
+import type { HeaderListChange } from "@tulle/policy";
 import type { Flow, Reply, ReplySink } from "./reply.ts";
 import { undici } from "./transport/undici.ts";
 
@@ -5,9 +6,6 @@ import { undici } from "./transport/undici.ts";
 export const parseRawHeaders = (raw: Reply["rawHeaders"]): Reply["headers"] =>
   // undici only reads the list.
   undici.util.parseHeaders(raw as (string | Buffer)[]);
-
-/** Makes a new flat list of a reply's. Order, casing and duplicates of what it leaves alone stay as they are. */
-export type HeaderListChange = (headers: readonly string[]) => readonly string[];
 
 /**
  * A reply with other headers: both forms that the faces show are made of one list. The reply itself keeps what the wire had,

@@ -1,4 +1,5 @@
 import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
+import { checkActions } from "./actions-check.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
 import { checkFault } from "./fault-policy.ts";
@@ -149,6 +150,7 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
   for (const [name, comparison] of Object.entries(rule.fault?.headers ?? {})) {
     checkOneComparison([...path, "fault", "headers", name], comparison, check);
   }
+  checkActions(path, rule, check, checkOneComparison);
 };
 
 const checkMatch = (path: PolicyPath, match: RouteMatch, check: Check): void => {

@@ -30,6 +30,7 @@ export const numberLimits = {
   maxPendingRequests: { min: 0, max: 1_000_000 },
   maxRequests: { min: 1, max: 1_000_000 },
   weight: { min: 0, max: 1_000_000 },
+  directStatus: { min: 200, max: 599 },
   consecutiveFailures: { min: 0, max: 1_000 },
   percent: { min: 0, max: 100, fractions: true },
   comparedHosts: { min: 2, max: 10_000 },
@@ -65,6 +66,7 @@ export const durationLimits = {
   keepAlive: { min: "1ms", max: "1h" },
   maxAge: { min: "1s", max: "24h" },
   decay: { min: "1ms", max: "1h" },
+  corsMaxAge: { min: "0s", max: "168h" },
   defaultRtt: { min: "0s", max: "1m" },
   outlierInterval: { min: "100ms", max: "1h" },
   baseEjectionTime: { min: "1ms", max: "1h" },
@@ -140,6 +142,28 @@ const token = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 /** What is wrong with a header's name, if anything. */
 export const wrongHeaderName = (text: string): string | undefined =>
   token.test(text) ? undefined : `"${text}" is not the name of a header`;
+
+/** Longest value of a header that a policy sets, characters. */
+export const MAX_HEADER_VALUE_LENGTH = 4_096;
+
+/** What is wrong with the value of a header that a policy sets, if anything. */
+export const wrongHeaderValue = (text: string): string | undefined => {
+  if (text.length > MAX_HEADER_VALUE_LENGTH) {
+    return `it has ${text.length} characters, more than ${MAX_HEADER_VALUE_LENGTH}`;
+  }
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
+    ? undefined
+    : "the value has a character that a header cannot have, such as a line break or one beyond Latin-1";
+};
+
+/** What is wrong with what a rule sends as Host, if anything. */
+export const wrongAuthority = (text: string): string | undefined => {
+  const [, host = "", port] = /^(.*?)(?::(\d{1,5}))?$/s.exec(text) ?? [];
+  return wrongHost(host) === undefined &&
+    (port === undefined || wrongNumber(Number(port), numberLimits.port) === undefined)
+    ? undefined
+    : `"${text}" is not a host: write a name, with a port where one is meant, such as "ratings:9080"`;
+};
 
 /** What is wrong with a method that a route matches, if anything. */
 export const wrongMethod = (text: string): string | undefined =>

@@ -22,12 +22,14 @@ export {
 export { authentication } from "./builders/build-authentication.ts";
 export { type MeshFields, mesh } from "./builders/build-mesh.ts";
 export {
+  type AnswerOptions,
   type RouteBuilder,
   type RouteOptions,
   type RuleEnd,
   type RuleOptions,
   route,
   type WrittenMatch,
+  type WrittenShare,
 } from "./builders/build-route.ts";
 export { type ServiceFields, type ServiceOf, service } from "./builders/build-service.ts";
 export { definePolicies } from "./builders/define-policies.ts";
@@ -55,7 +57,13 @@ export {
   type EffectiveConnectionPool,
   effectiveConnectionPool,
 } from "./connection-pool-policy.ts";
+export { type Cors, type CorsDecision, type CorsQuestion, compileCors } from "./cors-policy.ts";
 export type { Credentials, TrustBundle } from "./credentials.ts";
+export {
+  type DirectResponse,
+  type EffectiveDirectResponse,
+  effectiveDirectResponse,
+} from "./direct-response-policy.ts";
 export {
   type Duration,
   durationOr,
@@ -76,6 +84,12 @@ export {
 } from "./fault-policy.ts";
 export { type GrpcStatus, grpcStatuses, grpcStatusNames, grpcStatusOfHttp, isGrpc } from "./grpc-status.ts";
 export type { HashKey } from "./hash-key.ts";
+export {
+  compileHeaderChanges,
+  describeHeaderChanges,
+  type HeaderChanges,
+  type HeaderListChange,
+} from "./header-changes-policy.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
@@ -100,12 +114,14 @@ export {
   type SuccessRateDetection,
 } from "./outlier-detection-policy.ts";
 export { normalizePath } from "./path-normalization.ts";
+export type { PathReplacement, RegexSubstitution, ReplacementTools, SubstitutionEngine } from "./path-replacement.ts";
 export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
 export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
 export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";
+export { compileRedirect, DEFAULT_REDIRECT_STATUS, type Redirect, type RedirectQuestion } from "./redirect-policy.ts";
 export type { RetryBudget, RetryCondition, RetryPolicy, StatusRange } from "./retry-policy.ts";
 export {
   DEFAULT_BACKOFF_BASE_MS,
@@ -120,6 +136,7 @@ export {
   effectiveRetry,
   effectiveRetryBudget,
 } from "./retry-policy.ts";
+export { compileRewrite, type HostRewrite, type Rewrite } from "./rewrite-policy.ts";
 export { compileRoutes, type RouteFound, type RouteMatcher, type RouteQuestion } from "./route-matcher.ts";
 export type { RouteMatch, RoutePolicy, RouteRule, WeightedDestination } from "./route-policy.ts";
 export {

@@ -1,10 +1,15 @@
+import type { Cors } from "./cors-policy.ts";
+import type { DirectResponse } from "./direct-response-policy.ts";
 import type { Duration } from "./duration.ts";
 import type { FaultPolicy } from "./fault-policy.ts";
 import type { HashKey } from "./hash-key.ts";
+import type { HeaderChanges } from "./header-changes-policy.ts";
 import type { HedgePolicy } from "./hedge-policy.ts";
 import type { MirrorTarget } from "./mirror-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
+import type { Redirect } from "./redirect-policy.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+import type { HostRewrite, Rewrite } from "./rewrite-policy.ts";
 import type { SessionAffinity } from "./session-affinity-policy.ts";
 import type { PathMatch, StringMatch } from "./string-match.ts";
 
@@ -31,6 +36,12 @@ export interface WeightedDestination {
   readonly subset?: string;
   /** Relative to its siblings; they need not add up to 100; 0 is never chosen. Range 0 to 1,000,000. @default 1 */
   readonly weight?: number;
+  /** What is sent as Host to this destination; the rule's own `rewrite.host` and `rewrite.autoHost` win. @default as asked */
+  readonly rewrite?: HostRewrite;
+  /** Changes of what is sent to this destination. The rule's come after them, so that the rule's win (Envoy). @default none */
+  readonly requestHeaders?: HeaderChanges;
+  /** Changes of what this destination answers. The rule's come after them. @default none */
+  readonly responseHeaders?: HeaderChanges;
 }
 
 /** One rule of a route; the first whose match fits a call decides it. */
@@ -54,16 +65,16 @@ export interface RouteRule {
   readonly idleTimeout?: Duration;
   /** `false` turns retries off. @default the mesh's */
   readonly retry?: RetryPolicy | false;
-  /** Not supported yet. */
-  readonly redirect?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly directResponse?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly rewrite?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly requestHeaders?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly responseHeaders?: Readonly<Record<string, unknown>>;
+  /** Answers with a redirect instead of calling. */
+  readonly redirect?: Redirect;
+  /** Answers instead of calling. */
+  readonly directResponse?: DirectResponse;
+  /** Sends another path or host than the caller asked for. @default as asked */
+  readonly rewrite?: Rewrite;
+  /** Changes of what is sent; after those of the destination, so that the rule's win (Envoy). @default none */
+  readonly requestHeaders?: HeaderChanges;
+  /** Changes of what the caller gets, redirects and direct responses included; after those of the destination. @default none */
+  readonly responseHeaders?: HeaderChanges;
   /** Ask a further endpoint when an answer is late. @default none */
   readonly hedge?: HedgePolicy;
   /** Where copies of the calls go, each for itself. @default nowhere */
@@ -72,8 +83,8 @@ export interface RouteRule {
   readonly fault?: FaultPolicy;
   /** Sessions stay with the destination that was drawn for their first call. @default every call is drawn anew */
   readonly sessionAffinity?: SessionAffinity;
-  /** Not supported yet. */
-  readonly cors?: Readonly<Record<string, unknown>>;
+  /** Answers browsers of other origins. @default none */
+  readonly cors?: Cors;
   /** Draw the split by a hash of these keys instead of by chance; a call without any of them is drawn by chance. @default by chance */
   readonly sticky?: readonly HashKey[];
 }

@@ -46,7 +46,8 @@ const re2Matcher = (pattern: string): Matcher => {
   return (text) => compiled.matches(text);
 };
 
-const loadRe2 = (): Re2 => {
+/** Loads the engine, where a policy needs it. */
+export const loadRe2 = (): Re2 => {
   try {
     // `require` returns an untyped module; this is the one whose types are imported.
     return createRequire(import.meta.url)("re2js") as Re2;

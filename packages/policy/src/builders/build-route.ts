@@ -1,4 +1,6 @@
+import type { DirectResponse } from "../direct-response-policy.ts";
 import type { PolicyMeta } from "../policy-meta.ts";
+import type { Redirect } from "../redirect-policy.ts";
 import type { RouteMatch, RoutePolicy, RouteRule, WeightedDestination } from "../route-policy.ts";
 import type { ServicePolicy } from "../service-policy.ts";
 import type { PathMatch, StringMatch } from "../string-match.ts";
@@ -14,8 +16,26 @@ export type WrittenMatch = Omit<RouteMatch, "path" | "headers" | "query"> & {
 /** What a rule says besides whom it is for and where the call goes. */
 export type RuleOptions = Pick<
   RouteRule,
-  "name" | "timeout" | "attemptTimeout" | "idleTimeout" | "retry" | "sticky" | "sessionAffinity" | "mirror" | "fault"
+  | "name"
+  | "timeout"
+  | "attemptTimeout"
+  | "idleTimeout"
+  | "retry"
+  | "sticky"
+  | "sessionAffinity"
+  | "mirror"
+  | "fault"
+  | "rewrite"
+  | "requestHeaders"
+  | "responseHeaders"
+  | "cors"
 >;
+
+/** What a rule says that answers by itself. */
+export type AnswerOptions = Pick<RouteRule, "name" | "responseHeaders" | "cors">;
+
+/** A share of a split: its weight, or all that a destination may say. */
+export type WrittenShare = number | Omit<WeightedDestination, "service" | "subset">;
 
 /** What a route says besides its rules. The name is the service's unless said. */
 export type RouteOptions = Partial<Omit<PolicyMeta, "origin">> & Pick<RoutePolicy, "unmatched">;
@@ -24,10 +44,14 @@ export type RouteOptions = Partial<Omit<PolicyMeta, "origin">> & Pick<RoutePolic
 export interface RuleEnd<Subset extends string> {
   /** All to one subset, or all to another service. */
   to(destination: Subset | ServicePolicy, options?: RuleOptions): RouteBuilder<Subset>;
-  /** Shares by weight: `split({ v1: 80, v2: 20 })`. */
-  split(weights: Readonly<Partial<Record<Subset, number>>>, options?: RuleOptions): RouteBuilder<Subset>;
+  /** Shares by weight: `split({ v1: 80, v2: 20 })`, or `{ v1: 80, v2: { weight: 20, requestHeaders: … } }`. */
+  split(shares: Readonly<Partial<Record<Subset, WrittenShare>>>, options?: RuleOptions): RouteBuilder<Subset>;
   /** All endpoints of the service, as without a rule, but with this rule's timeouts and retries. */
   toAll(options?: RuleOptions): RouteBuilder<Subset>;
+  /** Answers with a redirect instead of calling. */
+  redirect(redirect: Redirect, options?: AnswerOptions): RouteBuilder<Subset>;
+  /** Answers instead of calling. */
+  respond(response: DirectResponse, options?: AnswerOptions): RouteBuilder<Subset>;
 }
 
 /**
@@ -70,25 +94,29 @@ const growing = <Subset extends string>(policy: RoutePolicy): RouteBuilder<Subse
 };
 
 const ruleEnd = <Subset extends string>(policy: RoutePolicy, begun: Pick<RouteRule, "match">): RuleEnd<Subset> => {
-  const add = (end: Pick<RouteRule, "split">, options: RuleOptions): RouteBuilder<Subset> =>
-    growing({ ...policy, rules: [...policy.rules, { ...begun, ...end, ...options }] });
+  const add = (
+    end: Pick<RouteRule, "split" | "redirect" | "directResponse">,
+    options: RuleOptions,
+  ): RouteBuilder<Subset> => growing({ ...policy, rules: [...policy.rules, { ...begun, ...end, ...options }] });
   return {
     to: (destination, options = {}) =>
       add(
         { split: [typeof destination === "string" ? { subset: destination } : { service: referenceTo(destination) }] },
         options,
       ),
-    split: (weights, options = {}) =>
+    split: (shares, options = {}) =>
       add(
         {
-          // Only names of subsets with their weights are in it; the type of entries is wider than that.
-          split: Object.entries<number | undefined>(weights).flatMap(([subset, weight]): WeightedDestination[] =>
-            weight === undefined ? [] : [{ subset, weight }],
+          // Only names of subsets with their shares are in it; the type of entries is wider than that.
+          split: Object.entries<WrittenShare | undefined>(shares).flatMap(([subset, share]): WeightedDestination[] =>
+            share === undefined ? [] : [{ subset, ...(typeof share === "number" ? { weight: share } : share) }],
           ),
         },
         options,
       ),
     toAll: (options = {}) => add({}, options),
+    redirect: (redirect, options = {}) => add({ redirect }, options),
+    respond: (directResponse, options = {}) => add({ directResponse }, options),
   };
 };
 

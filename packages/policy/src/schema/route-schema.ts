@@ -1,8 +1,16 @@
 import { z } from "zod";
 import { durationLimits, numberLimits, wrongReference } from "../field-limits.ts";
 import type { RoutePolicy, RouteRule, WeightedDestination } from "../route-policy.ts";
+import {
+  corsSchema,
+  directResponseSchema,
+  headerChangesSchema,
+  hostRewriteSchema,
+  redirectSchema,
+  rewriteSchema,
+} from "./action-schemas.ts";
 import { exactly } from "./exactly.ts";
-import { anyText, duration, later, list, number, optional, text, texts } from "./fields.ts";
+import { anyText, duration, list, number, optional, text, texts } from "./fields.ts";
 import { hedgeSchema } from "./hedge-schema.ts";
 import { matchSchema } from "./match-schema.ts";
 import { metaFields } from "./meta-fields.ts";
@@ -14,6 +22,9 @@ const destinationSchema: z.ZodType<WeightedDestination> = exactly<WeightedDestin
     service: optional(text(wrongReference, "Default the service that was called.")),
     subset: optional(anyText("Default all endpoints of the service.")),
     weight: optional(number(numberLimits.weight, "Relative to its siblings; 0 is never chosen. Default 1.")),
+    rewrite: optional(hostRewriteSchema),
+    requestHeaders: optional(headerChangesSchema("Change the headers of what is sent to this destination.")),
+    responseHeaders: optional(headerChangesSchema("Change the headers of what this destination answers.")),
   }),
 );
 
@@ -27,16 +38,16 @@ const ruleSchema: z.ZodType<RouteRule> = exactly<RouteRule>()(
     maxDuration: optional(duration(durationLimits.maxDuration, "The whole call with its body, streams included.")),
     idleTimeout: optional(duration(durationLimits.idleTimeout, "Silence in the reply's body.")),
     retry: optional(z.union([retrySchema, z.literal(false)]).meta({ description: "false turns retries off." })),
-    redirect: later("Answer with a redirect."),
-    directResponse: later("Answer without calling."),
-    rewrite: later("Change path or host."),
-    requestHeaders: later("Change the request's headers."),
-    responseHeaders: later("Change the reply's headers."),
+    redirect: optional(redirectSchema),
+    directResponse: optional(directResponseSchema),
+    rewrite: optional(rewriteSchema),
+    requestHeaders: optional(headerChangesSchema("Change the request's headers, after the destination's changes.")),
+    responseHeaders: optional(headerChangesSchema("Change the reply's headers, after the destination's changes.")),
     hedge: optional(hedgeSchema),
     mirror: optional(list(mirrorSchema, "Where copies of the calls go. Default nowhere.")),
     fault: optional(faultSchema),
     sessionAffinity: optional(sessionAffinitySchema),
-    cors: later("Answer browsers of other origins."),
+    cors: optional(corsSchema),
     sticky: optional(list(hashKeySchema, "Draw the split by a hash of these keys. Default by chance.")),
   }),
 );

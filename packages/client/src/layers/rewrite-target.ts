@@ -1,0 +1,21 @@
+import type { RouteQuestion } from "@tulle/policy";
+import { questionOf } from "../call.ts";
+import type { Layer } from "../send.ts";
+
+/** Sends another path than the caller asked for. */
+export const rewritePath =
+  (rewrite: (question: RouteQuestion) => string): Layer =>
+  (next) =>
+  (call) => {
+    call.sentPath = rewrite(questionOf(call));
+    return next(call);
+  };
+
+/** Sends another Host than the caller asked for. */
+export const rewriteHost =
+  (authority: string): Layer =>
+  (next) =>
+  (call) => {
+    call.sentAuthority = authority;
+    return next(call);
+  };
