@@ -37,6 +37,7 @@ export class MeshCall implements Call, RouteQuestion {
   readonly options: CallOptions;
   readonly startedAtMs: number;
   readonly inherited: Inherited | undefined;
+  isGrpc = false;
   deadlineMs: number = Number.POSITIVE_INFINITY;
   subset: string | undefined = undefined;
   rule: string | undefined = undefined;

@@ -39,6 +39,8 @@ export interface ClientParts {
   readonly held: HeldCalls;
   readonly mirrors: Mirrors;
   readonly hashSource: HashSource;
+  /** Tells the operator something, once. */
+  readonly notice: (text: string) => void;
 }
 
 /** What a destination does to its calls by itself; `undefined` is no step, as in {@link RuleParts}. */

@@ -4,6 +4,7 @@ import {
   compileSplit,
   DEFAULT_MESH,
   DEFAULT_PANIC_THRESHOLD,
+  DEFAULT_TIMEOUT_MS,
   type EffectiveRetry,
   type EffectiveTimeouts,
   effectiveBalancer,
@@ -16,6 +17,7 @@ import {
   effectiveRetryBudget,
   effectiveSessionAffinity,
   effectiveTimeouts,
+  formatDuration,
   type MeshPolicy,
   type MirrorTarget,
   namespaceOf,
@@ -296,6 +298,7 @@ const compileDestination = (
   }
   const breaker = effectiveCircuitBreaker(policy);
   const timeouts = effectiveTimeouts(rule, mesh);
+  if (timeouts.isDefault) parts.notice(DEFAULT_TIMEOUT_NOTICE);
   const authored = effectiveRetry(rule?.retry, mesh);
   const retry = authored && compileRetry(authored, regexEngine);
   const circuit = breaker === undefined ? undefined : ledger.circuit(key, subset, breaker);
@@ -335,6 +338,9 @@ const compileDestination = (
     clock: parts.clock,
   };
 };
+
+/** Nobody chose the limit that may end their calls. */
+export const DEFAULT_TIMEOUT_NOTICE: string = `calls for which no policy sets a timeout end when their reply's headers have not come after ${formatDuration(DEFAULT_TIMEOUT_MS)}: set timeout in a Route or in the Mesh's defaults ("0s" for none)`;
 
 /** What a call gets that asks for retries where the policy has turned them off: the defaults, which are never `undefined`. */
 const RETRY_ON_REQUEST = compileRetry(effectiveRetry({}, DEFAULT_MESH) as EffectiveRetry, regexEngine);

@@ -49,6 +49,8 @@ export interface ClientOptions {
   readonly localReplies?: "error" | "response";
   /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
   readonly onProblem?: (revision: string, problem: unknown) => void;
+  /** Hears what an operator should know, each thing once: that the default timeout is in force. */
+  readonly onNotice?: (text: string) => void;
   /** Hears of each change of a destination's circuit. */
   readonly onCircuit?: (destination: string, state: "closed" | "open" | "half-open") => void;
   /** Hears of each decision of outlier detection, also of those not to eject, and why. */
@@ -109,7 +111,13 @@ export const createClient = (options: ClientOptions): Client => {
   };
   const transport = createTransport({ clock, random, credentials: options.credentials });
   const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });
+  const noticed = new Set<string>();
   const parts: ClientParts = {
+    notice: (text) => {
+      if (noticed.has(text)) return;
+      noticed.add(text);
+      options.onNotice?.(text);
+    },
     clock,
     random,
     telemetry: new ClientTelemetry(),

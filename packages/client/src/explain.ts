@@ -58,7 +58,12 @@ export interface Explanation {
   readonly changes: readonly string[];
   readonly destinations: readonly ExplainedDestination[];
   readonly timeouts:
-    | { readonly timeoutMs: number; readonly covers: string; readonly attemptTimeoutMs: number }
+    | {
+        readonly timeoutMs: number;
+        readonly covers: string;
+        readonly attemptTimeoutMs: number;
+        readonly maxDurationMs: number;
+      }
     | undefined;
   /** Retries that are allowed; 0 when they are off. */
   readonly retries: number;
@@ -352,10 +357,11 @@ const tell = (told: Data): string[] => {
   if (told.sentAs !== undefined) lines.push(`  sent as ${told.sentAs}`);
   for (const change of told.changes) lines.push(`  ${change}`);
   if (told.timeouts !== undefined) {
-    const { timeoutMs, covers, attemptTimeoutMs } = told.timeouts;
+    const { timeoutMs, covers, attemptTimeoutMs, maxDurationMs } = told.timeouts;
     const until = covers === "headers" ? "until the headers" : "for the whole reply";
+    const inAll = maxDurationMs === Number.POSITIVE_INFINITY ? "" : `, at most ${written(maxDurationMs)} in all`;
     lines.push(
-      `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}; retries ${told.retries}`,
+      `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}${inAll}; retries ${told.retries}`,
     );
   }
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);

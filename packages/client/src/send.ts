@@ -49,6 +49,8 @@ export interface Call {
   readonly startedAtMs: number;
   /** Deadline and trace of the visit in whose context the call was made; read once, when the call begins. */
   readonly inherited: Inherited | undefined;
+  /** Whether it is a gRPC call, which learns of its deadline in gRPC's header too. Set by the deadline layer. */
+  isGrpc: boolean;
   /** Clock milliseconds by which the call must be over, `Infinity` without a limit. Set by the deadline layer. */
   deadlineMs: number;
   /** Set once by the split layer. */

@@ -51,6 +51,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
         logger.info(`endpoint ${endpoint} of ${key} fails (${cause}) and is not left out (${decision.because})`);
       }
     },
+    onNotice: (text) => logger.info(text),
     onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     ...(options.localReplies === undefined ? {} : { localReplies: options.localReplies }),

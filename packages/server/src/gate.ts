@@ -32,7 +32,7 @@ export interface Visit {
   /** Whether the peer proved an identity of our own trust domain: only then do its control headers count. */
   trusted: boolean;
   permit: Permit | undefined;
-  /** Clock milliseconds by which the caller wants its answer, or `undefined`. */
+  /** Clock milliseconds by which the caller wants its answer; `undefined` without such a wish, and once the answer has begun. */
   deadlineMs: number | undefined;
   /** OpenTelemetry context of the server's span. */
   context: Context | undefined;

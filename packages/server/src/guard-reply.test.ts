@@ -135,3 +135,16 @@ describe("a visit that made a call which was retried in vain", () => {
     for (const each of [told, "tulle-drain: 1", "connection: close"]) expect(head).toContain(each);
   });
 });
+
+test("the caller's deadline is kept once the headers are on their way", () => {
+  let visited: OpenVisit | undefined;
+  headOf(
+    (response) => void response.writeHead(200).end(),
+    false,
+    (visit) => {
+      visit.deadlineMs = 500;
+      visited = visit;
+    },
+  );
+  expect(visited?.deadlineMs).toBeUndefined();
+});

@@ -28,6 +28,7 @@ function guardedWriteHead(
   headers?: GivenHeaders,
 ): ServerResponse {
   const visit = this[visitKey];
+  if (status >= 200) visit?.answerBegins();
   const closing = visit !== undefined && (visit.listenerState.draining || visit.connection.retiring);
   const unwanted = closing ? isReservedOrConnection : isReserved;
   const reason = typeof reasonOrHeaders === "string" ? reasonOrHeaders : undefined;

@@ -43,6 +43,18 @@ describe("a visit's signal", () => {
     expect(isMeshError(signal.reason, "DEADLINE_SPENT")).toBe(true);
   });
 
+  test("does not abort a stream whose headers went out before the deadline, nor a call that it makes", () => {
+    const clock = new FakeClock();
+    const visit = open(clock);
+    visit.deadlineMs = 500;
+    const { signal } = visit;
+    visit.answerBegins();
+    clock.advance(60_000);
+    expect([signal.aborted, visit.deadlineMs, clock.pendingTimers]).toEqual([false, undefined, 0]);
+    visit.end("caller-gone");
+    expect(signal.aborted).toBe(true);
+  });
+
   test("is aborted already for who asks after the caller left", () => {
     const visit = open(new FakeClock());
     visit.end("caller-gone");

@@ -77,6 +77,15 @@ export class OpenVisit implements Visit {
     return this.trusted && Number(this.request.headers[ATTEMPT_COUNT_HEADER] ?? 1) > 1;
   }
 
+  /**
+   * The answer's headers are on their way: the caller's deadline is kept, for it may run until the headers only. A caller that wants
+   * the whole body within it closes its connection.
+   */
+  answerBegins(): void {
+    this.deadlineMs = undefined;
+    this.#timer?.cancel();
+  }
+
   noteRetriedInVain(): void {
     this.retriedInVain = true;
   }

@@ -76,6 +76,82 @@ describe("enforceDeadline", () => {
   });
 });
 
+describe("the longest duration", () => {
+  const limited = { ...defaultTimeouts, maxDurationMs: 60_000 };
+
+  test("ends a stream whose headers came in time, with its own code", async () => {
+    const clock = new FakeClock();
+    const call = callOf();
+    await enforceDeadline(limited, clock)(() => Promise.resolve(new ScriptedReply(200)))(call);
+    expect(call.deadlineMs).toBe(15_000);
+    clock.advance(59_999);
+    expect(call.cancel.cancelled).toBe(false);
+    clock.advance(1);
+    expect(isMeshError(call.cancel.reason, "MAX_DURATION_EXCEEDED") && call.cancel.reason.flag).toBe("UMSDR");
+  });
+
+  test("leaves no timer behind a body that ends in time", async () => {
+    const clock = new FakeClock();
+    const reply = new ScriptedReply(200);
+    await enforceDeadline(limited, clock)(() => Promise.resolve(reply))(callOf());
+    expect(clock.pendingTimers).toBe(1);
+    reply.finish();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test("ends a call without an answer too, where it is the earliest limit, also one that its caller gave all time", async () => {
+    const short = { ...defaultTimeouts, maxDurationMs: 1_000 };
+    expect(isMeshError(await failureOf(new FakeClock(), callOf(), short), "MAX_DURATION_EXCEEDED")).toBe(true);
+    const patient = callOf({ options: { timeout: 0 } });
+    expect(isMeshError(await failureOf(new FakeClock(), patient, short), "MAX_DURATION_EXCEEDED")).toBe(true);
+  });
+});
+
+test("a visit's deadline ends at the headers, and the call's own goes on for the body", async () => {
+  const clock = new FakeClock();
+  const call = callOf({ inherited: { deadlineMs: 700, context: undefined } });
+  await enforceDeadline(whole, clock)(() => Promise.resolve(new ScriptedReply(200)))(call);
+  clock.advance(1_999);
+  expect(call.cancel.cancelled).toBe(false);
+  clock.advance(1);
+  expect(isMeshError(call.cancel.reason, "DEADLINE_EXCEEDED") && call.cancel.reason.message).toContain("2s");
+});
+
+describe("a gRPC call", () => {
+  const deadlineOf = (headers: string[], options = {}) => {
+    const call = callOf({ headers, options });
+    void enforceDeadline(defaultTimeouts, new FakeClock())(never)(call).catch(() => undefined);
+    return call;
+  };
+
+  test("brings its own timeout in its header, which is not sent as it came", () => {
+    const call = deadlineOf(["te", "trailers", "Grpc-Timeout", "250m", "content-type", "application/grpc+proto"]);
+    expect([call.deadlineMs, call.isGrpc]).toEqual([250, true]);
+    expect(call.sentHeaders).toEqual(["te", "trailers", "content-type", "application/grpc+proto"]);
+  });
+
+  test("yields to the option, and is known by its content type alone", () => {
+    expect(deadlineOf(["grpc-timeout", "3S"], { timeout: 500 })).toMatchObject({ deadlineMs: 500, sentHeaders: [] });
+    expect(deadlineOf(["content-type", "application/grpc"])).toMatchObject({ deadlineMs: 15_000, isGrpc: true });
+    expect(deadlineOf(["content-type", "text/plain"]).isGrpc).toBe(false);
+  });
+
+  test("whose header makes no sense has the default, and hands it on as it came", () => {
+    const call = deadlineOf(["grpc-timeout", "soon"]);
+    expect([call.deadlineMs, call.sentHeaders]).toEqual([15_000, ["grpc-timeout", "soon"]]);
+  });
+});
+
+test("an injected delay is no part of the rule's limit, but of the caller's", () => {
+  const deadlineOf = (options: object) => {
+    const call = callOf({ options });
+    call.injectedDelayMs = 400;
+    void enforceDeadline(whole, new FakeClock())(never)(call).catch(() => undefined);
+    return call.deadlineMs;
+  };
+  expect([deadlineOf({}), deadlineOf({ timeout: 1_000 })]).toEqual([2_400, 1_000]);
+});
+
 describe("limitOf", () => {
   test.each([
     [undefined, undefined],

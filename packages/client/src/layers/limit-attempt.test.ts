@@ -56,4 +56,13 @@ describe("limitAttempt", () => {
     await clock.advanceAsync(50);
     expect(isMeshError(await ended, "ATTEMPT_TIMEOUT")).toBe(true);
   });
+
+  test("tells gRPC's header what is left, in gRPC's form", async () => {
+    const call = callOf();
+    call.deadlineMs = 1_000.7;
+    call.isGrpc = true;
+    const attempt = beginAttempt(call, 0);
+    await limitAttempt(defaultTimeouts, new FakeClock())(script(200))(call, attempt);
+    expect(headerOf(attempt.headers, "grpc-timeout")).toBe("1000m");
+  });
 });

@@ -1,9 +1,9 @@
 import { type EffectiveTimeouts, formatDuration } from "@tulle/policy";
-import type { Clock } from "@tulle/time";
+import { type Clock, formatGrpcTimeout } from "@tulle/time";
 import { failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
 import type { AttemptLayer } from "../send.ts";
-import { limitOf } from "./enforce-deadline.ts";
+import { GRPC_TIMEOUT_HEADER, limitOf } from "./enforce-deadline.ts";
 
 /** Envoy's header: how many milliseconds the caller waits for this attempt. A remainder, so that clocks need not agree. */
 export const EXPECTED_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms";
@@ -18,6 +18,7 @@ export const limitAttempt =
     const expectedMs = Math.min(limitMs, remainingMs);
     if (expectedMs !== Number.POSITIVE_INFINITY) {
       attempt.headers.push(EXPECTED_TIMEOUT_HEADER, String(Math.max(1, Math.floor(expectedMs))));
+      if (call.isGrpc) attempt.headers.push(GRPC_TIMEOUT_HEADER, formatGrpcTimeout(expectedMs));
     }
     // The call's own deadline ends the last attempt as well, and it has a timer already.
     if (limitMs >= remainingMs) return next(call, attempt);

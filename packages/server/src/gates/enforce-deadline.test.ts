@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { FakeClock } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
 import type { Visit } from "../gate.ts";
-import { enforceDeadline, parseGrpcTimeoutMs, parseTimeoutMs } from "./enforce-deadline.ts";
+import { enforceDeadline, parseTimeoutMs } from "./enforce-deadline.ts";
 
 const visitWith = (headers: IncomingHttpHeaders, trusted = true): Visit =>
   // The gate reads these fields and no others.
@@ -37,20 +37,4 @@ test.each([
   [" 1", undefined],
 ])("parseTimeoutMs(%j) is %j", (text, expected) => {
   expect(parseTimeoutMs(text)).toBe(expected);
-});
-
-test.each([
-  ["1H", 3_600_000],
-  ["2M", 120_000],
-  ["3S", 3_000],
-  ["4m", 4],
-  ["500u", 0.5],
-  ["1000000n", 1],
-  ["99999999H", 2_147_483_647],
-  ["", undefined],
-  ["S", undefined],
-  ["123456789S", undefined],
-  ["1s", undefined],
-])("parseGrpcTimeoutMs(%j) is %j", (text, expected) => {
-  expect(parseGrpcTimeoutMs(text)).toBe(expected);
 });

@@ -1,4 +1,4 @@
-import { type Clock, MAX_TIMER_MS } from "@tulle/time";
+import { type Clock, MAX_TIMER_MS, parseGrpcTimeoutMs } from "@tulle/time";
 import type { Gate, Refusal } from "../gate.ts";
 
 /** Milliseconds that a mesh peer will wait, as Envoy writes it. */
@@ -36,14 +36,3 @@ const wholeNumber = /^\d{1,15}$/;
 /** Whole milliseconds; longer than a timer can wait is cut to that. `undefined`: no such number. */
 export const parseTimeoutMs = (text: string): number | undefined =>
   wholeNumber.test(text) ? Math.min(Number(text), MAX_TIMER_MS) : undefined;
-
-const grpcTimeout = /^(\d{1,8})([HMSmun])$/;
-
-const grpcUnitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
-
-/** gRPC's form (gRPC over HTTP/2, "Timeout"), in milliseconds. `undefined`: not of that form. */
-export const parseGrpcTimeoutMs = (text: string): number | undefined => {
-  const [, digits, unit = ""] = grpcTimeout.exec(text) ?? [];
-  const unitMs = grpcUnitMs[unit];
-  return digits === undefined || unitMs === undefined ? undefined : Math.min(Number(digits) * unitMs, MAX_TIMER_MS);
-};
