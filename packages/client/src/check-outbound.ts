@@ -6,6 +6,7 @@ import {
   type OutboundSnapshot,
   type Policy,
 } from "@tulle/policy";
+import { compileActions } from "./compile-actions.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 
 /** Parts of snapshots that were found good; unchanged parts keep their identity from one snapshot to the next. */
@@ -25,8 +26,9 @@ export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | un
     if (problem !== undefined) return problem;
     try {
       compileRoutes(routes, regexEngine);
-      for (const { rules } of routes) {
-        for (const { fault } of rules) if (fault !== undefined) compileFault(fault, regexEngine);
+      for (const rule of routes.flatMap(({ rules }) => rules)) {
+        if (rule.fault !== undefined) compileFault(rule.fault, regexEngine);
+        compileActions(rule);
       }
     } catch (error) {
       return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;
