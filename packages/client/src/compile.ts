@@ -62,8 +62,8 @@ import { destinationName, type Ledger } from "./ledger.ts";
 import { compileRetry } from "./retry/retry-rules.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 import { Sessions } from "./routing/session.ts";
-import { type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
-import { type CallPlan, chain, type Send } from "./send.ts";
+import { foresee, type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
+import { type Call, type CallPlan, chain, type Send } from "./send.ts";
 
 /** What compiling needs beside the snapshot. */
 export interface CompileKit {
@@ -94,6 +94,8 @@ export interface CompiledRule {
   /** What its actions would do to a call, for explanations. */
   readonly outlook: RuleActions["outlook"];
   readonly destinations: readonly DestinationPlan[];
+  /** Where a call would go; `undefined` where that is left to chance. */
+  readonly foresee: (call: Call) => CallPlan | undefined;
 }
 
 /** What a call runs under, with all that an explanation tells of it. */
@@ -188,10 +190,8 @@ const compileRule = (
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
   const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
-  const chain = ruleChain(
-    { ...steps, ...rulePartsOf(context, route, rule, name) },
-    splitTraffic({ split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) }),
-  );
+  const parts: SplitParts = { split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) };
+  const chain = ruleChain({ ...steps, ...rulePartsOf(context, route, rule, name) }, splitTraffic(parts));
   return {
     name,
     route,
@@ -199,6 +199,7 @@ const compileRule = (
     chain,
     outlook,
     destinations,
+    foresee: (call) => foresee(parts, call),
   };
 };
 
@@ -272,13 +273,10 @@ const compileMirror = (
   const target = services.get(service);
   const mirror = { ...effectiveMirror(written), service, name: destinationName(service, written.subset) };
   if (target === undefined) return { ...mirror, ready: undefined };
-  const plan = compileDestination(
-    context,
-    target,
-    written.subset === undefined ? {} : { subset: written.subset },
-    rule,
-    NO_ACTIONS,
-  );
+  // A copy is sent once: it is neither repeated nor hedged.
+  const { hedge: _, ...once } = { ...rule, retry: false as const };
+  const destination = written.subset === undefined ? {} : { subset: written.subset };
+  const plan = compileDestination(context, target, destination, once, NO_ACTIONS);
   const send = chain([observeCall(telemetry, source, clock)], assembleDestination(plan.chain));
   return { ...mirror, ready: { plan, send } };
 };

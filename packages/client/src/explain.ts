@@ -48,7 +48,10 @@ export interface Explanation {
   readonly rule: string | undefined;
   /** Where the policy was read from, as `file:line`. */
   readonly origin: string | undefined;
-  /** The subset that the split drew; `undefined` before the call, or when all endpoints are meant. */
+  /**
+   * The subset that the split drew, or before the call the one that its session or its keys lead to; `undefined` when all
+   * endpoints are meant, or when it is left to chance.
+   */
   readonly subset: string | undefined;
   /** What the mesh answers, or answered, by itself: `redirect 301 to http://…`; `undefined` when a service is asked. */
   readonly answer: string | undefined;
@@ -217,7 +220,8 @@ const explainAhead = (
   revision: string,
 ): Explanation => {
   const [first] = rule?.destinations ?? [];
-  const only = rule?.destinations.length === 1 ? first : undefined;
+  const foreseen = rule?.foresee(call);
+  const only = rule?.destinations.find((plan) => plan === foreseen);
   const outlook = rule?.outlook(call);
   return new Told({
     url: urlOf(call),
