@@ -145,7 +145,7 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   ],
   attempts: attemptsOf(parts),
   attempt: [
-    line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry)),
+    line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry, parts.random)),
     ...step(
       "circuit",
       "below the retry: each attempt asks it and teaches it",
