@@ -1,5 +1,4 @@
 import {
-  compileFault,
   compileRoutes,
   compileSplit,
   DEFAULT_MESH,
@@ -11,15 +10,12 @@ import {
   effectiveCircuitBreaker,
   effectiveConnectionPool,
   effectiveHedge,
-  effectiveMirror,
   effectiveOutlierDetection,
   effectiveRetry,
   effectiveRetryBudget,
-  effectiveSessionAffinity,
   effectiveTimeouts,
   formatDuration,
   type MeshPolicy,
-  type MirrorTarget,
   namespaceOf,
   type OutboundSnapshot,
   type RouteMatcher,
@@ -52,18 +48,14 @@ import {
   NO_ACTIONS,
   type RuleActions,
 } from "./compile-actions.ts";
+import { compileDraw, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
-import { xxh64 } from "./hashing/xxh64.ts";
-import { injectFault } from "./layers/inject-fault.ts";
-import { mirrorCall, type ReadyMirror } from "./layers/mirror-call.ts";
-import { observeCall } from "./layers/observe-call.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
-import { destinationName, type Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { compileRetry } from "./retry/retry-rules.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
-import { Sessions } from "./routing/session.ts";
 import { foresee, type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
-import { type Call, type CallPlan, chain, type Send } from "./send.ts";
+import type { Call, CallPlan, Send } from "./send.ts";
 
 /** What compiling needs beside the snapshot. */
 export interface CompileKit {
@@ -163,7 +155,7 @@ const compileRule = (
   rule: RouteRule | undefined,
   place: number,
 ): CompiledRule => {
-  const { services, kit, missing } = context;
+  const { service, services, kit, missing } = context;
   const { steps, outlook } = compileActions(rule);
   const split = compileSplit(rule?.split);
   const ready = new Map<WeightedDestination, ReadyDestination>();
@@ -190,8 +182,13 @@ const compileRule = (
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
   const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
-  const parts: SplitParts = { split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) };
-  const chain = ruleChain({ ...steps, ...rulePartsOf(context, route, rule, name) }, splitTraffic(parts));
+  const parts: SplitParts = {
+    split,
+    ready,
+    random: kit.parts.random,
+    ...compileDraw(rule, service.key, ready, kit.parts),
+  };
+  const chain = ruleChain({ ...steps, ...trafficStepsOf(context, route, rule, name) }, splitTraffic(parts));
   return {
     name,
     route,
@@ -213,72 +210,29 @@ const keyOf = (
     ? service.key
     : referencedService(named.service, namespaceOf(route));
 
-/** How a rule draws otherwise than by chance. */
-const splitPartsOf = (
-  { service, kit }: RuleContext,
-  rule: RouteRule | undefined,
-  ready: ReadonlyMap<WeightedDestination, ReadyDestination>,
-): Pick<SplitParts, "hash" | "sessions"> => {
-  const { clock, hashSource } = kit.parts;
-  if (rule?.sticky === undefined && rule?.sessionAffinity === undefined)
-    return { hash: undefined, sessions: undefined };
-  // Rules of one service draw a key alike, and each service for itself: who meets one canary does not meet all of them.
-  const seed = xxh64(service.key);
-  const names = new Map(
-    [...ready.values()].map((each) => [destinationName(each.plan.destination, each.plan.subset), each]),
-  );
-  return {
-    hash: rule?.sticky === undefined ? undefined : compileCallHash(rule.sticky, hashSource, seed),
-    sessions:
-      rule?.sessionAffinity === undefined
-        ? undefined
-        : new Sessions(effectiveSessionAffinity(rule.sessionAffinity), names, seed, clock),
-  };
-};
-
-/** What of a rule is more than its split. */
-const rulePartsOf = (
+/** What of a rule needs the member's state: faults, and copies through chains of their own. */
+const trafficStepsOf = (
   context: RuleContext,
   route: RoutePolicy | undefined,
   rule: RouteRule | undefined,
   name: string,
 ): Pick<RuleParts, "fault" | "mirror"> => {
-  const { service, kit } = context;
+  const { service, services, kit } = context;
   const { fault, mirror } = rule ?? {};
-  return {
-    fault:
-      fault === undefined
-        ? undefined
-        : injectFault(compileFault(fault, regexEngine), { ...kit.parts, rule: `${service.key} ${name}` }),
-    mirror:
-      mirror === undefined
-        ? undefined
-        : mirrorCall(
-            mirror.map((target) => compileMirror(context, route, rule, target)),
-            kit.parts,
-          ),
-  };
-};
-
-/** A copy goes through its destination's own chain, as it was changed above. A service that is not known yet holds no call up. */
-const compileMirror = (
-  context: RuleContext,
-  route: RoutePolicy | undefined,
-  rule: RouteRule | undefined,
-  written: MirrorTarget,
-): ReadyMirror => {
-  const { services, kit } = context;
-  const { telemetry, source, clock } = kit.parts;
-  const service = keyOf(context, route, written);
-  const target = services.get(service);
-  const mirror = { ...effectiveMirror(written), service, name: destinationName(service, written.subset) };
-  if (target === undefined) return { ...mirror, ready: undefined };
   // A copy is sent once: it is neither repeated nor hedged.
   const { hedge: _, ...once } = { ...rule, retry: false as const };
-  const destination = written.subset === undefined ? {} : { subset: written.subset };
-  const plan = compileDestination(context, target, destination, once, NO_ACTIONS);
-  const send = chain([observeCall(telemetry, source, clock)], assembleDestination(plan.chain));
-  return { ...mirror, ready: { plan, send } };
+  const targets = mirror?.map((written) => {
+    const key = keyOf(context, route, written);
+    const target = services.get(key);
+    const destination = written.subset === undefined ? {} : { subset: written.subset };
+    // One that is not known yet holds no call up.
+    const plan = target && compileDestination(context, target, destination, once, NO_ACTIONS);
+    return { written, key, ready: plan && { plan, send: assembleDestination(plan.chain) } };
+  });
+  return {
+    fault: fault && compileFaultStep(fault, `${service.key} ${name}`, kit.parts),
+    mirror: targets && compileMirrorStep(targets, kit.parts),
+  };
 };
 
 const compileDestination = (
