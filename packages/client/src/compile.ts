@@ -70,6 +70,8 @@ export interface CompiledService {
   readonly port: number;
   /** Destinations of its splits that the snapshot does not hold yet. */
   readonly missing: readonly ServiceKey[];
+  /** All that its chains ask: circuits that none asks any more end. */
+  readonly circuits: ReadonlySet<Circuit>;
   readonly matcher: RouteMatcher;
   readonly rules: ReadonlyMap<RouteRule, CompiledRule>;
   /** What becomes of a call that no rule matches; `undefined`: it is refused. */
@@ -112,7 +114,8 @@ export const compileService = (
   kit: CompileKit,
 ): CompiledService => {
   const missing = new Set<ServiceKey>();
-  const context: RuleContext = { service, mesh, services, kit, missing };
+  const circuits = new Set<Circuit>();
+  const context: ServiceContext = { service, mesh, services, kit, missing, circuits };
   const rules = new Map<RouteRule, CompiledRule>();
   for (const route of service.routes) {
     for (const [place, rule] of route.rules.entries()) rules.set(rule, compileRule(context, route, rule, place));
@@ -122,6 +125,7 @@ export const compileService = (
     snapshot: service,
     port: servicePortOf(service.policy),
     missing: [...missing],
+    circuits,
     matcher: compileRoutes(service.routes, regexEngine),
     rules,
     unmatched: refuses ? undefined : compileRule(context, undefined, undefined, 0),
@@ -141,21 +145,32 @@ export const destinationsOf = ({ key, routes }: ServiceSnapshot): ReadonlySet<Se
   return found;
 };
 
-interface RuleContext {
+interface ServiceContext {
   readonly service: ServiceSnapshot;
   readonly mesh: MeshPolicy;
   readonly services: ReadonlyMap<ServiceKey, ServiceSnapshot>;
   readonly kit: CompileKit;
   readonly missing: Set<ServiceKey>;
+  readonly circuits: Set<Circuit>;
+}
+
+interface RuleContext extends ServiceContext {
+  /** The rule among those of all namespaces: `namespace/route/rule`, or "default" for calls that no rule matched. */
+  readonly ruleKey: string;
 }
 
 const compileRule = (
-  context: RuleContext,
+  found: ServiceContext,
   route: RoutePolicy | undefined,
   rule: RouteRule | undefined,
   place: number,
 ): CompiledRule => {
-  const { service, services, kit, missing } = context;
+  const { service, services, kit, missing } = found;
+  const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
+  const context: RuleContext = {
+    ...found,
+    ruleKey: route === undefined ? name : `${namespaceOf(route)}/${name}`,
+  };
   const { steps, outlook } = compileActions(rule);
   const split = compileSplit(rule?.split);
   const ready = new Map<WeightedDestination, ReadyDestination>();
@@ -181,7 +196,6 @@ const compileRule = (
     destinations.push(plan);
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
-  const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
   const parts: SplitParts = {
     split,
     ready,
@@ -236,7 +250,7 @@ const trafficStepsOf = (
 };
 
 const compileDestination = (
-  { mesh, kit }: RuleContext,
+  { mesh, kit, circuits, ruleKey }: RuleContext,
   service: ServiceSnapshot,
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
@@ -253,7 +267,8 @@ const compileDestination = (
   if (timeouts.isDefault) parts.notice(DEFAULT_TIMEOUT_NOTICE);
   const authored = effectiveRetry(rule?.retry, mesh);
   const retry = authored && compileRetry(authored, regexEngine);
-  const circuit = breaker === undefined ? undefined : ledger.circuit(key, subset, breaker);
+  const circuit = breaker && ledger.circuit(key, subset, breaker.scope === "rule" ? ruleKey : undefined, breaker);
+  if (circuit !== undefined) circuits.add(circuit);
   const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
     endpoints: ledger.endpoints(key),

@@ -1,6 +1,7 @@
 import { formatDuration, isMeshError, type MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { CandidateFigures } from "./balancing/picker.ts";
+import type { CircuitDescription } from "./breaker/circuit.ts";
 import { callKey, MeshCall } from "./call.ts";
 import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
 import { splitUrl } from "./faces/split-url.ts";
@@ -28,6 +29,8 @@ export interface ExplainedDestination {
   readonly name: string;
   readonly weight: number;
   readonly circuit: "closed" | "open" | "half-open" | "off";
+  /** Whose circuit it is, what opens it, and how near it is; `undefined` where there is none. */
+  readonly circuitDetail: CircuitDescription | undefined;
   readonly balancer: string;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
@@ -292,6 +295,7 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
     weight: plan.weight,
     circuit: plan.circuit?.state ?? "off",
+    circuitDetail: plan.circuit?.describe(),
     balancer: picker.name,
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
@@ -371,10 +375,11 @@ const tell = (told: Data): string[] => {
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
   if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
   if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
-  for (const { name, weight, circuit, balancer, candidates, leftOut } of told.destinations) {
+  for (const { name, weight, circuit, circuitDetail, balancer, candidates, leftOut } of told.destinations) {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
+    if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
     for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
       lines.push(
         `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
@@ -396,3 +401,6 @@ const tell = (told: Data): string[] => {
 };
 
 const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none" : formatDuration(ms));
+
+const tellCircuit = ({ scope, opensAt, calls, failures, inARow }: CircuitDescription): string =>
+  `circuit of the ${scope}: opens at ${opensAt}; now ${failures} failures in ${calls} calls, ${inARow} in a row`;
