@@ -12,5 +12,15 @@ export const balancers: readonly { readonly name: string; readonly balancer: Eff
     name: "least-request, full scan",
     balancer: { algorithm: "least-request", choiceCount: 2, selection: "full-scan", activeRequestBias: 1 },
   },
+  {
+    name: "ring-hash",
+    balancer: {
+      algorithm: "ring-hash",
+      minimumRingSize: 1_024,
+      maximumRingSize: 8_388_608,
+      balanceFactor: undefined,
+    },
+  },
+  { name: "maglev", balancer: { algorithm: "maglev", tableSize: 65_537, balanceFactor: undefined } },
   { name: "peak-ewma", balancer: { algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 } },
 ];

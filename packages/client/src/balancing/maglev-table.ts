@@ -18,22 +18,23 @@ export interface MaglevTable {
 export const buildMaglevTable = (hosts: readonly HashedHost[], size: number): MaglevTable => {
   const owners = new Int32Array(size).fill(FREE);
   const total = hosts.reduce((sum, { weight }) => sum + weight, 0);
-  const heaviest = hosts.reduce((most, { weight }) => Math.max(most, weight / total), 0);
-  const walkers = hosts.map(({ key, weight }) => ({
-    place: remainderOf(xxh64(key), size),
-    skip: remainderOf(xxh64(key, 1), size - 1) + 1,
-    weight: weight / total,
-    target: 0,
-  }));
+  const weights = hosts.map(({ weight }) => weight / total);
+  const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
+  const targets = new Float64Array(hosts.length);
+  // Typed arrays: a table takes some hundred thousand steps to fill.
+  const places = Int32Array.from(hosts, ({ key }) => remainderOf(xxh64(key), size));
+  const skips = Int32Array.from(hosts, ({ key }) => remainderOf(xxh64(key, 1), size - 1) + 1);
   let taken = hosts.length === 0 ? size : 0;
   for (let turn = 1; taken < size; turn++) {
-    for (const [owner, walker] of walkers.entries()) {
-      if (taken === size) break;
-      if (turn * walker.weight < walker.target) continue;
-      walker.target += heaviest;
-      while (owners[walker.place] !== FREE) walker.place = (walker.place + walker.skip) % size;
-      owners[walker.place] = owner;
-      walker.place = (walker.place + walker.skip) % size;
+    for (let owner = 0; owner < hosts.length && taken < size; owner++) {
+      const target = targets[owner] ?? 0;
+      if (turn * (weights[owner] ?? 0) < target) continue;
+      targets[owner] = target + heaviest;
+      const skip = skips[owner] ?? 1;
+      let place = places[owner] ?? 0;
+      while (owners[place] !== FREE) place = after(place, skip, size);
+      owners[place] = owner;
+      places[owner] = after(place, skip, size);
       taken++;
     }
   }
@@ -46,6 +47,20 @@ export const buildMaglevTable = (hosts: readonly HashedHost[], size: number): Ma
 
 const FREE = -1;
 
-/** A 64-bit hash modulo a size up to 2^20 or so: every product stays exact. */
-const remainderOf = ({ high, low }: Hash64, size: number): number =>
-  ((high % size) * (2 ** 32 % size) + (low % size)) % size;
+/** Both are below the size, so a subtraction does what a division would. */
+const after = (place: number, skip: number, size: number): number =>
+  place + skip >= size ? place + skip - size : place + skip;
+
+/** A 64-bit hash modulo a size up to 2^23, 16 bits at a time: every step is exact. */
+const remainderOf = ({ high, low }: Hash64, size: number): number => {
+  const upper = remainder(high, size);
+  const middle = remainder(upper * 0x10000 + (low >>> 16), size);
+  return remainder(middle * 0x10000 + (low & 0xffff), size);
+};
+
+/** A remainder by a multiplication: the operator `%` is ten times as slow for numbers above 2^31. */
+const remainder = (value: number, size: number): number => {
+  const rest = value - Math.floor(value / size) * size;
+  // A quotient just below a whole number may be rounded up to it.
+  return rest < 0 ? rest + size : rest;
+};

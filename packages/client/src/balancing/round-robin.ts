@@ -26,7 +26,7 @@ export class RoundRobin implements Picker {
     this.#weights = weights;
     this.#keeper = keeper;
     this.#turns = new WeightedTurns(random);
-    this.#next = Math.floor(random() * 2 ** 31);
+    this.#next = Math.floor(random() * MOST_TURNS);
   }
 
   pick<C extends Balanced>(all: readonly C[], tried: ReadonlySet<string> | undefined, nowMs: number): C | undefined {
@@ -40,7 +40,7 @@ export class RoundRobin implements Picker {
     // Whoever was tried is passed over; after a whole round of tried ones the last of them is as good as any.
     for (let turn = 0; turn < count; turn++) {
       last = all[this.#next % count];
-      this.#next = (this.#next + 1) % Number.MAX_SAFE_INTEGER;
+      this.#next = (this.#next + 1) % MOST_TURNS;
       if (last === undefined || tried?.has(last.endpoint.id) !== true) return last;
     }
     return last;
@@ -59,3 +59,6 @@ export class RoundRobin implements Picker {
     return this.#keeper.explain(candidates, nowMs, (candidate) => 1 / this.#weights.of(candidate, nowMs));
   }
 }
+
+/** The count of turns begins anew here: small whole numbers divide fast. */
+const MOST_TURNS = 2 ** 30;
