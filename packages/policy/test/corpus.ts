@@ -9,6 +9,8 @@ export interface Corpus<T> {
   /** Said in the test's name where the document is missing. */
   readonly note: string;
   read(): T | undefined;
+  /** The way to a file that the document names. */
+  beside(name: string): string;
 }
 
 /** Finds a document in the folder that `TULLE_CORPORA` names, else in `../shared/corpora` beside the repository. */
@@ -20,5 +22,6 @@ export const corpus = <T>(name: string): Corpus<T> => {
     note: missing ? ` (skipped: ${name} is not here; name its folder in TULLE_CORPORA)` : "",
     // The document is read as its folder's README describes it; a test that finds another shape fails.
     read: () => (missing ? undefined : (JSON.parse(readFileSync(file, "utf8")) as T)),
+    beside: (name) => join(file, "..", name),
   };
 };

@@ -169,3 +169,35 @@ test("what is wrong is thrown with all problems", () => {
   expect(wrong).toThrow(PolicyError);
   expect(wrong).toThrow(/^2 problems in the policies:\n {2}Route.*has no subset "v3".*\n {2}Mesh.*not supported yet$/);
 });
+
+test("rules answer by themselves, and destinations say more than their weight", () => {
+  const built = route(reviews)
+    .when({ path: "/old" })
+    .redirect(
+      { path: "/new", status: 308 },
+      { name: "moved", responseHeaders: { set: { "cache-control": "no-store" } } },
+    )
+    .when({ path: "/closed" })
+    .respond({ status: 503, body: "closed" })
+    .split(
+      { v1: 90, v2: { weight: 10, requestHeaders: { set: { "x-canary": "yes" } }, rewrite: { host: "canary" } } },
+      { rewrite: { regex: { pattern: "^/v1", substitution: "/v2" } }, cors: { allowOrigins: [{ exact: "*" }] } },
+    );
+  expect(definePolicies([reviews, built]).at(-1)).toMatchObject({
+    rules: [
+      { name: "moved", match: [{ path: { exact: "/old" } }], redirect: { path: "/new", status: 308 } },
+      { directResponse: { status: 503, body: "closed" } },
+      {
+        split: [
+          { subset: "v1", weight: 90 },
+          { subset: "v2", weight: 10, requestHeaders: { set: { "x-canary": "yes" } }, rewrite: { host: "canary" } },
+        ],
+        cors: { allowOrigins: [{ exact: "*" }] },
+      },
+    ],
+  });
+  // @ts-expect-error a rule that answers by itself sends nothing that could be rewritten
+  expect(() => definePolicies([reviews, route(reviews).redirect({}, { rewrite: { path: "/a" } })])).toThrow(
+    "sends nothing",
+  );
+});
