@@ -4,6 +4,7 @@ import {
   DEFAULT_MESH,
   DEFAULT_PANIC_THRESHOLD,
   DEFAULT_TIMEOUT_MS,
+  type EffectiveHedge,
   type EffectiveRetry,
   type EffectiveTimeouts,
   effectiveBalancer,
@@ -97,6 +98,7 @@ export interface DestinationPlan extends CallPlan {
   readonly weight: number;
   readonly timeouts: EffectiveTimeouts;
   readonly retry: EffectiveRetry | undefined;
+  readonly hedge: EffectiveHedge | undefined;
   readonly circuit: Circuit | undefined;
   /** The Host that it is sent, where the destination decides that. */
   readonly sentAuthority: string | undefined;
@@ -266,6 +268,7 @@ const compileDestination = (
   const timeouts = effectiveTimeouts(rule, mesh);
   if (timeouts.isDefault) parts.notice(DEFAULT_TIMEOUT_NOTICE);
   const authored = effectiveRetry(rule?.retry, mesh);
+  const hedge = effectiveHedge(rule?.hedge);
   const retry = authored && compileRetry(authored, regexEngine);
   const circuit = breaker && ledger.circuit(key, subset, breaker.scope === "rule" ? ruleKey : undefined, breaker);
   if (circuit !== undefined) circuits.add(circuit);
@@ -283,7 +286,7 @@ const compileDestination = (
     ...own,
     timeouts,
     retry,
-    hedge: effectiveHedge(rule?.hedge),
+    hedge,
     retryFallback: RETRY_ON_REQUEST,
     budget: ledger.retryBudget(key, effectiveRetryBudget(policy, mesh)),
     latency: ledger.latency(key, subset),
@@ -297,6 +300,7 @@ const compileDestination = (
     weight,
     timeouts,
     retry,
+    hedge,
     circuit,
     sentAuthority,
     changes,

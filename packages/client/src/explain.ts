@@ -73,6 +73,8 @@ export interface Explanation {
     | undefined;
   /** Retries that are allowed; 0 when they are off. */
   readonly retries: number;
+  /** When a further endpoint is asked although the answer may still come; `undefined`: never. */
+  readonly hedge: { readonly attempts: number; readonly after: string } | undefined;
   /** Why a failed attempt was not followed by another: a word of `NoRetry`, such as `OVERFLOW_RETRIES`. */
   readonly noRetry: string | undefined;
   /** What the rule does besides choosing a destination, such as `fault` and `mirror`, in the order in which a call meets it. */
@@ -206,6 +208,7 @@ const explainHost = (
     destinations: [],
     timeouts: undefined,
     retries: 0,
+    hedge: undefined,
     noRetry: undefined,
     steps: [],
     flags: [],
@@ -241,6 +244,7 @@ const explainAhead = (
     destinations: outlook?.answer === undefined ? (rule?.destinations ?? []).map(explainDestination) : [],
     timeouts: first?.timeouts,
     retries: first?.retry?.retries ?? 0,
+    hedge: explainHedge(first),
     noRetry: undefined,
     steps: (rule?.chain.call ?? []).map(({ name }) => name),
     flags: [],
@@ -270,6 +274,7 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     destinations: plan === undefined ? [] : [explainDestination(plan)],
     timeouts: plan?.timeouts,
     retries: plan?.retry?.retries ?? 0,
+    hedge: explainHedge(plan),
     noRetry: call.noRetry,
     steps: [],
     flags: flagsOf(call),
@@ -314,6 +319,16 @@ const sentAs = (
   return sent === urlOf(call) ? undefined : sent;
 };
 
+const explainHedge = (plan: DestinationPlan | undefined): Explanation["hedge"] => {
+  if (plan?.hedge === undefined) return undefined;
+  const { attempts, after } = plan.hedge;
+  return {
+    attempts,
+    after:
+      "delayMs" in after ? written(after.delayMs) : `${Number((after.quantile * 100).toFixed(1))} % of the answers`,
+  };
+};
+
 const originOf = (rule: CompiledRule | undefined): string | undefined => {
   const origin = rule?.route?.origin;
   return origin === undefined ? undefined : `${origin.file}:${origin.line}`;
@@ -337,6 +352,7 @@ class Told implements Explanation {
   readonly destinations!: readonly ExplainedDestination[];
   readonly timeouts!: Explanation["timeouts"];
   readonly retries!: number;
+  readonly hedge!: Explanation["hedge"];
   readonly noRetry!: string | undefined;
   readonly steps!: readonly string[];
   readonly flags!: readonly string[];
@@ -368,8 +384,9 @@ const tell = (told: Data): string[] => {
     const { timeoutMs, covers, attemptTimeoutMs, maxDurationMs } = told.timeouts;
     const until = covers === "headers" ? "until the headers" : "for the whole reply";
     const inAll = maxDurationMs === Number.POSITIVE_INFINITY ? "" : `, at most ${written(maxDurationMs)} in all`;
+    const hedges = told.hedge === undefined ? "" : `; hedges ${told.hedge.attempts} after ${told.hedge.after}`;
     lines.push(
-      `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}${inAll}; retries ${told.retries}`,
+      `  timeout ${written(timeoutMs)} ${until}, per attempt ${written(attemptTimeoutMs)}${inAll}; retries ${told.retries}${hedges}`,
     );
   }
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);

@@ -42,3 +42,28 @@ test("what is not known yet is told, with the revision in force", async () => {
   expect(told).toContain("policy revision static.1");
   expect(told).toContain("the first call asks the mesh for it");
 });
+
+test("hedging, the longest duration and a retry that the budget refused are told", async () => {
+  await using client = clientOf(
+    snapshotOf({
+      reviews: {
+        endpoints: [endpointAt(1)],
+        policy: { retryBudget: { ratio: 0, minPerSecond: 0 } },
+        routes: [
+          {
+            kind: "Route",
+            name: "reviews",
+            services: ["reviews"],
+            rules: [{ hedge: { quantile: 0.999, attempts: 2 }, maxDuration: "1h" }],
+          },
+        ],
+      },
+    }),
+  );
+  const ahead = client.explain("http://reviews/");
+  expect(ahead.hedge).toEqual({ attempts: 2, after: "99.9 % of the answers" });
+  expect(String(ahead)).toContain("at most 1h in all; retries 2; hedges 2 after 99.9 % of the answers");
+  const failure: unknown = await client.fetch("http://reviews/").catch((error: unknown) => error);
+  expect(explain(failure)).toMatchObject({ failure: "CONNECT_FAILED", noRetry: "OVERFLOW_RETRIES" });
+  expect(String(explain(failure))).toContain("not tried again: OVERFLOW_RETRIES");
+});

@@ -1,7 +1,9 @@
-import { type EffectiveHedge, isMeshError } from "@tulle/policy";
+import { type EffectiveHedge, isMeshError, type MeshErrorCode } from "@tulle/policy";
 import { FakeClock, seededRandom } from "@tulle/testing";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { callOf, defaultRetry, retryCounters, ScriptedReply, type Step, script } from "../../test/scripted.ts";
+import { failCall } from "../failure.ts";
 import { LatencyEstimate } from "../retry/latency-estimate.ts";
 import { prepareBody } from "../retry/replay-body.ts";
 import { RetryBudget } from "../retry/retry-budget.ts";
@@ -265,5 +267,77 @@ describe("hedge", () => {
     }
     // Half of the attempts took 50 ms and were given up, half answered at once.
     expect(latency.quantile(0.75, clock.now())).toBeGreaterThanOrEqual(50);
+  });
+
+  /** What one attempt does, when, and whether it heeds being given up. */
+  const attemptPlan = fc.record({
+    afterMs: fc.integer({ min: 0, max: 200 }),
+    outcome: fc.constantFrom<"ok" | "busy" | "pushback" | "stop" | "broken" | "refused" | "invalid">(
+      "ok",
+      "busy",
+      "pushback",
+      "stop",
+      "broken",
+      "refused",
+      "invalid",
+    ),
+    deaf: fc.boolean(),
+  });
+
+  test("whatever its attempts do, a call ends, with one reply or failure, and leaves nothing behind", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(attemptPlan, { minLength: 8, maxLength: 8 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.option(fc.integer({ min: 0, max: 400 }), { nil: undefined }),
+        async (plans, hedges, givenUpMs) => {
+          const { kit, clock } = setup([], { hedge: { ...after50, attempts: hedges } });
+          const replies: ScriptedReply[] = [];
+          let running = 0;
+          const send: AttemptSend = (call, attempt) =>
+            new Promise((resolve, reject) => {
+              running++;
+              const plan = plans[attempt.number - 1]!;
+              const over = (settle: () => void): void => {
+                timer.cancel();
+                stop();
+                running--;
+                settle();
+              };
+              const answer = (status: number, headers = {}): void => {
+                const reply = new ScriptedReply(status, headers);
+                replies.push(reply);
+                attempt.progress = "answered";
+                over(() => resolve(reply));
+              };
+              const fail = (code: MeshErrorCode): void => over(() => reject(failCall(call, code, "planned")));
+              attempt.progress = "sent";
+              const timer = clock.after(plan.afterMs, () => {
+                if (plan.outcome === "ok") answer(200);
+                else if (plan.outcome === "busy") answer(503);
+                else if (plan.outcome === "pushback") answer(503, { "grpc-retry-pushback-ms": "30" });
+                else if (plan.outcome === "stop") answer(503, { "grpc-retry-pushback-ms": "-1" });
+                else if (plan.outcome === "broken") fail("CONNECTION_TERMINATED");
+                else if (plan.outcome === "refused") fail("NO_HEALTHY_ENDPOINT");
+                else fail("INVALID_CALL");
+              });
+              const giveUp = (reason: unknown): void => over(() => reject(reason));
+              const stop = call.cancel.onCancel(giveUp);
+              if (!plan.deaf) attempt.abort = giveUp;
+            });
+          const call = callOf();
+          let ends = 0;
+          const ended = hedge(kit)(send)(call)
+            .catch((error: unknown) => error)
+            .finally(() => ends++);
+          if (givenUpMs !== undefined) clock.after(givenUpMs, () => call.cancel.cancel(new Error("enough")));
+          for (let step = 0; step < 60; step++) await clock.advanceAsync(50);
+          const result = await ended;
+          expect([ends, clock.pendingTimers, call.cancel.listening, running]).toEqual([1, 0, 0, 0]);
+          for (const reply of replies) expect(reply.discarded).toBe(reply !== result);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
