@@ -7,7 +7,7 @@ const hedged = {
   kind: "Route",
   name: "reviews",
   services: ["reviews"],
-  rules: [{ hedge: { delay: "30ms" } }],
+  rules: [{ hedge: { delay: "60ms" } }],
 } as const;
 
 test("the loser's request ends on the wire, and the winner's answer is the caller's", async () => {

@@ -5,23 +5,28 @@ import { clientOf, serve, snapshotOf } from "./mesh-of-servers.ts";
 const routed = (rule: RouteRule) => [{ kind: "Route", name: "reviews", services: ["reviews"], rules: [rule] }] as const;
 
 /** A stream that says something every few milliseconds and never ends by itself. */
-const endless = () =>
+const endless = (onClose: () => void) =>
   serve((_request, response) => {
     const timer = setInterval(() => response.write("data: x\n\n"), 5);
-    response.on("close", () => clearInterval(timer));
+    response.on("close", () => {
+      clearInterval(timer);
+      onClose();
+    });
     response.write("data: first\n\n");
   });
 
 test("maxDuration ends a stream that is alive, with its code, and the server sees its connection end", async () => {
-  await using server = await endless();
+  const closed = Promise.withResolvers<void>();
+  await using server = await endless(closed.resolve);
   await using client = clientOf(
-    snapshotOf({ reviews: { endpoints: [server.endpoint], routes: routed({ maxDuration: "150ms" }) } }),
+    snapshotOf({ reviews: { endpoints: [server.endpoint], routes: routed({ maxDuration: "1s" }) } }),
   );
   const response = await client.fetch("http://reviews/");
   expect(response.status).toBe(200);
   const broke = await response.text().catch((error: unknown) => error);
   const codes = [broke, (broke as Error).cause].map((error) => isMeshError(error, "MAX_DURATION_EXCEEDED"));
   expect(codes).toContain(true);
+  await closed.promise;
 });
 
 test("the default timeout is told once, and not at all where a policy sets one", async () => {
