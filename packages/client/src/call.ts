@@ -43,6 +43,7 @@ export class MeshCall implements Call, RouteQuestion {
   rule: string | undefined = undefined;
   revision: string | undefined = undefined;
   answer: string | undefined = undefined;
+  failureHeaders: Call["failureHeaders"] = undefined;
   injectedDelayMs = 0;
   injectedAbort = false;
   shadow = false;

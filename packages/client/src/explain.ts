@@ -242,7 +242,7 @@ const explainAhead = (
     sentAs: outlook === undefined || outlook.answer !== undefined ? undefined : sentAs(call, outlook, only),
     changes: only?.changes ?? [],
     destinations: outlook?.answer === undefined ? (rule?.destinations ?? []).map(explainDestination) : [],
-    timeouts: first?.timeouts,
+    timeouts: outlook?.answer === undefined ? first?.timeouts : undefined,
     retries: first?.retry?.retries ?? 0,
     hedge: explainHedge(first),
     noRetry: undefined,

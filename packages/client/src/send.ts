@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { AttemptSummary, Endpoint, ServiceKey } from "@tulle/policy";
+import type { AttemptSummary, Endpoint, HeaderListChange, ServiceKey } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import type { Candidate } from "./endpoints/endpoint-set.ts";
 import type { Reply } from "./reply.ts";
@@ -69,6 +69,8 @@ export interface Call {
   shadow: boolean;
   /** Why a failed attempt was the last one, for explanations. Set by the retry or hedge layer. */
   noRetry: NoRetry | undefined;
+  /** What its rule changes of a reply that stands for its failure. Set by the layers that change replies, when it fails. */
+  failureHeaders: HeaderListChange | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */

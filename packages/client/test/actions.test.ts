@@ -338,6 +338,69 @@ describe("actions", () => {
     expect(list.map((each) => each.toLowerCase())).not.toContain("date");
   });
 
+  test.each(faces)(
+    "over %s, an answer that stands for a failure is marked as the rule's replies are",
+    async (_, call) => {
+      await using client = clientOf(
+        snapshotOf({
+          reviews: {
+            endpoints: [],
+            routes: [
+              {
+                kind: "Route",
+                name: "r",
+                services: ["reviews"],
+                rules: [
+                  {
+                    cors: { allowOrigins: [{ exact: "http://shop" }] },
+                    responseHeaders: { set: { "X-Rule": "yes" } },
+                    split: [{ responseHeaders: { set: { "X-Rule": "destination" } } }],
+                  },
+                ],
+              },
+            ],
+          },
+        }),
+        { localReplies: "response" },
+      );
+      const answer = await call(client, { headers: { origin: "http://shop" } });
+      expect(answer.status).toBe(503);
+      expect(answer.headers).toMatchObject({
+        "tulle-error": "NO_HEALTHY_ENDPOINT",
+        "x-rule": "yes",
+        "access-control-allow-origin": "http://shop",
+        vary: "Origin",
+      });
+    },
+  );
+
+  test("a large body flows through a changed reply as fast as it is read, and breaks off when it is given up", async () => {
+    const chunk = Buffer.alloc(65_536, "a");
+    let written = 0;
+    await using server = await serve((_request, response) => {
+      const go = (): void => {
+        while (written < 512 && response.write(chunk)) written++;
+        if (written >= 512) response.end();
+      };
+      response.on("drain", go);
+      go();
+    });
+    await using client = meshOf([server.endpoint], { responseHeaders: { set: { "X-Rule": "yes" } } });
+    const give = new AbortController();
+    const response = await client.fetch("http://reviews/", { signal: give.signal });
+    expect(response.headers.get("x-rule")).toBe("yes");
+    const reader = response.body!.getReader();
+    await reader.read();
+    // 32 MiB are on offer; what nobody reads stays at the server.
+    expect(written).toBeLessThan(512);
+    give.abort(new Error("enough"));
+    await expect(
+      (async () => {
+        for (;;) if ((await reader.read()).done) return;
+      })(),
+    ).rejects.toThrow("enough");
+  });
+
   test("the reply that the layers below see is the wire's", async () => {
     await using server = await serve((_request, response) => response.writeHead(503, { "retry-after": "1" }).end());
     await using client = meshOf([server.endpoint], { retry: false, responseHeaders: { remove: ["retry-after"] } });

@@ -85,7 +85,7 @@ export class AgentExchange implements Carrier {
       // Without effect on one that ended by itself, which has told its caller.
       this.#destroy(asError(failure));
     } else if (this.#asReply && isMeshError(failure) && !this.#request.destroyed) {
-      this.#give(new ReplySocket(failureReply(failure, this.#call.method)));
+      this.#give(new ReplySocket(failureReply(failure, this.#call)));
     } else {
       // One that its caller destroyed knows why, and tells it in Node's own words.
       const told = this.#request.destroyed ? undefined : asError(failure);

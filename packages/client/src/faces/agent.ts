@@ -73,7 +73,7 @@ export class MeshAgent extends Agent implements TakesRequests {
       belongsTo(request, call);
       new AgentExchange(request, call, options.timeout, asReply).begin(kit.send);
     } catch (error) {
-      if (asReply && isMeshError(error)) answerWith(request, failureReply(error, request.method));
+      if (asReply && isMeshError(error)) answerWith(request, failureReply(error, request));
       else refuseRequest(request, error);
     }
   }

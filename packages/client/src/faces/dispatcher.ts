@@ -119,7 +119,7 @@ const tellFailure = (handler: Dispatcher.DispatchHandler, method: string, error:
     handler.onResponseError(null as unknown as Dispatcher.DispatchController, failure);
     return;
   }
-  const { status, statusText, headers, rawHeaders, body } = failureReply(failure, method);
+  const { status, statusText, headers, rawHeaders, body } = failureReply(failure, { method });
   const controller = { ...idleController, rawHeaders: [...rawHeaders] };
   handler.onRequestStart?.(controller, {});
   // Values of a parsed list are never undefined.

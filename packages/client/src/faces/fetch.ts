@@ -5,7 +5,7 @@ import { discardBody, isStreamBody } from "../retry/replay-body.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
 import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
-import { failureReply, wantsReply } from "./failure-reply.ts";
+import { type FailedCall, failureReply, wantsReply } from "./failure-reply.ts";
 import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest, urlOf } from "./fetch-request.ts";
 import { followSignal } from "./follow-signal.ts";
 import { headersOf, linkToResponse, MeshResponse } from "./mesh-response.ts";
@@ -139,18 +139,18 @@ const fail = (call: MeshCall, error: unknown, asReply: boolean): Response | Prom
     return Promise.reject(call.cancel.cancelled ? reason : new TypeError("fetch failed", { cause: reason }));
   }
   call.failure = reason;
-  const result = asReply ? responseOf(reason, call.method) : reason;
+  const result = asReply ? responseOf(reason, call) : reason;
   belongsTo(result, call);
   return result instanceof Response ? result : Promise.reject(result);
 };
 
 /** A call that never began. */
 const refuse = (error: MeshError, method: string, asReply: boolean): Promise<Response> =>
-  asReply ? Promise.resolve(responseOf(error, method)) : Promise.reject(error);
+  asReply ? Promise.resolve(responseOf(error, { method })) : Promise.reject(error);
 
-const responseOf = (error: MeshError, method: string): Response => {
-  const { status, statusText, rawHeaders, body } = failureReply(error, method);
-  return new Response(method === "HEAD" ? null : new Uint8Array(body), {
+const responseOf = (error: MeshError, call: FailedCall): Response => {
+  const { status, statusText, rawHeaders, body } = failureReply(error, call);
+  return new Response(call.method === "HEAD" ? null : new Uint8Array(body), {
     status,
     statusText,
     headers: headersOf(rawHeaders),

@@ -169,7 +169,7 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
       return;
     }
     discardBody(this.#call.body, error);
-    this.#begin(failureReply(error, this.#call.method));
+    this.#begin(failureReply(error, this.#call));
   }
 
   /** Runs one of the handler's callbacks. One that throws gives up the exchange, as in undici. */

@@ -89,7 +89,7 @@ const begin = async <Opaque>(
     }
     if (!wantsReply(options.mesh ?? {}, kit.localReplies)) throw error;
     return dataOf(
-      failureReply(error, asked.method),
+      failureReply(error, call ?? asked),
       call ?? { method: asked.method, cancel: new CallCancellation() },
       options,
     );

@@ -1,8 +1,8 @@
 import type { CorsDecision, CorsQuestion } from "@tulle/policy";
 import { answerCall } from "../answer-call.ts";
 import { questionOf } from "../call.ts";
-import { withHeaders } from "../reply-headers.ts";
 import type { Layer } from "../send.ts";
+import { changeReply } from "./change-headers.ts";
 
 /** What explanations say of a preflight that was not sent. */
 export const PREFLIGHT_ANSWER = "CORS preflight";
@@ -16,5 +16,5 @@ export const answerCors =
     if (decision.kind === "answer") {
       return answerCall(call, PREFLIGHT_ANSWER, { status: 200, headers: decision.headers });
     }
-    return next(call).then((reply) => withHeaders(reply, decision.change));
+    return changeReply(next, call, decision.change);
   };

@@ -1,6 +1,7 @@
 import type { HeaderListChange } from "@tulle/policy";
+import type { Reply } from "../reply.ts";
 import { withHeaders } from "../reply-headers.ts";
-import type { Layer } from "../send.ts";
+import type { Call, Layer, Send } from "../send.ts";
 
 /** Changes the headers that are sent. */
 export const changeRequestHeaders =
@@ -28,4 +29,15 @@ export const changeReplyHeaders =
   (change: HeaderListChange): Layer =>
   (next) =>
   (call) =>
-    next(call).then((reply) => withHeaders(reply, change));
+    changeReply(next, call, change);
+
+/** Changes what comes back of a call, and what a face may make of its failure. */
+export const changeReply = (next: Send, call: Call, change: HeaderListChange): Promise<Reply> =>
+  next(call).then(
+    (reply) => withHeaders(reply, change),
+    (error: unknown) => {
+      const before = call.failureHeaders;
+      call.failureHeaders = before === undefined ? change : (headers) => change(before(headers));
+      throw error;
+    },
+  );
