@@ -69,6 +69,14 @@ test("patterns of retries get their proofs as well, in a route and in the mesh's
   expect(ofMesh.policy).toMatchObject({ defaults: { retry: proven } });
 });
 
+test("patterns of a fault's headers get their proofs as well", async () => {
+  const fault = { headers: { "end-user": { regex: "jason[0-9]*" } }, abort: { status: 503 } };
+  const { policy } = await proveRegexes({ ...route, rules: [{ fault }] });
+  expect(policy).toMatchObject({
+    rules: [{ fault: { headers: { "end-user": { regex: "jason[0-9]*", linear: true } }, abort: { status: 503 } } }],
+  });
+});
+
 test("a proof that somebody brings along counts for nothing", async () => {
   const forged: RoutePolicy = { ...route, rules: [{ match: [{ path: { regex: "(x+)+", linear: true } }] }] };
   const { policy } = await proveRegexes(forged);
