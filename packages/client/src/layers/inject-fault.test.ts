@@ -1,7 +1,9 @@
 import { compileFault, type FaultPolicy, isMeshError } from "@tulle/policy";
 import { FakeClock, seededRandom } from "@tulle/testing";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { callOf, defaultTimeouts, ScriptedReply } from "../../test/scripted.ts";
+import type { CallCancellation } from "../cancellation.ts";
 import { regexEngine } from "../routing/regex-engine.ts";
 import type { Call, Send } from "../send.ts";
 import { enforceDeadline } from "./enforce-deadline.ts";
@@ -142,4 +144,39 @@ test("calls whose headers do not match go on untouched, and cost no chance", asy
   const { sent, send } = setUp({ headers: { "end-user": { exact: "jason" } }, abort: { status: 500, percent: 50 } });
   for (let call = 0; call < 20; call++) expect((await send(callOf())).status).toBe(200);
   expect(sent.length).toBe(20);
+});
+
+test("whenever calls come, go on, are given up or run out of time, nothing is left in the end", async () => {
+  const life = fc.record({
+    beginMs: fc.integer({ min: 0, max: 5_000 }),
+    abortAfterMs: fc.option(fc.integer({ min: 0, max: 5_000 }), { nil: undefined }),
+    timeout: fc.option(fc.integer({ min: 1, max: 5_000 }), { nil: undefined }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(life, { maxLength: 30 }), fc.integer({ min: 1, max: 5 }), async (lives, maxActive) => {
+      const { clock, held, send } = setUp({
+        delay: { exponential: "1s", percent: 80 },
+        abort: { status: 503, percent: 30 },
+        maxActive,
+      });
+      let most = 0;
+      const calls: Promise<unknown>[] = [];
+      const made: Call[] = [];
+      for (const { beginMs, abortAfterMs, timeout } of lives) {
+        clock.after(beginMs, () => {
+          const call = callOf({ startedAtMs: clock.now(), ...(timeout === undefined ? {} : { options: { timeout } }) });
+          made.push(call);
+          calls.push(caught(send(call)));
+          most = Math.max(most, held.size);
+          if (abortAfterMs !== undefined) clock.after(abortAfterMs, () => call.cancel.cancel(new Error("gone")));
+        });
+      }
+      await clock.advanceAsync(3_600_000 + 10_000);
+      await Promise.all(calls);
+      expect(most).toBeLessThanOrEqual(maxActive);
+      expect([held.size, clock.pendingTimers, made.length]).toEqual([0, 0, lives.length]);
+      expect(made.every(({ cancel }) => (cancel as CallCancellation).listening === 0)).toBe(true);
+    }),
+    { numRuns: 40 },
+  );
 });

@@ -1,4 +1,5 @@
 import { FakeClock, seededRandom } from "@tulle/testing";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { callOf, ScriptedReply } from "../../test/scripted.ts";
 import type { Reply } from "../reply.ts";
@@ -205,4 +206,34 @@ test("copies end with the mesh, and none begin after it", async () => {
   expect(copies[0]?.cancel.cancelled).toBe(true);
   await send(callOf());
   expect([copies.length, counters.mirrored]).toEqual([1, 1]);
+});
+
+test("however copies end, their places are free in the end, and never more were taken than there are", async () => {
+  const ending = fc.constantFrom("whole", "broken", "refused");
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(ending, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 8 }),
+      async (endings, maxInFlight) => {
+        const open: ScriptedReply[] = [];
+        let next = 0;
+        const { counters, mirrors, send } = setUp([{ maxInFlight }, { maxInFlight }], () => {
+          if (endings[next++ % endings.length] === "refused") return Promise.reject(new Error("refused"));
+          const reply = new ScriptedReply(200);
+          open.push(reply);
+          return Promise.resolve(reply);
+        });
+        for (const [at, end] of endings.entries()) {
+          await send(callOf());
+          expect(mirrors.size).toBeLessThanOrEqual(maxInFlight);
+          if (at % 3 === 0) await settled();
+          if (at % 3 === 1) open.shift()?.finish(end === "broken" ? new Error("reset") : undefined);
+        }
+        await settled();
+        for (const reply of open) reply.finish();
+        expect([mirrors.size, counters.mirrored + counters.mirrorsOverLimit]).toEqual([0, 2 * endings.length]);
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
