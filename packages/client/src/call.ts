@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { AttemptSummary, Endpoint, MeshError, RouteQuestion, ServiceKey } from "@tulle/policy";
+import type { AttemptSummary, Endpoint, MeshError, RouteMatch, RouteQuestion, ServiceKey } from "@tulle/policy";
 import { CallCancellation } from "./cancellation.ts";
 import type { Attempt, Call, CallOptions, CallPlan, Inherited, NoRetry } from "./send.ts";
 
@@ -9,6 +9,8 @@ export const callKey: symbol = Symbol.for("tulle.call");
 /** What a face knows of a call. */
 export interface CallStart {
   readonly method: string;
+  /** As the caller wrote it. @default "http" */
+  readonly scheme?: Call["scheme"];
   readonly authority: string;
   readonly port: number;
   readonly path: string;
@@ -24,6 +26,7 @@ export interface CallStart {
 /** One call. Every field is set here, in one order, so that all calls have one hidden class. */
 export class MeshCall implements Call, RouteQuestion {
   readonly method: string;
+  readonly scheme: Call["scheme"];
   readonly authority: string;
   readonly port: number;
   readonly path: string;
@@ -41,6 +44,7 @@ export class MeshCall implements Call, RouteQuestion {
   deadlineMs: number = Number.POSITIVE_INFINITY;
   subset: string | undefined = undefined;
   rule: string | undefined = undefined;
+  match: RouteMatch | undefined = undefined;
   revision: string | undefined = undefined;
   answer: string | undefined = undefined;
   failureHeaders: Call["failureHeaders"] = undefined;
@@ -60,6 +64,7 @@ export class MeshCall implements Call, RouteQuestion {
 
   constructor(start: CallStart) {
     this.method = start.method;
+    this.scheme = start.scheme ?? "http";
     this.authority = start.authority;
     this.port = start.port;
     this.path = start.path;
@@ -105,10 +110,11 @@ export const headerOf = (headers: readonly string[], name: string): string | und
 };
 
 /** Whether a call's routes may be asked about it: the faces make nothing else. */
-export const questionOf = (call: Call): RouteQuestion =>
-  call instanceof MeshCall
-    ? call
-    : { method: call.method, path: call.path, header: (name) => headerOf(call.headers, name) };
+export const questionOf = (call: Call): RouteQuestion => {
+  if (call instanceof MeshCall) return call;
+  const { method, path, scheme, authority, port } = call;
+  return { method, path, scheme, authority, port, header: (name) => headerOf(call.headers, name) };
+};
 
 /** One attempt, numbered by its place among the call's attempts. */
 class CallAttempt implements Attempt {

@@ -1,12 +1,5 @@
-import {
-  checkPolicy,
-  compileFault,
-  compileRoutes,
-  describeProblem,
-  type OutboundSnapshot,
-  type Policy,
-} from "@tulle/policy";
-import { compileActions } from "./compile-actions.ts";
+import { checkPolicy, compileFault, describeProblem, type OutboundSnapshot, type Policy } from "@tulle/policy";
+import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 
 /** Parts of snapshots that were found good; unchanged parts keep their identity from one snapshot to the next. */
@@ -25,10 +18,9 @@ export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | un
     const problem = [policy, ...routes].map(problemOf).find((found) => found !== undefined);
     if (problem !== undefined) return problem;
     try {
-      compileRoutes(routes, regexEngine);
-      for (const rule of routes.flatMap(({ rules }) => rules)) {
-        if (rule.fault !== undefined) compileFault(rule.fault, regexEngine);
-        compileActions(rule);
+      preparedRoutes(routes);
+      for (const { rules } of routes) {
+        for (const { fault } of rules) if (fault !== undefined) compileFault(fault, regexEngine);
       }
     } catch (error) {
       return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;

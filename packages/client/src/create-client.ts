@@ -1,5 +1,12 @@
 import type { Agent } from "node:http";
-import type { Credentials, OutboundSnapshot, ServiceKey } from "@tulle/policy";
+import {
+  type Credentials,
+  type OutboundSnapshot,
+  principalOf,
+  type RouteSource,
+  type RouteViewer,
+  type ServiceKey,
+} from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
@@ -128,11 +135,22 @@ export const createClient = (options: ClientOptions): Client => {
     hashSource: hashSourceOf(`${options.namespace}/${options.service}`, random),
   };
   const hosts = new HostResolver(outbound.current);
-  const table = new RouteTable(outbound.current, { parts, ledger }, options.onProblem ?? (() => undefined));
-  const stopWatching = outbound.subscribe((snapshot) => {
-    hosts.take(snapshot);
-    table.take(snapshot);
+  const viewerAs = (credentials: Credentials | undefined): RouteViewer => ({
+    source: sourceOf(options, credentials),
+    random,
   });
+  const table = new RouteTable(
+    outbound.current,
+    { parts, ledger, viewer: viewerAs(options.credentials.current) },
+    options.onProblem ?? (() => undefined),
+  );
+  const watching = [
+    outbound.subscribe((snapshot) => {
+      hosts.take(snapshot);
+      table.take(snapshot);
+    }),
+    options.credentials.subscribe((credentials) => table.takeViewer(viewerAs(credentials))),
+  ];
 
   const front = frontChain(parts, routeCall(table, options.discover, clock));
   const send: Send = assembleFront(front);
@@ -169,13 +187,24 @@ export const createClient = (options: ClientOptions): Client => {
     close: async () => {
       kit.closed = true;
       installation.uninstall();
-      stopWatching();
+      for (const stop of watching) stop();
       parts.held.close();
       parts.mirrors.close();
       await ledger.close();
     },
   };
 };
+
+/** Who the member is to rules that ask for the caller. */
+const sourceOf = (
+  { service, namespace, labels }: ClientOptions,
+  credentials: Credentials | undefined,
+): RouteSource => ({
+  service,
+  namespace,
+  labels,
+  principal: credentials === undefined ? undefined : principalOf(credentials.spiffeId),
+});
 
 /** The built-in fetch as it is now: whoever makes `mesh.fetch` the global one later must not be called in a circle. */
 const outsideFetch = (outside: Dispatcher | undefined): MeshFetch => {

@@ -1,12 +1,11 @@
-import { formatDuration, isMeshError, type MeshError } from "@tulle/policy";
+import { formatDuration, isMeshError, type MeshError, templateValues } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { CandidateFigures } from "./balancing/picker.ts";
-import type { CircuitDescription } from "./breaker/circuit.ts";
 import { callKey, MeshCall } from "./call.ts";
 import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
 import { splitUrl } from "./faces/split-url.ts";
 import type { HostResolver } from "./routing/resolve-host.ts";
-import { type RouteTable, ruleFor, wrongPort } from "./routing/route-table.ts";
+import { findRule, type RouteTable, ruleOf, wrongPort } from "./routing/route-table.ts";
 import { flagsOf } from "./telemetry/attributes.ts";
 
 /** One attempt, as it was. */
@@ -29,8 +28,6 @@ export interface ExplainedDestination {
   readonly name: string;
   readonly weight: number;
   readonly circuit: "closed" | "open" | "half-open" | "off";
-  /** Whose circuit it is, what opens it, and how near it is; `undefined` where there is none. */
-  readonly circuitDetail: CircuitDescription | undefined;
   readonly balancer: string;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
@@ -49,12 +46,11 @@ export interface Explanation {
   readonly revision: string | undefined;
   /** `route/rule`, or "default" where no rule matched. */
   readonly rule: string | undefined;
+  /** What the path gave to the names of the template that it met, as it is written there. */
+  readonly variables: Readonly<Record<string, string>>;
   /** Where the policy was read from, as `file:line`. */
   readonly origin: string | undefined;
-  /**
-   * The subset that the split drew, or before the call the one that its session or its keys lead to; `undefined` when all
-   * endpoints are meant, or when it is left to chance.
-   */
+  /** The subset that the split drew; `undefined` before the call, or when all endpoints are meant. */
   readonly subset: string | undefined;
   /** What the mesh answers, or answered, by itself: `redirect 301 to http://…`; `undefined` when a service is asked. */
   readonly answer: string | undefined;
@@ -145,7 +141,7 @@ export const createExplain =
     if (to.kind === "refused") {
       return explainHost(String(url), method, "refused", { failure: to.code, note: withHint(to) });
     }
-    const { service, authority, port } = to;
+    const { service, scheme, authority, port } = to;
     const compiled = table.find(service);
     if (compiled === undefined) {
       return explainHost(String(url), method, "mesh", {
@@ -165,6 +161,7 @@ export const createExplain =
     }
     const call = new MeshCall({
       method,
+      scheme,
       authority,
       port,
       path,
@@ -176,7 +173,9 @@ export const createExplain =
       startedAtMs: clock.now(),
       inherited: undefined,
     });
-    return explainAhead(call, compiled, ruleFor(compiled, call), table.revision);
+    const found = findRule(compiled, call);
+    call.match = found?.match;
+    return explainAhead(call, compiled, ruleOf(compiled, found), table.revision);
   };
 
 const withHint = ({ message, hint }: { readonly message: string; readonly hint?: string }): string =>
@@ -200,6 +199,7 @@ const explainHost = (
     service: detail.service,
     revision: detail.revision,
     rule: undefined,
+    variables: {},
     origin: undefined,
     subset: undefined,
     answer: undefined,
@@ -226,8 +226,7 @@ const explainAhead = (
   revision: string,
 ): Explanation => {
   const [first] = rule?.destinations ?? [];
-  const foreseen = rule?.foresee(call);
-  const only = rule?.destinations.find((plan) => plan === foreseen);
+  const only = rule?.destinations.length === 1 ? first : undefined;
   const outlook = rule?.outlook(call);
   return new Told({
     url: urlOf(call),
@@ -236,6 +235,7 @@ const explainAhead = (
     service: compiled.snapshot.key,
     revision,
     rule: rule?.name,
+    variables: variablesOf(call),
     origin: originOf(rule),
     subset: only?.subset,
     answer: outlook?.answer,
@@ -266,6 +266,7 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     service: call.service,
     revision: call.revision,
     rule: call.rule,
+    variables: variablesOf(call),
     origin: undefined,
     subset: call.subset,
     answer: call.answer,
@@ -300,7 +301,6 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
     weight: plan.weight,
     circuit: plan.circuit?.state ?? "off",
-    circuitDetail: plan.circuit?.describe(),
     balancer: picker.name,
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
@@ -329,6 +329,11 @@ const explainHedge = (plan: DestinationPlan | undefined): Explanation["hedge"] =
   };
 };
 
+const variablesOf = ({ match, path }: MeshCall): Readonly<Record<string, string>> =>
+  match?.path === undefined || !("template" in match.path) || match.path.invert === true
+    ? {}
+    : (templateValues(match.path.template, path.split("?", 1)[0] ?? "", match.ignoreCase) ?? {});
+
 const originOf = (rule: CompiledRule | undefined): string | undefined => {
   const origin = rule?.route?.origin;
   return origin === undefined ? undefined : `${origin.file}:${origin.line}`;
@@ -344,6 +349,7 @@ class Told implements Explanation {
   readonly service!: string | undefined;
   readonly revision!: string | undefined;
   readonly rule!: string | undefined;
+  readonly variables!: Readonly<Record<string, string>>;
   readonly origin!: string | undefined;
   readonly subset!: string | undefined;
   readonly answer!: string | undefined;
@@ -377,6 +383,7 @@ const tell = (told: Data): string[] => {
     lines.push(`  service ${told.service}, policy revision ${told.revision ?? "unknown"}`);
   }
   if (told.rule !== undefined) lines.push(`  rule ${told.rule}${told.origin === undefined ? "" : ` (${told.origin})`}`);
+  for (const [name, value] of Object.entries(told.variables)) lines.push(`    ${name} = ${value}`);
   if (told.answer !== undefined) lines.push(`  answered by the mesh: ${told.answer}`);
   if (told.sentAs !== undefined) lines.push(`  sent as ${told.sentAs}`);
   for (const change of told.changes) lines.push(`  ${change}`);
@@ -392,11 +399,10 @@ const tell = (told: Data): string[] => {
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
   if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
   if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
-  for (const { name, weight, circuit, circuitDetail, balancer, candidates, leftOut } of told.destinations) {
+  for (const { name, weight, circuit, balancer, candidates, leftOut } of told.destinations) {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
-    if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
     for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
       lines.push(
         `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
@@ -418,6 +424,3 @@ const tell = (told: Data): string[] => {
 };
 
 const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none" : formatDuration(ms));
-
-const tellCircuit = ({ scope, opensAt, calls, failures, inARow }: CircuitDescription): string =>
-  `circuit of the ${scope}: opens at ${opensAt}; now ${failures} failures in ${calls} calls, ${inARow} in a row`;

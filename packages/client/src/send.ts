@@ -1,5 +1,5 @@
 import type { Context } from "@opentelemetry/api";
-import type { AttemptSummary, Endpoint, HeaderListChange, ServiceKey } from "@tulle/policy";
+import type { AttemptSummary, Endpoint, HeaderListChange, RouteMatch, ServiceKey } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import type { Candidate } from "./endpoints/endpoint-set.ts";
 import type { Reply } from "./reply.ts";
@@ -24,6 +24,8 @@ export interface CallOptions {
  */
 export interface Call {
   readonly method: string;
+  /** Of the URL, as the caller wrote it: the mesh encrypts either. */
+  readonly scheme: "http" | "https";
   /** Host as the caller wrote it, with the port if there was one. Failures, telemetry and explanations name it. */
   readonly authority: string;
   /** The service port: that of the URL, or the scheme's. */
@@ -57,6 +59,8 @@ export interface Call {
   subset: string | undefined;
   /** Set by the routing: `route/rule`, for telemetry and explanations. */
   rule: string | undefined;
+  /** The alternative of the rule that the call met, `undefined` for a rule for every call. Set by the routing. */
+  match: RouteMatch | undefined;
   /** The policy revision in force when the call was routed. Set by the routing. */
   revision: string | undefined;
   /** What of its rule answered instead of a service, in words, such as `redirect`. Set by whoever answers. */

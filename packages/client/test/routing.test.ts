@@ -1,4 +1,4 @@
-import { isMeshError, MeshError, type OutboundSnapshot, type RoutePolicy } from "@tulle/policy";
+import { type Credentials, isMeshError, MeshError, type OutboundSnapshot, type RoutePolicy } from "@tulle/policy";
 import { Watchable } from "@tulle/time";
 import { describe, expect, test } from "vitest";
 import { explain } from "../src/explain.ts";
@@ -23,6 +23,16 @@ const answers = async (client: ReturnType<typeof clientOf>, count: number, heade
     seen[version] = (seen[version] ?? 0) + 1;
   }
   return seen;
+};
+
+/** A generation that no handshake is made with. */
+const noCredentials: Omit<Credentials, "spiffeId"> = {
+  generation: 1,
+  certificateChain: "",
+  privateKey: "",
+  notBeforeMs: 0,
+  notAfterMs: 0,
+  bundles: [],
 };
 
 describe("routing", () => {
@@ -63,6 +73,60 @@ describe("routing", () => {
     expect((await client.fetch("http://reviews/reviews/7")).status).toBe(200);
     await expect(client.fetch("http://reviews/other")).rejects.toMatchObject({ code: "NO_ROUTE", status: 404 });
     expect(client.explain("http://reviews/other").failure).toBe("NO_ROUTE");
+  });
+
+  test("a template tells what it found, of calls to come and of calls that were", async () => {
+    await using v1 = await serveVersion("v1");
+    const routes = [route([{ name: "one", match: [{ path: { template: "/reviews/{id}/{rest=**}" } }] }])];
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [v1.endpoint], routes } }));
+    const variables = { id: "7", rest: "a%20b/c" };
+    expect(client.explain("http://reviews/reviews/7/a b/c?d")).toMatchObject({ rule: "reviews/one", variables });
+    expect(client.explain("http://reviews/reviews/7/a b/c").toString()).toContain("id = 7");
+    const response = await client.fetch("http://reviews/reviews/7/a b/c?d");
+    expect(explain(response)).toMatchObject({ rule: "reviews/one", variables });
+    expect(client.explain("http://reviews/other")).toMatchObject({ rule: "default", variables: {} });
+  });
+
+  test("scheme, authority and port are those that the caller wrote", async () => {
+    await using v1 = await serveVersion("v1");
+    const routes = [
+      route([
+        { name: "secure", match: [{ scheme: { exact: "https" }, port: 443 }] },
+        { name: "long", match: [{ authority: { suffix: ".svc.cluster.local" } }] },
+        { name: "named", match: [{ authority: { exact: "shop.example" } }] },
+      ]),
+    ];
+    const endpoints = [v1.endpoint];
+    await using client = clientOf(snapshotOf({ reviews: { endpoints, routes, policy: { port: 443 } } }));
+    const ruleOf = async (url: string, headers: Record<string, string> = {}) => {
+      const { context, body } = await client.request(url, { headers });
+      await body.dump();
+      return explain(context)?.rule;
+    };
+    expect(await ruleOf("https://reviews/")).toBe("reviews/secure");
+    expect(await ruleOf("http://reviews.default.svc.cluster.local:443/")).toBe("reviews/long");
+    expect(await ruleOf("http://reviews:443/", { host: "Shop.example:8443" })).toBe("reviews/named");
+    expect(await ruleOf("http://reviews:443/")).toBe("default");
+    expect(client.explain("https://reviews/").rule).toBe("reviews/secure");
+  });
+
+  test("rules for other callers are left out, and an identity that changes is followed", async () => {
+    await using v1 = await serveVersion("v1");
+    const routes = [
+      route([
+        { name: "other", match: [{ source: { service: "details" } }] },
+        { name: "shop", match: [{ source: { identity: { exact: "cluster.local/ns/shop/sa/web" } } }] },
+        { name: "labelled", match: [{ source: { namespace: "default", labels: { version: "v1" } } }] },
+      ]),
+    ];
+    const credentials = new Watchable<Credentials | undefined>(undefined);
+    const snapshot = snapshotOf({ reviews: { endpoints: [v1.endpoint], routes } });
+    await using client = clientOf(snapshot, { credentials });
+    expect(client.explain("http://reviews/").rule).toBe("reviews/labelled");
+    credentials.set({ ...noCredentials, spiffeId: "spiffe://cluster.local/ns/shop/sa/web" });
+    expect(client.explain("http://reviews/").rule).toBe("reviews/shop");
+    credentials.set({ ...noCredentials, spiffeId: "spiffe://cluster.local/ns/shop/sa/other" });
+    expect(client.explain("http://reviews/").rule).toBe("reviews/labelled");
   });
 
   test("a call whose drawn subset has no endpoint fails, and goes to no other", async () => {

@@ -2,7 +2,6 @@ import type { AccessOperation, AccessPolicy, AccessSource } from "./access-polic
 import { checkActions } from "./actions-check.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
-import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { checkFault } from "./fault-policy.ts";
 import {
   durationLimits,
@@ -11,9 +10,7 @@ import {
   wrongAccessPath,
   wrongHeaderName,
   wrongHost,
-  wrongMethod,
   wrongName,
-  wrongPath,
   wrongPrincipal,
   wrongReference,
   wrongServiceAccount,
@@ -32,11 +29,11 @@ import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
 import type { PolicyPath } from "./policy-path.ts";
 import type { PolicyProblem } from "./policy-problem.ts";
 import { type RetryBudget, type RetryPolicy, wrongConditions, wrongStatuses } from "./retry-policy.ts";
-import type { RouteMatch, RoutePolicy, RouteRule } from "./route-policy.ts";
+import { checkRouteMatch, checkStringMatch } from "./route-match.ts";
+import type { RoutePolicy, RouteRule } from "./route-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
-import type { PathMatch, StringMatch } from "./string-match.ts";
 import { DEFAULT_WEIGHT } from "./traffic-split.ts";
 
 /** Whether one policy makes sense by itself: its values, and nothing in it that is not supported yet. All problems. */
@@ -91,7 +88,11 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
     check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
   }
-  checkCircuitBreaker(service.circuitBreaker, check);
+  const breaker = service.circuitBreaker === false ? undefined : service.circuitBreaker;
+  check.number(["circuitBreaker", "errorPercent"], breaker?.errorPercent, numberLimits.errorPercent);
+  check.number(["circuitBreaker", "minimumVolume"], breaker?.minimumVolume, numberLimits.minimumVolume);
+  check.duration(["circuitBreaker", "window"], breaker?.window, durationLimits.circuitWindow);
+  check.duration(["circuitBreaker", "openFor"], breaker?.openFor, durationLimits.openFor);
   checkRetryBudget(["retryBudget"], service.retryBudget, check);
 };
 
@@ -107,7 +108,7 @@ const checkRetry = (path: PolicyPath, retry: RetryPolicy | false | undefined, ch
   for (const field of ["retriableHeaders", "retriableRequestHeaders"] as const) {
     for (const [name, comparison] of Object.entries(retry[field] ?? {})) {
       check.text([...path, field, name], name, wrongHeaderName);
-      checkOneComparison([...path, field, name], comparison, check);
+      checkStringMatch([...path, field, name], comparison, check);
     }
   }
   check.duration([...path, "backoff", "base"], retry.backoff?.base, durationLimits.backoff);
@@ -126,7 +127,7 @@ const checkRoute = (route: RoutePolicy, check: Check): void => {
 };
 
 const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
-  check.list([...path, "match"], rule.match, (at, match) => checkMatch(at, match, check));
+  check.list([...path, "match"], rule.match, (at, match) => checkRouteMatch(at, match, check));
   check.list([...path, "split"], rule.split, (at, destination) => {
     check.text([...at, "service"], destination.service, wrongReference);
     check.number([...at, "weight"], destination.weight, numberLimits.weight);
@@ -145,42 +146,10 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
   checkMirror([...path, "mirror"], rule.mirror, check);
   checkFault([...path, "fault"], rule.fault, check);
   for (const [name, comparison] of Object.entries(rule.fault?.headers ?? {})) {
-    checkOneComparison([...path, "fault", "headers", name], comparison, check);
+    checkStringMatch([...path, "fault", "headers", name], comparison, check);
   }
-  checkActions(path, rule, check, checkOneComparison);
+  checkActions(path, rule, check, checkStringMatch);
 };
-
-const checkMatch = (path: PolicyPath, match: RouteMatch, check: Check): void => {
-  if (match.path !== undefined) checkPathMatch([...path, "path"], match.path, check);
-  check.texts([...path, "methods"], match.methods, wrongMethod);
-  for (const [name, comparison] of Object.entries(match.headers ?? {})) {
-    check.text([...path, "headers", name], name, wrongHeaderName);
-    checkOneComparison([...path, "headers", name], comparison, check);
-  }
-  for (const [name, comparison] of Object.entries(match.query ?? {})) {
-    checkOneComparison([...path, "query", name], comparison, check);
-  }
-};
-
-const checkPathMatch = (path: PolicyPath, match: PathMatch, check: Check): void => {
-  checkOneComparison(path, match, check);
-  if ("exact" in match) check.text([...path, "exact"], match.exact, wrongPath);
-  if ("prefix" in match) check.text([...path, "prefix"], match.prefix, wrongPath);
-};
-
-/** The ways of comparing, of which a match sets exactly one. */
-const comparisons = ["exact", "prefix", "suffix", "regex", "present", "template"] as const;
-
-const checkOneComparison = (path: PolicyPath, match: StringMatch | PathMatch, check: Check): void => {
-  const set = comparisons.filter((name) => name in match);
-  if (set.length !== 1) check.report(path, wrongComparisons(set));
-};
-
-/** What is wrong with a match that sets none or several of the ways of comparing. */
-export const wrongComparisons = (set: readonly string[]): string =>
-  set.length === 0
-    ? "nothing to compare with: set exactly one of exact, prefix, suffix, regex, present"
-    : `${set.join(" and ")} are set: set exactly one`;
 
 const checkAccess = (access: AccessPolicy, check: Check): void => {
   if (access.action === "deny" && (access.rules ?? []).length === 0) {

@@ -37,13 +37,10 @@ export type { Selected } from "./builders/selection.ts";
 export { checkPolicies } from "./check-policies.ts";
 export { checkPolicy } from "./check-policy.ts";
 export { checkReferences } from "./check-references.ts";
-export type { CircuitBreaker, CircuitFailure } from "./circuit-breaker-policy.ts";
+export type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 export {
-  circuitFailures,
-  DEFAULT_CIRCUIT_FAILURES,
   DEFAULT_CIRCUIT_WINDOW_MS,
   DEFAULT_ERROR_PERCENT,
-  DEFAULT_HALF_OPEN_PROBES,
   DEFAULT_MINIMUM_VOLUME,
   DEFAULT_OPEN_FOR_MS,
   type EffectiveCircuitBreaker,
@@ -118,6 +115,7 @@ export {
 } from "./outlier-detection-policy.ts";
 export { normalizePath } from "./path-normalization.ts";
 export type { PathReplacement, RegexSubstitution, ReplacementTools, SubstitutionEngine } from "./path-replacement.ts";
+export { templateValues } from "./path-template.ts";
 export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
 export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
@@ -140,8 +138,17 @@ export {
   effectiveRetryBudget,
 } from "./retry-policy.ts";
 export { compileRewrite, type HostRewrite, type Rewrite } from "./rewrite-policy.ts";
-export { compileRoutes, type RouteFound, type RouteMatcher, type RouteQuestion } from "./route-matcher.ts";
-export type { RouteMatch, RoutePolicy, RouteRule, WeightedDestination } from "./route-policy.ts";
+export type { RouteMatch, RouteSource, SourceMatch } from "./route-match.ts";
+export {
+  compileRoutes,
+  type PreparedRoutes,
+  prepareRoutes,
+  type RouteFound,
+  type RouteMatcher,
+  type RouteQuestion,
+  type RouteViewer,
+} from "./route-matcher.ts";
+export type { RoutePolicy, RouteRule, WeightedDestination } from "./route-policy.ts";
 export {
   DEFAULT_MESH,
   type InboundPolicies,

@@ -20,7 +20,7 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "locality",
     "tls",
   ],
-  Route: ["mode=dry-run", "rules[].match[].path.template", "rules[].match[].source", "rules[].match[].ignoreCase"],
+  Route: ["mode=dry-run"],
   Access: [
     "mode=dry-run",
     "selector.labels",

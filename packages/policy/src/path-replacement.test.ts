@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { compilePathReplacement, replaceMatched } from "./path-replacement.ts";
+import type { RouteMatch } from "./route-match.ts";
 import { compileRoutes, type RouteQuestion } from "./route-matcher.ts";
-import type { RouteMatch } from "./route-policy.ts";
 
 const noRegex = (): never => {
   throw new Error("no pattern here");
@@ -14,6 +14,9 @@ const tools = {
 const asked = (path: string, headers: Readonly<Record<string, string>> = {}): RouteQuestion => ({
   method: "GET",
   path,
+  scheme: "http",
+  authority: "reviews",
+  port: 80,
   header: (name) => headers[name],
 });
 

@@ -1,8 +1,9 @@
 import { wrongPath } from "./field-limits.ts";
 import type { Check } from "./policy-check.ts";
 import type { PolicyPath } from "./policy-path.ts";
+import type { RouteMatch } from "./route-match.ts";
 import type { RouteMatcher, RouteQuestion } from "./route-matcher.ts";
-import type { RouteMatch, RoutePolicy } from "./route-policy.ts";
+import type { RoutePolicy } from "./route-policy.ts";
 
 /** What is found in a path and what is put in its place, everywhere in it (Envoy's regex rewrite). */
 export interface RegexSubstitution {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { compileRedirect, type Redirect } from "./redirect-policy.ts";
-import type { RouteMatch } from "./route-policy.ts";
+import type { RouteMatch } from "./route-match.ts";
 
 const tools = {
   substitute: () => (path: string) => path.replace("/v1", "/v2"),
@@ -17,6 +17,7 @@ const locate = (
     [match],
     tools,
   )({
+    scheme: "http",
     method: "GET",
     authority: call.authority ?? "b",
     port: call.port ?? 80,

@@ -10,8 +10,8 @@ import {
 } from "./path-replacement.ts";
 import type { Check } from "./policy-check.ts";
 import type { PolicyPath } from "./policy-path.ts";
+import type { RouteMatch } from "./route-match.ts";
 import type { RouteQuestion } from "./route-matcher.ts";
-import type { RouteMatch } from "./route-policy.ts";
 
 /** Statuses by which a rule may redirect. */
 export const REDIRECT_STATUSES = [301, 302, 303, 307, 308] as const;
@@ -40,12 +40,7 @@ export interface Redirect extends PathReplacement {
 export const DEFAULT_REDIRECT_STATUS = 301;
 
 /** What a redirect is made of. */
-export interface RedirectQuestion extends RouteQuestion {
-  /** Host of the call, with the port if there was one. */
-  readonly authority: string;
-  /** The service port that was called. */
-  readonly port: number;
-}
+export type RedirectQuestion = RouteQuestion;
 
 /** Compiles a redirect to the `Location` of each call. Pure. */
 export const compileRedirect = (

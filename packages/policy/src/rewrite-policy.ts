@@ -9,8 +9,8 @@ import {
 } from "./path-replacement.ts";
 import type { Check } from "./policy-check.ts";
 import type { PolicyPath } from "./policy-path.ts";
+import type { RouteMatch } from "./route-match.ts";
 import type { RouteQuestion } from "./route-matcher.ts";
-import type { RouteMatch } from "./route-policy.ts";
 
 /** What is sent as Host. */
 export interface HostRewrite {

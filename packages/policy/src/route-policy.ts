@@ -10,23 +10,8 @@ import type { PolicyMeta } from "./policy-meta.ts";
 import type { Redirect } from "./redirect-policy.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { HostRewrite, Rewrite } from "./rewrite-policy.ts";
+import type { RouteMatch } from "./route-match.ts";
 import type { SessionAffinity } from "./session-affinity-policy.ts";
-import type { PathMatch, StringMatch } from "./string-match.ts";
-
-/** Which calls a rule is for. All fields that are set must match. */
-export interface RouteMatch {
-  readonly path?: PathMatch;
-  /** Upper-case method names, any of them. */
-  readonly methods?: readonly string[];
-  /** By header name, compared without case. A header that is sent several times is joined with ",". */
-  readonly headers?: Readonly<Record<string, StringMatch>>;
-  /** By parameter name; the first value counts. */
-  readonly query?: Readonly<Record<string, StringMatch>>;
-  /** Not supported yet. */
-  readonly source?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly ignoreCase?: boolean;
-}
 
 /** One part of a weighted split. */
 export interface WeightedDestination {

@@ -8,9 +8,9 @@ export interface RegexProof {
 }
 
 /**
- * How a header, query parameter or path segment is compared. Exactly one field is set. `regex` is RE2 syntax, matched in
- * full; `present: false` means absent. An absent value fails every comparison but `present: false`. `invert` turns the
- * answer round.
+ * How a header, a query parameter, a method or another text is compared. Exactly one field is set. `regex` is RE2 syntax,
+ * matched in full; `present: false` means absent. An absent value fails every comparison but `present: false`. `invert`
+ * turns the answer round.
  */
 export type StringMatch =
   | { readonly exact: string; readonly invert?: boolean }
@@ -19,13 +19,20 @@ export type StringMatch =
   | ({ readonly regex: string; readonly invert?: boolean } & RegexProof)
   | { readonly present: boolean; readonly invert?: boolean };
 
-/** How a path is compared, without its query. `prefix` ends on segment borders: `/a` matches `/a` and `/a/b`, not `/ab`. */
+/**
+ * How a path is compared, as it is sent, without its query. Exactly one way is set; `invert` turns the answer round.
+ *
+ * - `prefix` ends on segment borders: `/a` matches `/a` and `/a/b`, not `/ab`;
+ * - `startsWith` is plain text, as Istio's `prefix` is: `/a` matches `/ab` too;
+ * - `regex` is RE2 syntax, matched in full;
+ * - `template` has operators: `{id}` or `*` for one segment, `{path=**}` or `**` for the rest.
+ */
 export type PathMatch =
-  | { readonly exact: string }
-  | { readonly prefix: string }
-  | ({ readonly regex: string } & RegexProof)
-  /** Not supported yet. */
-  | { readonly template: string };
+  | { readonly exact: string; readonly invert?: boolean }
+  | { readonly prefix: string; readonly invert?: boolean }
+  | { readonly startsWith: string; readonly invert?: boolean }
+  | ({ readonly regex: string; readonly invert?: boolean } & RegexProof)
+  | { readonly template: string; readonly invert?: boolean };
 
 /**
  * Makes the test of a pattern: whether it matches the whole text. Handed in by whoever compiles matchers, since an engine
@@ -53,22 +60,5 @@ const compileComparison = (match: StringMatch, engine: RegexEngine): ((value: st
   return (value) => value !== undefined && matches(value);
 };
 
-/**
- * Compiles the comparison of a path without its query.
- *
- * @throws RangeError for a template, which is not supported yet.
- */
-export const compilePathMatch = (match: PathMatch, engine: RegexEngine): ((path: string) => boolean) => {
-  if ("exact" in match) return (path) => path === match.exact;
-  if ("prefix" in match) return compilePrefix(match.prefix);
-  if ("regex" in match) return engine(match.regex, proofOf(match));
-  throw new RangeError("path templates are not supported yet");
-};
-
-/** A slash at the end of the prefix means nothing (Gateway API): `/a/` matches `/a` too, and `/` matches every path. */
-const compilePrefix = (prefix: string): ((path: string) => boolean) => {
-  const stem = prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
-  return (path) => path.startsWith(stem) && (path.length === stem.length || path[stem.length] === "/");
-};
-
-const proofOf = (match: RegexProof): RegexProof => (match.linear === true ? { linear: true } : {});
+/** What an engine may know of a pattern. */
+export const proofOf = (match: RegexProof): RegexProof => (match.linear === true ? { linear: true } : {});

@@ -4,8 +4,9 @@ import { parseAllDocuments } from "yaml";
 import { compileHeaderChanges, type HeaderChanges } from "../src/header-changes-policy.ts";
 import { compileRedirect, type Redirect } from "../src/redirect-policy.ts";
 import { compileRewrite, type Rewrite } from "../src/rewrite-policy.ts";
+import type { RouteMatch } from "../src/route-match.ts";
 import { compileRoutes } from "../src/route-matcher.ts";
-import type { RouteMatch, RoutePolicy, RouteRule } from "../src/route-policy.ts";
+import type { RoutePolicy, RouteRule } from "../src/route-policy.ts";
 import { parsePolicies } from "../src/schema.ts";
 import { corpus } from "./corpus.ts";
 
@@ -162,6 +163,7 @@ describe.each(found ?? [])("$test", ({ manifests, cases }) => {
     const question = {
       method: request.method ?? "GET",
       path: request.path ?? "/",
+      scheme: "http",
       authority: "front",
       port: 80,
       header: (name: string) => given[name],

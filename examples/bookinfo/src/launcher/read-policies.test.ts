@@ -6,10 +6,11 @@ const policies = await readPolicies();
 const ofKind = <Kind extends Policy["kind"]>(kind: Kind) =>
   policies.filter((policy): policy is Extract<Policy, { kind: Kind }> => policy.kind === kind);
 
+const call = { method: "GET", path: "/reviews/0", scheme: "http", authority: "reviews", port: 80 };
+
 describe("a call to reviews", () => {
   const find = compileRoutes(ofKind("Route"), () => () => false);
-  const splitFor = (headers: Record<string, string>) =>
-    find({ method: "GET", path: "/reviews/0", header: (name) => headers[name] })?.rule.split;
+  const splitFor = (headers: Record<string, string>) => find({ ...call, header: (name) => headers[name] })?.rule.split;
 
   test("is divided between v1 and v2", () => {
     expect(splitFor({})).toEqual([

@@ -37,7 +37,6 @@ declare module "opossum" {
     readonly status: Status;
     on(event: "open" | "close" | "halfOpen", listener: () => void): this;
     open(): void;
-    close(): void;
     shutdown(): void;
   }
 }

@@ -48,6 +48,7 @@ export const makeCall = (
   if (options !== undefined) checkOptions(options);
   return new MeshCall({
     method: request.method,
+    scheme: to.scheme,
     authority: headers.host ?? to.authority,
     port: to.port,
     path: request.path,

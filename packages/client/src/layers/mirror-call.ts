@@ -1,6 +1,6 @@
 import { fallsWithin, MeshError, type ServiceKey, shadowAuthority } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
-import { headerOf, MeshCall } from "../call.ts";
+import { MeshCall } from "../call.ts";
 import { BlobBody, isWholeBody, REPLAY_BOUND_BYTES } from "../retry/replay-body.ts";
 import type { Call, CallPlan, Layer, Send } from "../send.ts";
 
@@ -121,60 +121,55 @@ export const mirrorCall =
   (targets: readonly ReadyMirror[], kit: MirrorKit): Layer =>
   (next) =>
   (call) => {
-    // Layers below set new headers.
-    const { sentHeaders } = call;
+    // Before the call goes on: layers below set new headers.
+    const copies = targets
+      .filter(({ percent }) => fallsWithin(percent, kit.random))
+      .map((to) => prepare(kit, call, to));
     const reply = next(call);
-    for (const target of targets) {
-      if (fallsWithin(target.percent, kit.random)) copyTo(target, kit, call, sentHeaders);
-    }
+    for (const send of copies) send?.();
     return reply;
   };
 
-const copyTo = (
-  { name, service, maxInFlight, ready }: ReadyMirror,
+const prepare = (
   { mirrors, counters, clock }: MirrorKit,
   call: Call,
-  headers: readonly string[],
-): void => {
+  { name, service, maxInFlight, ready }: ReadyMirror,
+): (() => void) | undefined => {
   if (ready === undefined) {
     counters.mirrorsUndiscovered++;
     mirrors.ask(service);
-  } else if (!isCopied(call)) {
-    counters.mirrorsWithoutBody++;
-  } else if (!mirrors.hasRoom(name, maxInFlight)) {
-    counters.mirrorsOverLimit++;
-  } else {
-    const copy = copyOf(call, headers, service, clock);
-    copy.plan = ready.plan;
-    copy.subset = ready.plan.subset;
-    mirrors.send(name, copy, ready.send);
+    return undefined;
   }
+  if (!isCopied(call)) {
+    counters.mirrorsWithoutBody++;
+    return undefined;
+  }
+  if (!mirrors.hasRoom(name, maxInFlight)) {
+    counters.mirrorsOverLimit++;
+    return undefined;
+  }
+  const copy = copyOf(call, service, clock);
+  copy.plan = ready.plan;
+  copy.subset = ready.plan.subset;
+  return () => mirrors.send(name, copy, ready.send);
 };
 
-/** Whether all of a call is in memory and small. An upgrade is a conversation, of which there is no copy. */
-const isCopied = (call: Call): boolean => {
-  const { body, replayable, upgrade, carrier } = call;
-  if (upgrade !== undefined) return false;
-  // Another client writes the body, if there is one.
-  if (carrier !== undefined) return hasNoBody(call);
-  const unknown: unknown = body;
-  return isWholeBody(body, replayable) && !(unknown instanceof BlobBody && unknown.size > REPLAY_BOUND_BYTES);
-};
+/** Whether a call's body lies in memory and is small. An upgrade is a conversation, of which there is no copy. */
+const isCopied = ({ body, replayable, upgrade }: Call): boolean =>
+  upgrade === undefined &&
+  isWholeBody(body, replayable) &&
+  !((body as unknown) instanceof BlobBody && (body as unknown as BlobBody).size > REPLAY_BOUND_BYTES);
 
-const hasNoBody = ({ method, headers }: Call): boolean =>
-  (method === "GET" || method === "HEAD") &&
-  headerOf(headers, "content-length") === undefined &&
-  headerOf(headers, "transfer-encoding") === undefined;
-
-const copyOf = (call: Call, headers: readonly string[], service: ServiceKey, clock: Clock): MeshCall => {
+const copyOf = (call: Call, service: ServiceKey, clock: Clock): MeshCall => {
   const copy = new MeshCall({
     method: call.method,
+    scheme: call.scheme,
     authority: shadowAuthority(call.sentAuthority),
     port: call.port,
     path: call.sentPath,
     service,
-    headers: [...headers],
-    body: call.carrier === undefined ? ownBytes(call.body) : null,
+    headers: [...call.sentHeaders],
+    body: ownBytes(call.body),
     replayable: true,
     options: { retry: false },
     startedAtMs: clock.now(),

@@ -22,13 +22,4 @@ export const redirectCall =
 export const redirectAnswer = (status: number, location: string): string => `redirect ${status} to ${location}`;
 
 /** A call as redirects look at it: what the caller asked for, not what would be sent. */
-export const redirectQuestionOf = (call: Call): RedirectQuestion => {
-  const question = questionOf(call);
-  return {
-    method: call.method,
-    path: call.path,
-    authority: call.authority,
-    port: call.port,
-    header: (name) => question.header(name),
-  };
-};
+export const redirectQuestionOf = (call: Call): RedirectQuestion => questionOf(call);

@@ -3,7 +3,13 @@ import { LRUCache } from "lru-cache";
 
 /** What a host means to the mesh. */
 export type Resolution =
-  | { readonly kind: "mesh"; readonly service: ServiceKey; readonly authority: string; readonly port: number }
+  | {
+      readonly kind: "mesh";
+      readonly service: ServiceKey;
+      readonly scheme: "http" | "https";
+      readonly authority: string;
+      readonly port: number;
+    }
   /** Not the mesh's: handed on untouched. */
   | { readonly kind: "outside" }
   | { readonly kind: "refused"; readonly code: MeshErrorCode; readonly message: string; readonly hint?: string };
@@ -44,8 +50,9 @@ export const resolveUrl = (url: URL, { names, mesh }: OutboundSnapshot): Resolut
   const host = url.hostname;
   const service = names.lookup(host);
   if (service !== undefined) {
-    const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
-    return { kind: "mesh", service, authority: url.host, port };
+    const scheme = url.protocol === "https:" ? "https" : "http";
+    const port = url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port);
+    return { kind: "mesh", service, scheme, authority: url.host, port };
   }
   if (isOwnMachine(host)) return outside;
   if (!names.known && isShort(host)) {

@@ -1,4 +1,11 @@
-import { effectiveConnectionPool, type OutboundSnapshot, type ServiceKey, type ServiceSnapshot } from "@tulle/policy";
+import {
+  effectiveConnectionPool,
+  type OutboundSnapshot,
+  type RouteFound,
+  type RouteViewer,
+  type ServiceKey,
+  type ServiceSnapshot,
+} from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { questionOf } from "../call.ts";
 import {
@@ -25,7 +32,7 @@ export type Discover = (service: ServiceKey, signal?: AbortSignal) => Promise<vo
  * still learn which endpoints are dead.
  */
 export class RouteTable {
-  readonly #kit: CompileKit;
+  #kit: CompileKit;
   readonly #onProblem: CompileProblem;
   #services: ReadonlyMap<ServiceKey, CompiledService> = new Map();
   #snapshot: OutboundSnapshot;
@@ -42,6 +49,15 @@ export class RouteTable {
 
   find(service: ServiceKey): CompiledService | undefined {
     return this.#services.get(service);
+  }
+
+  /** Compiles anew for another identity of the caller. Renewed certificates carry the same one nearly always. */
+  takeViewer(viewer: RouteViewer): void {
+    if (viewer.source.principal === this.#kit.viewer.source.principal) return;
+    this.#kit = { ...this.#kit, viewer };
+    const snapshot = this.#snapshot;
+    this.#services = new Map();
+    this.take(snapshot);
   }
 
   /** Compiles what changed and keeps the rest. */
@@ -62,8 +78,7 @@ export class RouteTable {
       this.#services = services;
       this.#snapshot = snapshot;
       this.revision = snapshot.revision;
-      const circuits = [...services.values()].flatMap((service) => [...service.circuits]);
-      ledger.retain(new Set(snapshot.services.keys()), new Set(circuits));
+      ledger.retain(new Set(snapshot.services.keys()));
     } catch (problem) {
       this.#onProblem(snapshot.revision, problem);
     }
@@ -96,20 +111,23 @@ const route = (table: RouteTable, compiled: CompiledService, call: Call): Promis
   if (wrong !== undefined) {
     return Promise.reject(failCall(call, "UNKNOWN_SERVICE", wrong.message, { hint: wrong.hint }));
   }
-  const rule = ruleFor(compiled, call);
+  const found = findRule(compiled, call);
+  const rule = ruleOf(compiled, found);
   if (rule === undefined) {
     return Promise.reject(failCall(call, "NO_ROUTE", "no rule of the service's routes matches the call"));
   }
   call.rule = rule.name;
+  call.match = found?.match;
   return rule.send(call);
 };
 
-/** The rule that a call meets, `undefined` when its route refuses calls that none matches. */
-export const ruleFor = (compiled: CompiledService, call: Call): CompiledRule | undefined => {
-  if (compiled.rules.size === 0) return compiled.unmatched;
-  const found = compiled.matcher(questionOf(call));
-  return found === undefined ? compiled.unmatched : compiled.rules.get(found.rule);
-};
+/** What of a service's routes a call meets; `undefined`: nothing. */
+export const findRule = (compiled: CompiledService, call: Call): RouteFound | undefined =>
+  compiled.rules.size === 0 ? undefined : compiled.matcher(questionOf(call));
+
+/** The compiled rule of what a call meets, `undefined` when its route refuses calls that none matches. */
+export const ruleOf = (compiled: CompiledService, found: RouteFound | undefined): CompiledRule | undefined =>
+  found === undefined ? compiled.unmatched : compiled.rules.get(found.rule);
 
 /** A first call to a service waits until the mesh has told of it, but not past its own deadline. */
 const discoverAndRoute = async (

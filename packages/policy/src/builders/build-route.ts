@@ -1,14 +1,18 @@
 import type { DirectResponse } from "../direct-response-policy.ts";
 import type { PolicyMeta } from "../policy-meta.ts";
 import type { Redirect } from "../redirect-policy.ts";
-import type { RouteMatch, RoutePolicy, RouteRule, WeightedDestination } from "../route-policy.ts";
+import type { RouteMatch } from "../route-match.ts";
+import type { RoutePolicy, RouteRule, WeightedDestination } from "../route-policy.ts";
 import type { ServicePolicy } from "../service-policy.ts";
 import type { PathMatch, StringMatch } from "../string-match.ts";
 import { referenceTo, type ServiceOf } from "./build-service.ts";
 
 /** A match where a plain text means "exactly this". */
-export type WrittenMatch = Omit<RouteMatch, "path" | "headers" | "query"> & {
+export type WrittenMatch = Omit<RouteMatch, "path" | "method" | "scheme" | "authority" | "headers" | "query"> & {
   readonly path?: string | PathMatch;
+  readonly method?: string | StringMatch;
+  readonly scheme?: string | StringMatch;
+  readonly authority?: string | StringMatch;
   readonly headers?: Readonly<Record<string, string | StringMatch>>;
   readonly query?: Readonly<Record<string, string | StringMatch>>;
 };
@@ -120,9 +124,12 @@ const ruleEnd = <Subset extends string>(policy: RoutePolicy, begun: Pick<RouteRu
   };
 };
 
-const matchOf = ({ path, headers, query, ...rest }: WrittenMatch): RouteMatch => ({
+const matchOf = ({ path, method, scheme, authority, headers, query, ...rest }: WrittenMatch): RouteMatch => ({
   ...rest,
   ...(path === undefined ? {} : { path: typeof path === "string" ? { exact: path } : path }),
+  ...(method === undefined ? {} : { method: comparisonOf(method) }),
+  ...(scheme === undefined ? {} : { scheme: comparisonOf(scheme) }),
+  ...(authority === undefined ? {} : { authority: comparisonOf(authority) }),
   ...(headers === undefined ? {} : { headers: comparisonsOf(headers) }),
   ...(query === undefined ? {} : { query: comparisonsOf(query) }),
 });
@@ -130,6 +137,7 @@ const matchOf = ({ path, headers, query, ...rest }: WrittenMatch): RouteMatch =>
 const comparisonsOf = (
   written: Readonly<Record<string, string | StringMatch>>,
 ): Readonly<Record<string, StringMatch>> =>
-  Object.fromEntries(
-    Object.entries(written).map(([name, match]) => [name, typeof match === "string" ? { exact: match } : match]),
-  );
+  Object.fromEntries(Object.entries(written).map(([name, match]) => [name, comparisonOf(match)]));
+
+const comparisonOf = (written: string | StringMatch): StringMatch =>
+  typeof written === "string" ? { exact: written } : written;

@@ -13,8 +13,7 @@ import { stringMatchSchema } from "./match-schema.ts";
 
 const condition = z.enum(retryConditions);
 
-/** A status, or a range of them. */
-export const statuses = z
+const statuses = z
   .union([z.number(), z.string()])
   .refine((written) => wrongStatuses(written) === undefined, {
     // Only numbers and texts reach the refinement.
