@@ -105,6 +105,16 @@ describe("the agent for node:http", () => {
     expect(seen).not.toHaveProperty("tulle-error");
   });
 
+  test("shows no caller what members say to each other in a reply's headers", async () => {
+    const said = { "tulle-refused": "unprocessed", "Tulle-Drain": "1", "tulle-retried": "1", "x-own": "a" };
+    await using server = await serve((_request, response) => void response.writeHead(500, said).end());
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const [response] = (await once(get("http://reviews/", { agent: client.agent }), "response")) as [IncomingMessage];
+    response.resume();
+    expect(response.headers["x-own"]).toBe("a");
+    expect(String([...Object.keys(response.headers), ...response.rawHeaders]).toLowerCase()).not.toContain("tulle-");
+  });
+
   test("ends a request whose deadline passes with DEADLINE_EXCEEDED, and its connection", async () => {
     const ended = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();

@@ -345,7 +345,12 @@ describe("a failed attempt", () => {
 
 test("control headers of a peer that proved nothing are taken out and change nothing", async () => {
   await using server = await TestServer.http((_request, response) => {
-    response.writeHead(503, { "tulle-refused": "unprocessed", "Tulle-Drain": "1", "x-other": "2" });
+    response.writeHead(503, {
+      "tulle-refused": "unprocessed",
+      "Tulle-Drain": "1",
+      "tulle-retried": "1",
+      "x-other": "2",
+    });
     response.end();
   });
   await using caller = new TestCaller([server.endpoint()]);
@@ -353,8 +358,9 @@ test("control headers of a peer that proved nothing are taken out and change not
   const got = await reply;
   got.discard();
   expect(Object.keys(got.headers)).not.toContain("tulle-refused");
+  expect(Object.keys(got.headers)).not.toContain("tulle-retried");
   expect(got.rawHeaders.map((each) => String(each).toLowerCase())).not.toContain("tulle-drain");
   expect(got.headers["x-other"]).toBe("2");
-  expect(attempt.progress).toBe("answered");
+  expect([attempt.progress, attempt.retriedBelow]).toEqual(["answered", false]);
   expect(caller.endpoints.subset(undefined)).toHaveLength(1);
 });

@@ -291,6 +291,19 @@ test("a verified peer's refusal proves that no handler saw the request, and its 
   expect(caller.endpoints.all()).toHaveLength(2);
 });
 
+test("a verified peer's word that a hop further on was retried in vain is noted, and reaches no caller", async () => {
+  await using server = await serveReviews((_request, response) => {
+    response.writeHead(503, { "tulle-retried": "1" }).end();
+  });
+  const { caller } = await callerOf(server);
+  await using _ = caller;
+  const { attempt, reply } = caller.begin();
+  const got = await reply;
+  got.discard();
+  expect(attempt).toMatchObject({ progress: "answered", retriedBelow: true });
+  expect(Object.keys(got.headers)).not.toContain("tulle-retried");
+});
+
 describe("one-sided TLS", () => {
   const serveTls = async (options: TestSvidOptions) => {
     const { privateKey, certificateChain } = await mesh.issue(options);

@@ -6,7 +6,7 @@ import type { MeshCall } from "../call.ts";
 import type { Candidate } from "../endpoints/endpoint-set.ts";
 import type { Flow, Reply } from "../reply.ts";
 import type { Attempt } from "../send.ts";
-import { DRAIN_HEADER, REFUSED_HEADER, withoutControlHeaders } from "../transport/control-headers.ts";
+import { takeControlHeaders, withoutControlHeaders } from "../transport/control-headers.ts";
 import type { LentSocket, SocketTaker } from "../transport/socket-pool.ts";
 import { type FailedAt, transportFailure } from "../transport/transport-failure.ts";
 
@@ -170,12 +170,13 @@ export class AgentAttempt implements SocketTaker {
 
   /** What the mesh says to itself reaches no caller; a verified peer's word that it drains counts. */
   #heed(response: IncomingMessage): void {
-    const { headers } = response;
-    if (headers[REFUSED_HEADER] === undefined && headers[DRAIN_HEADER] === undefined) return;
-    const { pool } = this.#parts.candidate;
-    if (pool.verified && headers[DRAIN_HEADER] !== undefined) pool.onDrainHint?.();
-    delete headers[REFUSED_HEADER];
-    delete headers[DRAIN_HEADER];
+    const said = takeControlHeaders(response.headers);
+    if (said === undefined) return;
+    const { candidate, attempt } = this.#parts;
+    if (candidate.pool.verified) {
+      if (said.drains) candidate.pool.onDrainHint?.();
+      attempt.retriedBelow = said.retried;
+    }
     // A list of strings stays one.
     response.rawHeaders = withoutControlHeaders(response.rawHeaders) as string[];
   }

@@ -196,6 +196,7 @@ describe("hedge", () => {
     ],
     ["a caller that turned it off", callOf({ options: { hedge: false } }), {}],
     ["a caller that wants no retries", callOf({ options: { retry: false } }), {}],
+    ["an upgrade", Object.assign(callOf(), { upgrade: "websocket" }), {}],
     ["no other endpoint", callOf(), { hasUntried: () => false }],
     [
       "a body that was not read to its end",

@@ -51,7 +51,12 @@ export const hedge = (kit: HedgeKit): AttemptsLayer => {
   };
 };
 
-const mayHedge = ({ hedge: { nonIdempotent } }: HedgeKit, { options, inherited, method, headers }: Call): boolean =>
+const mayHedge = (
+  { hedge: { nonIdempotent } }: HedgeKit,
+  { options, inherited, method, headers, upgrade }: Call,
+): boolean =>
+  // An upgrade begins a conversation, which nobody wants twice.
+  upgrade === undefined &&
   options.hedge !== false &&
   options.retry !== false &&
   options.retry !== 0 &&

@@ -12,6 +12,27 @@ export const RETRIED_HEADER = "tulle-retried";
 
 const names = new Set([REFUSED_HEADER, DRAIN_HEADER, RETRIED_HEADER]);
 
+/** What a reply's control headers say. */
+export interface ControlWords {
+  /** The request was refused before any handler saw it. */
+  readonly refused: boolean;
+  readonly drains: boolean;
+  /** A hop further on was retried in vain. */
+  readonly retried: boolean;
+}
+
+/** Takes the control headers off parsed headers, and tells what they said; `undefined` when there were none, as mostly. */
+export const takeControlHeaders = (
+  headers: Record<string, string | string[] | undefined>,
+): ControlWords | undefined => {
+  const refused = headers[REFUSED_HEADER];
+  const drains = headers[DRAIN_HEADER];
+  const retried = headers[RETRIED_HEADER];
+  if (refused === undefined && drains === undefined && retried === undefined) return undefined;
+  for (const name of names) delete headers[name];
+  return { refused: refused === UNPROCESSED, drains: drains !== undefined, retried: retried !== undefined };
+};
+
 /** The raw list of headers without those that the mesh says to itself. */
 export const withoutControlHeaders = (raw: readonly (string | Buffer)[]): (string | Buffer)[] => {
   const kept: (string | Buffer)[] = [];

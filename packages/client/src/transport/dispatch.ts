@@ -8,7 +8,7 @@ import { failCall } from "../failure.ts";
 import type { Flow, Reply, ReplySink } from "../reply.ts";
 import type { Attempt, Call, Carrier } from "../send.ts";
 import type { PooledClient, PooledHandler } from "./client-pool.ts";
-import { DRAIN_HEADER, REFUSED_HEADER, RETRIED_HEADER, UNPROCESSED, withoutControlHeaders } from "./control-headers.ts";
+import { type ControlWords, takeControlHeaders, withoutControlHeaders } from "./control-headers.ts";
 import type { DestinationUsage } from "./destination-usage.ts";
 import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
@@ -230,12 +230,8 @@ class Exchange implements PooledHandler, Reply, Flow {
     this.#attempt.progress = "answered";
     this.#candidate.pool.heedKeepAlive(headers["keep-alive"]);
     if (headers.connection === "close") this.connection?.spoil();
-    if (
-      headers[REFUSED_HEADER] !== undefined ||
-      headers[DRAIN_HEADER] !== undefined ||
-      headers[RETRIED_HEADER] !== undefined
-    )
-      this.#heed(headers);
+    const said = takeControlHeaders(headers);
+    if (said !== undefined) this.#heed(said);
     this.#state = "replying";
     this.#resolve(this);
   }
@@ -365,16 +361,13 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
-  #heed(headers: Record<string, string | string[] | undefined>): void {
+  #heed({ refused, drains, retried }: ControlWords): void {
     const { pool } = this.#candidate;
     if (pool.verified) {
-      if (headers[REFUSED_HEADER] === UNPROCESSED) this.#attempt.progress = "refused";
-      if (headers[DRAIN_HEADER] !== undefined) pool.onDrainHint?.();
-      if (headers[RETRIED_HEADER] !== undefined) this.#attempt.retriedBelow = true;
+      if (refused) this.#attempt.progress = "refused";
+      if (drains) pool.onDrainHint?.();
+      this.#attempt.retriedBelow = retried;
     }
-    delete headers[REFUSED_HEADER];
-    delete headers[DRAIN_HEADER];
-    delete headers[RETRIED_HEADER];
     this.rawHeaders = withoutControlHeaders(this.rawHeaders);
   }
 
