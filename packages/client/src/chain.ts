@@ -145,7 +145,7 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   ],
   attempts: attemptsOf(parts),
   attempt: [
-    line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry)),
+    line("observe attempt", "above the circuit: sees its refusals too", observeAttempt(parts.telemetry, parts.random)),
     ...step(
       "circuit",
       "below the retry: each attempt asks it and teaches it",
@@ -169,8 +169,9 @@ const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
   );
 };
 
-const endpointOf = ({ destination, clock, random, timeouts, usage }: DestinationParts): AttemptSend => {
-  const limits: ExchangeLimits = { idleTimeoutMs: timeouts.idleTimeoutMs, usage };
+const endpointOf = ({ destination, clock, random, timeouts, usage, budget }: DestinationParts): AttemptSend => {
+  const onReplay = (): void => budget.charge(clock.now());
+  const limits: ExchangeLimits = { idleTimeoutMs: timeouts.idleTimeoutMs, usage, onReplay };
   const dispatch: EndpointSend = (call, attempt, candidate) => dispatchTo(call, attempt, candidate, limits);
   return pickEndpoint(destination, { clock, random }, dispatch);
 };

@@ -1,4 +1,5 @@
 import { checkPolicy, compileFault, describeProblem, type OutboundSnapshot, type Policy } from "@tulle/policy";
+import { compileActions } from "./compile-actions.ts";
 import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 
@@ -19,8 +20,9 @@ export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | un
     if (problem !== undefined) return problem;
     try {
       preparedRoutes(routes);
-      for (const { rules } of routes) {
-        for (const { fault } of rules) if (fault !== undefined) compileFault(fault, regexEngine);
+      for (const rule of routes.flatMap(({ rules }) => rules)) {
+        if (rule.fault !== undefined) compileFault(rule.fault, regexEngine);
+        compileActions(rule);
       }
     } catch (error) {
       return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;

@@ -1,5 +1,4 @@
 import {
-  compileFault,
   compileSplit,
   DEFAULT_MESH,
   DEFAULT_PANIC_THRESHOLD,
@@ -11,15 +10,12 @@ import {
   effectiveCircuitBreaker,
   effectiveConnectionPool,
   effectiveHedge,
-  effectiveMirror,
   effectiveOutlierDetection,
   effectiveRetry,
   effectiveRetryBudget,
-  effectiveSessionAffinity,
   effectiveTimeouts,
   formatDuration,
   type MeshPolicy,
-  type MirrorTarget,
   namespaceOf,
   type OutboundSnapshot,
   type RouteMatcher,
@@ -53,19 +49,15 @@ import {
   NO_ACTIONS,
   type RuleActions,
 } from "./compile-actions.ts";
+import { compileDraw, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
-import { xxh64 } from "./hashing/xxh64.ts";
-import { injectFault } from "./layers/inject-fault.ts";
-import { mirrorCall, type ReadyMirror } from "./layers/mirror-call.ts";
-import { observeCall } from "./layers/observe-call.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
-import { destinationName, type Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { compileRetry } from "./retry/retry-rules.ts";
 import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
-import { Sessions } from "./routing/session.ts";
-import { type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
-import { type CallPlan, chain, type Send } from "./send.ts";
+import { foresee, type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
+import type { Call, CallPlan, Send } from "./send.ts";
 
 /** What compiling needs beside the snapshot. */
 export interface CompileKit {
@@ -82,6 +74,8 @@ export interface CompiledService {
   readonly port: number;
   /** Destinations of its splits that the snapshot does not hold yet. */
   readonly missing: readonly ServiceKey[];
+  /** All that its chains ask: circuits that none asks any more end. */
+  readonly circuits: ReadonlySet<Circuit>;
   readonly matcher: RouteMatcher;
   readonly rules: ReadonlyMap<RouteRule, CompiledRule>;
   /** What becomes of a call that no rule matches; `undefined`: it is refused. */
@@ -98,6 +92,8 @@ export interface CompiledRule {
   /** What its actions would do to a call, for explanations. */
   readonly outlook: RuleActions["outlook"];
   readonly destinations: readonly DestinationPlan[];
+  /** Where a call would go; `undefined` where that is left to chance. */
+  readonly foresee: (call: Call) => CallPlan | undefined;
 }
 
 /** What a call runs under, with all that an explanation tells of it. */
@@ -123,7 +119,8 @@ export const compileService = (
   kit: CompileKit,
 ): CompiledService => {
   const missing = new Set<ServiceKey>();
-  const context: RuleContext = { service, mesh, services, kit, missing };
+  const circuits = new Set<Circuit>();
+  const context: ServiceContext = { service, mesh, services, kit, missing, circuits };
   const rules = new Map<RouteRule, CompiledRule>();
   for (const route of service.routes) {
     for (const [place, rule] of route.rules.entries()) rules.set(rule, compileRule(context, route, rule, place));
@@ -133,6 +130,7 @@ export const compileService = (
     snapshot: service,
     port: servicePortOf(service.policy),
     missing: [...missing],
+    circuits,
     matcher: preparedRoutes(service.routes).matcherFor(kit.viewer),
     rules,
     unmatched: refuses ? undefined : compileRule(context, undefined, undefined, 0),
@@ -152,21 +150,32 @@ export const destinationsOf = ({ key, routes }: ServiceSnapshot): ReadonlySet<Se
   return found;
 };
 
-interface RuleContext {
+interface ServiceContext {
   readonly service: ServiceSnapshot;
   readonly mesh: MeshPolicy;
   readonly services: ReadonlyMap<ServiceKey, ServiceSnapshot>;
   readonly kit: CompileKit;
   readonly missing: Set<ServiceKey>;
+  readonly circuits: Set<Circuit>;
+}
+
+interface RuleContext extends ServiceContext {
+  /** The rule among those of all namespaces: `namespace/route/rule`, or "default" for calls that no rule matched. */
+  readonly ruleKey: string;
 }
 
 const compileRule = (
-  context: RuleContext,
+  found: ServiceContext,
   route: RoutePolicy | undefined,
   rule: RouteRule | undefined,
   place: number,
 ): CompiledRule => {
-  const { services, kit, missing } = context;
+  const { service, services, kit, missing } = found;
+  const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
+  const context: RuleContext = {
+    ...found,
+    ruleKey: route === undefined ? name : `${namespaceOf(route)}/${name}`,
+  };
   const { steps, outlook } = compileActions(rule);
   const split = compileSplit(rule?.split);
   const ready = new Map<WeightedDestination, ReadyDestination>();
@@ -192,11 +201,13 @@ const compileRule = (
     destinations.push(plan);
     ready.set(destination, { plan, send: assembleDestination(plan.chain) });
   }
-  const name = route === undefined ? "default" : `${route.name}/${rule?.name ?? place}`;
-  const chain = ruleChain(
-    { ...steps, ...rulePartsOf(context, route, rule, name) },
-    splitTraffic({ split, ready, random: kit.parts.random, ...splitPartsOf(context, rule, ready) }),
-  );
+  const parts: SplitParts = {
+    split,
+    ready,
+    random: kit.parts.random,
+    ...compileDraw(rule, service.key, ready, kit.parts),
+  };
+  const chain = ruleChain({ ...steps, ...trafficStepsOf(context, route, rule, name) }, splitTraffic(parts));
   return {
     name,
     route,
@@ -204,6 +215,7 @@ const compileRule = (
     chain,
     outlook,
     destinations,
+    foresee: (call) => foresee(parts, call),
   };
 };
 
@@ -217,79 +229,33 @@ const keyOf = (
     ? service.key
     : referencedService(named.service, namespaceOf(route));
 
-/** How a rule draws otherwise than by chance. */
-const splitPartsOf = (
-  { service, kit }: RuleContext,
-  rule: RouteRule | undefined,
-  ready: ReadonlyMap<WeightedDestination, ReadyDestination>,
-): Pick<SplitParts, "hash" | "sessions"> => {
-  const { clock, hashSource } = kit.parts;
-  if (rule?.sticky === undefined && rule?.sessionAffinity === undefined)
-    return { hash: undefined, sessions: undefined };
-  // Rules of one service draw a key alike, and each service for itself: who meets one canary does not meet all of them.
-  const seed = xxh64(service.key);
-  const names = new Map(
-    [...ready.values()].map((each) => [destinationName(each.plan.destination, each.plan.subset), each]),
-  );
-  return {
-    hash: rule?.sticky === undefined ? undefined : compileCallHash(rule.sticky, hashSource, seed),
-    sessions:
-      rule?.sessionAffinity === undefined
-        ? undefined
-        : new Sessions(effectiveSessionAffinity(rule.sessionAffinity), names, seed, clock),
-  };
-};
-
-/** What of a rule is more than its split. */
-const rulePartsOf = (
+/** What of a rule needs the member's state: faults, and copies through chains of their own. */
+const trafficStepsOf = (
   context: RuleContext,
   route: RoutePolicy | undefined,
   rule: RouteRule | undefined,
   name: string,
 ): Pick<RuleParts, "fault" | "mirror"> => {
-  const { service, kit } = context;
+  const { service, services, kit } = context;
   const { fault, mirror } = rule ?? {};
+  // A copy is sent once: it is neither repeated nor hedged.
+  const { hedge: _, ...once } = { ...rule, retry: false as const };
+  const targets = mirror?.map((written) => {
+    const key = keyOf(context, route, written);
+    const target = services.get(key);
+    const destination = written.subset === undefined ? {} : { subset: written.subset };
+    // One that is not known yet holds no call up.
+    const plan = target && compileDestination(context, target, destination, once, NO_ACTIONS);
+    return { written, key, ready: plan && { plan, send: assembleDestination(plan.chain) } };
+  });
   return {
-    fault:
-      fault === undefined
-        ? undefined
-        : injectFault(compileFault(fault, regexEngine), { ...kit.parts, rule: `${service.key} ${name}` }),
-    mirror:
-      mirror === undefined
-        ? undefined
-        : mirrorCall(
-            mirror.map((target) => compileMirror(context, route, rule, target)),
-            kit.parts,
-          ),
+    fault: fault && compileFaultStep(fault, `${service.key} ${name}`, kit.parts),
+    mirror: targets && compileMirrorStep(targets, kit.parts),
   };
 };
 
-/** A copy goes through its destination's own chain, as it was changed above. A service that is not known yet holds no call up. */
-const compileMirror = (
-  context: RuleContext,
-  route: RoutePolicy | undefined,
-  rule: RouteRule | undefined,
-  written: MirrorTarget,
-): ReadyMirror => {
-  const { services, kit } = context;
-  const { telemetry, source, clock } = kit.parts;
-  const service = keyOf(context, route, written);
-  const target = services.get(service);
-  const mirror = { ...effectiveMirror(written), service, name: destinationName(service, written.subset) };
-  if (target === undefined) return { ...mirror, ready: undefined };
-  const plan = compileDestination(
-    context,
-    target,
-    written.subset === undefined ? {} : { subset: written.subset },
-    rule,
-    NO_ACTIONS,
-  );
-  const send = chain([observeCall(telemetry, source, clock)], assembleDestination(plan.chain));
-  return { ...mirror, ready: { plan, send } };
-};
-
 const compileDestination = (
-  { mesh, kit }: RuleContext,
+  { mesh, kit, circuits, ruleKey }: RuleContext,
   service: ServiceSnapshot,
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
@@ -307,7 +273,8 @@ const compileDestination = (
   const authored = effectiveRetry(rule?.retry, mesh);
   const hedge = effectiveHedge(rule?.hedge);
   const retry = authored && compileRetry(authored, regexEngine);
-  const circuit = breaker === undefined ? undefined : ledger.circuit(key, subset, breaker);
+  const circuit = breaker && ledger.circuit(key, subset, breaker.scope === "rule" ? ruleKey : undefined, breaker);
+  if (circuit !== undefined) circuits.add(circuit);
   const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
     endpoints: ledger.endpoints(key),

@@ -1,6 +1,7 @@
 import { formatDuration, isMeshError, type MeshError, templateValues } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { CandidateFigures } from "./balancing/picker.ts";
+import type { CircuitDescription } from "./breaker/circuit.ts";
 import { callKey, MeshCall } from "./call.ts";
 import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
 import { splitUrl } from "./faces/split-url.ts";
@@ -28,6 +29,8 @@ export interface ExplainedDestination {
   readonly name: string;
   readonly weight: number;
   readonly circuit: "closed" | "open" | "half-open" | "off";
+  /** Whose circuit it is, what opens it, and how near it is; `undefined` where there is none. */
+  readonly circuitDetail: CircuitDescription | undefined;
   readonly balancer: string;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
@@ -50,7 +53,10 @@ export interface Explanation {
   readonly variables: Readonly<Record<string, string>>;
   /** Where the policy was read from, as `file:line`. */
   readonly origin: string | undefined;
-  /** The subset that the split drew; `undefined` before the call, or when all endpoints are meant. */
+  /**
+   * The subset that the split drew, or before the call the one that its session or its keys lead to; `undefined` when all
+   * endpoints are meant, or when it is left to chance.
+   */
   readonly subset: string | undefined;
   /** What the mesh answers, or answered, by itself: `redirect 301 to http://…`; `undefined` when a service is asked. */
   readonly answer: string | undefined;
@@ -226,7 +232,8 @@ const explainAhead = (
   revision: string,
 ): Explanation => {
   const [first] = rule?.destinations ?? [];
-  const only = rule?.destinations.length === 1 ? first : undefined;
+  const foreseen = rule?.foresee(call);
+  const only = rule?.destinations.find((plan) => plan === foreseen);
   const outlook = rule?.outlook(call);
   return new Told({
     url: urlOf(call),
@@ -301,6 +308,7 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
     weight: plan.weight,
     circuit: plan.circuit?.state ?? "off",
+    circuitDetail: plan.circuit?.describe(),
     balancer: picker.name,
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
@@ -399,10 +407,11 @@ const tell = (told: Data): string[] => {
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
   if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
   if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
-  for (const { name, weight, circuit, balancer, candidates, leftOut } of told.destinations) {
+  for (const { name, weight, circuit, circuitDetail, balancer, candidates, leftOut } of told.destinations) {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
+    if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
     for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
       lines.push(
         `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
@@ -424,3 +433,6 @@ const tell = (told: Data): string[] => {
 };
 
 const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none" : formatDuration(ms));
+
+const tellCircuit = ({ scope, opensAt, calls, failures, inARow }: CircuitDescription): string =>
+  `circuit of the ${scope}: opens at ${opensAt}; now ${failures} failures in ${calls} calls, ${inARow} in a row`;

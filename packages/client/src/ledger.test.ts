@@ -1,11 +1,12 @@
-import type { EffectiveCircuitBreaker } from "@tulle/policy";
+import { effectiveCircuitBreaker } from "@tulle/policy";
 import { FakeClock, seededRandom } from "@tulle/testing";
 import { constant } from "@tulle/time";
 import { describe, expect, test } from "vitest";
 import { Ledger } from "./ledger.ts";
 import { createTransport } from "./transport/transport.ts";
 
-const breaker: EffectiveCircuitBreaker = { errorPercent: 50, minimumVolume: 20, windowMs: 10_000, openForMs: 5_000 };
+// Nothing turned it off.
+const breaker = effectiveCircuitBreaker({ kind: "Service", name: "reviews" })!;
 const budget = { ratio: 0.2, minPerSecond: 0, ttlMs: 10_000 };
 
 const ledgerOf = () => {
@@ -18,8 +19,8 @@ describe("Ledger", () => {
   test("finds state again by its name, whatever revision asks", async () => {
     const ledger = ledgerOf();
     expect(ledger.endpoints("default/reviews")).toBe(ledger.endpoints("default/reviews"));
-    expect(ledger.circuit("default/reviews", "v1", breaker)).toBe(
-      ledger.circuit("default/reviews", "v1", { ...breaker }),
+    expect(ledger.circuit("default/reviews", "v1", undefined, breaker)).toBe(
+      ledger.circuit("default/reviews", "v1", undefined, { ...breaker }),
     );
     expect(ledger.retryBudget("default/reviews", budget)).toBe(
       ledger.retryBudget("default/reviews", { ...budget, ratio: 0.5 }),
@@ -33,9 +34,29 @@ describe("Ledger", () => {
 
   test("each subset has a circuit of its own, and a changed policy a new one", async () => {
     const ledger = ledgerOf();
-    const v1 = ledger.circuit("default/reviews", "v1", breaker);
-    expect(ledger.circuit("default/reviews", "v2", breaker)).not.toBe(v1);
-    expect(ledger.circuit("default/reviews", "v1", { ...breaker, errorPercent: 10 })).not.toBe(v1);
+    const v1 = ledger.circuit("default/reviews", "v1", undefined, breaker);
+    expect(ledger.circuit("default/reviews", "v2", undefined, breaker)).not.toBe(v1);
+    expect(ledger.circuit("default/reviews", "v1", undefined, { ...breaker, errorPercent: 10 })).not.toBe(v1);
+    await ledger.close();
+  });
+
+  test("a rule's circuit is found again by the rule, and is nobody else's", async () => {
+    const ledger = ledgerOf();
+    const shared = ledger.circuit("default/reviews", undefined, undefined, breaker);
+    const checkout = ledger.circuit("default/reviews", undefined, "default/reviews/checkout", breaker);
+    expect(ledger.circuit("default/reviews", undefined, "default/reviews/checkout", { ...breaker })).toBe(checkout);
+    expect(new Set([shared, checkout, ledger.circuit("default/reviews", undefined, "default", breaker)]).size).toBe(3);
+    await ledger.close();
+  });
+
+  test("a circuit that no chain in force asks any more ends, and none before", async () => {
+    const ledger = ledgerOf();
+    const old = ledger.circuit("default/reviews", undefined, "a/b/c", breaker);
+    const renewed = ledger.circuit("default/reviews", undefined, "a/b/c", { ...breaker, errorPercent: 10 });
+    expect(ledger.circuit("default/reviews", undefined, "a/b/c", breaker)).toBe(old);
+    ledger.retain(new Set(["default/reviews"]), new Set([renewed]));
+    expect(ledger.circuit("default/reviews", undefined, "a/b/c", { ...breaker, errorPercent: 10 })).toBe(renewed);
+    expect(ledger.circuit("default/reviews", undefined, "a/b/c", breaker)).not.toBe(old);
     await ledger.close();
   });
 
@@ -43,11 +64,11 @@ describe("Ledger", () => {
     const ledger = ledgerOf();
     const kept = ledger.endpoints("default/ratings");
     const gone = ledger.endpoints("default/reviews");
-    const circuit = ledger.circuit("default/reviews", "v1", breaker);
-    ledger.retain(new Set(["default/ratings"]));
+    const circuit = ledger.circuit("default/reviews", "v1", undefined, breaker);
+    ledger.retain(new Set(["default/ratings"]), new Set());
     expect(ledger.endpoints("default/ratings")).toBe(kept);
     expect(ledger.endpoints("default/reviews")).not.toBe(gone);
-    expect(ledger.circuit("default/reviews", "v1", breaker)).not.toBe(circuit);
+    expect(ledger.circuit("default/reviews", "v1", undefined, breaker)).not.toBe(circuit);
     await ledger.close();
   });
 });

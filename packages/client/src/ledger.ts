@@ -42,7 +42,8 @@ export class Ledger {
   readonly #endpoints = new Map<ServiceKey, EndpointSet>();
   readonly #budgets = new Map<ServiceKey, RetryBudget>();
   readonly #latencies = new Map<string, LatencyEstimate>();
-  readonly #circuits = new Map<string, Kept<Circuit>>();
+  /** By name and policy: one that no chain in force asks any more ends, and not before. */
+  readonly #circuits = new Map<string, Circuit>();
   readonly #usages = new Map<string, DestinationUsage>();
   readonly #pickers = new Map<string, Kept<Picker>>();
   readonly #outliers = new Map<string, Kept<OutlierDetector>>();
@@ -78,23 +79,32 @@ export class Ledger {
     return known;
   }
 
-  /** A circuit's counts mean nothing under other thresholds, so a changed policy starts a new one. */
-  circuit(service: ServiceKey, subset: string | undefined, policy: EffectiveCircuitBreaker): Circuit {
-    const name = destinationName(service, subset);
+  /**
+   * A circuit's counts mean nothing under other thresholds, so a changed policy starts a new one; the old one stays with the
+   * chains that were made with it until {@link retain}. There are as many as destinations, or as ways of rules to them.
+   *
+   * @param rule whose circuit it is, where it is a rule's; `undefined`: all calls to the destination share it.
+   */
+  circuit(
+    service: ServiceKey,
+    subset: string | undefined,
+    rule: string | undefined,
+    policy: EffectiveCircuitBreaker,
+  ): Circuit {
+    const destination = destinationName(service, subset);
+    const name = rule === undefined ? destination : `${destination}, rule ${rule}`;
+    const key = `${name} ${JSON.stringify(policy)}`;
+    const known = this.#circuits.get(key);
+    if (known !== undefined) return known;
     const { clock, onCircuit } = this.#kit;
-    return keep(
-      this.#circuits,
+    const made = createCircuit({
       name,
       policy,
-      () =>
-        createCircuit({
-          name,
-          policy,
-          clock,
-          ...(onCircuit === undefined ? {} : { onChange: (state) => onCircuit(name, state) }),
-        }),
-      (replaced) => replaced.close(),
-    );
+      clock,
+      ...(onCircuit === undefined ? {} : { onChange: (state) => onCircuit(name, state) }),
+    });
+    this.#circuits.set(key, made);
+    return made;
   }
 
   /** What is under way is never forgotten: a changed policy changes the bounds alone. */
@@ -127,19 +137,22 @@ export class Ledger {
     return keep(this.#outliers, service, policy, make, () => undefined);
   }
 
-  /** Ends the state of services that are no longer known; calls under way on their endpoints come to their end. */
-  retain(services: ReadonlySet<ServiceKey>): void {
+  /**
+   * Ends the state of services that are no longer known, and the circuits that no chain in force asks; calls under way on
+   * them come to their end.
+   */
+  retain(services: ReadonlySet<ServiceKey>, circuits: ReadonlySet<Circuit>): void {
+    for (const [key, circuit] of this.#circuits) {
+      if (circuits.has(circuit)) continue;
+      circuit.close();
+      this.#circuits.delete(key);
+    }
     for (const [service, endpoints] of this.#endpoints) {
       if (services.has(service)) continue;
       this.#endpoints.delete(service);
       this.#budgets.delete(service);
       this.#outliers.delete(service);
       void endpoints.close();
-      for (const [name, { value }] of this.#circuits) {
-        if (!isOf(name, service)) continue;
-        value.close();
-        this.#circuits.delete(name);
-      }
       for (const name of this.#usages.keys()) if (isOf(name, service)) this.#usages.delete(name);
       for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);
       for (const name of this.#latencies.keys()) if (isOf(name, service)) this.#latencies.delete(name);
@@ -147,7 +160,7 @@ export class Ledger {
   }
 
   async close(): Promise<void> {
-    for (const { value } of this.#circuits.values()) value.close();
+    for (const circuit of this.#circuits.values()) circuit.close();
     this.#circuits.clear();
     this.#pickers.clear();
     this.#outliers.clear();

@@ -1,4 +1,7 @@
+import { once } from "node:events";
+import { get as httpGet, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { Endpoint, RouteRule } from "@tulle/policy";
 import { describe, expect, test } from "vitest";
 import { explain } from "../src/explain.ts";
@@ -262,6 +265,31 @@ describe("actions", () => {
     await using client = clientOf(snapshot, { outside: agent });
     expect(await (await client.fetch("http://reviews/reviews")).text()).toBe("outside");
     await agent.close();
+  });
+
+  test("a request of node:http gets the mesh's answers, and is sent as the rule says", async () => {
+    await using server = await echo();
+    await using client = meshOf(
+      [server.endpoint],
+      { match: [{ path: { exact: "/old" } }], redirect: { path: "/new" } },
+      { match: [{ path: { exact: "/closed" } }], directResponse: { status: 403, body: "closed" } },
+      { rewrite: { path: "/all", host: "elsewhere" }, requestHeaders: { set: { "X-A": "rule" }, remove: ["x-b"] } },
+    );
+    const get = async (path: string): Promise<[number | undefined, string | undefined, string]> => {
+      const request = httpGet(`http://reviews${path}`, {
+        agent: client.agent,
+        headers: { "x-a": "caller", "x-b": "1" },
+      });
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      return [response.statusCode, response.headers.location, await text(response)];
+    };
+    expect(await get("/old")).toEqual([301, "http://reviews/new", ""]);
+    expect(await get("/closed")).toEqual([403, undefined, "closed"]);
+    const [status, , body] = await get("/x?y");
+    expect(status).toBe(200);
+    const got = JSON.parse(body) as Echo;
+    expect(got).toMatchObject({ path: "/all?y", host: "elsewhere", headers: { "x-a": "rule" } });
+    expect(got.headers).not.toHaveProperty("x-b");
   });
 
   test("a call that was given up before it was answered is not answered", async () => {

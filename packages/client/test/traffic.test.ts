@@ -1,4 +1,5 @@
-import type { IncomingMessage } from "node:http";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { Readable } from "node:stream";
 import type { RoutePolicy, RouteRule, ServiceKey } from "@tulle/policy";
 import { FakeClock } from "@tulle/testing";
@@ -114,9 +115,11 @@ describe.each(faces)("over %s", (_face, ask) => {
     await using other = clientOf(snapshot, { service: "details" });
     let second = 0;
     for (let user = 0; user < 60; user++) {
-      const headers = user % 2 === 0 ? { "x-user": `user-${user}` } : { cookie: `a=b; user=user-${user}` };
+      const headers: Record<string, string> =
+        user % 2 === 0 ? { "x-user": `user-${user}` } : { cookie: `a=b; user=user-${user}` };
       const { text } = await ask(client, { headers });
       expect((await ask(client, { headers })).text).toBe(text);
+      expect(client.explain("http://reviews/", { headers }).subset).toBe(text);
       const elsewhere = await other.request("http://reviews/", { headers });
       expect(await elsewhere.body.text()).toBe(text);
       if (text === "v2") second++;
@@ -187,6 +190,41 @@ describe.each(faces)("over %s", (_face, ask) => {
     const headers = { "content-type": "application/grpc" };
     expect(await ask(client, { headers })).toMatchObject({ status: 200, contentType: "application/grpc", text: "" });
     expect((await ask(client)).status).toBe(503);
+  });
+});
+
+describe("over the agent of node:http", () => {
+  const ask = async (client: Client, options: RequestOptions = {}): Promise<{ status: number; text: string }> => {
+    const sent = httpRequest("http://reviews/", { agent: client.agent, ...options }).end();
+    const [reply] = (await once(sent, "response")) as [IncomingMessage];
+    let text = "";
+    for await (const chunk of reply) text += String(chunk);
+    return { status: reply.statusCode ?? 0, text };
+  };
+
+  test("a fault's abort is an answer", async () => {
+    const routes = [routeOf({ fault: { abort: { status: 418 } } })];
+    await using client = open(snapshotOf({ reviews: { endpoints: [], routes } }));
+    expect(await ask(client)).toEqual({ status: 418, text: "fault filter abort" });
+  });
+
+  test("calls without a body are copied; of others Node.js has the body", async () => {
+    const heard: (string | undefined)[] = [];
+    await using v1 = await serve((_request, response) => response.end("v1"), { version: "v1" });
+    await using v2 = await serve(
+      (request, response) => {
+        heard.push(`${request.method} ${request.headers.host}`);
+        response.end();
+      },
+      { version: "v2" },
+    );
+    const routes = [routeOf({ split: [{ subset: "v1" }], mirror: [{ subset: "v2" }] })];
+    const endpoints = [v1.endpoint, v2.endpoint];
+    await using client = open(snapshotOf({ reviews: { endpoints, routes, policy: { subsets: versions } } }));
+    expect((await ask(client)).text).toBe("v1");
+    expect((await ask(client, { method: "POST", headers: { "content-length": "0" } })).text).toBe("v1");
+    await vi.waitFor(() => expect(heard).toEqual(["GET reviews-shadow"]));
+    expect(client.counters()).toMatchObject({ mirrored: 1, mirrorsWithoutBody: 1 });
   });
 });
 

@@ -60,6 +60,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     inbound: source.inbound,
     credentials: source.credentials,
     clock,
+    random,
     service,
     namespace,
     labels,

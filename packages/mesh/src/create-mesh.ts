@@ -27,7 +27,7 @@ export interface CreateMeshOptions extends MeshOptions, FixedConfiguration {
   readonly service?: string;
   /**
    * Without it calls and listeners are plaintext, and every caller is a stranger: nobody can prove to be of the mesh, so
-   * neither deadline nor trace of a caller is taken over (its trace is linked to).
+   * no deadline and no baggage of a caller is taken over. Its trace is continued: an id gives no right.
    */
   readonly credentials?: GivenCredentials;
 }

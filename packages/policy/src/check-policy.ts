@@ -2,6 +2,7 @@ import type { AccessOperation, AccessPolicy, AccessSource } from "./access-polic
 import { checkActions } from "./actions-check.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
+import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { checkFault } from "./fault-policy.ts";
 import {
   durationLimits,
@@ -88,11 +89,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
     check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
   }
-  const breaker = service.circuitBreaker === false ? undefined : service.circuitBreaker;
-  check.number(["circuitBreaker", "errorPercent"], breaker?.errorPercent, numberLimits.errorPercent);
-  check.number(["circuitBreaker", "minimumVolume"], breaker?.minimumVolume, numberLimits.minimumVolume);
-  check.duration(["circuitBreaker", "window"], breaker?.window, durationLimits.circuitWindow);
-  check.duration(["circuitBreaker", "openFor"], breaker?.openFor, durationLimits.openFor);
+  checkCircuitBreaker(service.circuitBreaker, check);
   checkRetryBudget(["retryBudget"], service.retryBudget, check);
 };
 

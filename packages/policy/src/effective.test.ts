@@ -48,10 +48,16 @@ test("the defaults of a mesh of which nothing is said", () => {
   });
   expect(effectiveRetryBudget(service, DEFAULT_MESH)).toEqual({ ratio: 0.2, minPerSecond: 10, ttlMs: 10_000 });
   expect(effectiveCircuitBreaker(service)).toEqual({
+    scope: "destination",
     errorPercent: 50,
     minimumVolume: 20,
     windowMs: 10_000,
+    consecutiveFailures: 0,
+    failures: ["gateway-error", "connect-failure", "reset", "attempt-timeout", "timeout"],
+    statuses: [],
     openForMs: 5_000,
+    maxOpenForMs: 5_000,
+    halfOpenProbes: 1,
   });
   expect(effectiveConnectionPool(service, DEFAULT_MESH)).toEqual({
     maxConnections: 1_024,

@@ -37,10 +37,13 @@ export type { Selected } from "./builders/selection.ts";
 export { checkPolicies } from "./check-policies.ts";
 export { checkPolicy } from "./check-policy.ts";
 export { checkReferences } from "./check-references.ts";
-export type { CircuitBreaker } from "./circuit-breaker-policy.ts";
+export type { CircuitBreaker, CircuitFailure } from "./circuit-breaker-policy.ts";
 export {
+  circuitFailures,
+  DEFAULT_CIRCUIT_FAILURES,
   DEFAULT_CIRCUIT_WINDOW_MS,
   DEFAULT_ERROR_PERCENT,
+  DEFAULT_HALF_OPEN_PROBES,
   DEFAULT_MINIMUM_VOLUME,
   DEFAULT_OPEN_FOR_MS,
   type EffectiveCircuitBreaker,

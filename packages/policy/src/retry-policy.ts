@@ -131,7 +131,8 @@ export const effectiveRetry = (
   };
 };
 
-const statusesOf = (written: number | StatusRange): readonly number[] => {
+/** The statuses that a status or a range of them means; none for a malformed range. */
+export const statusesOf = (written: number | StatusRange): readonly number[] => {
   if (typeof written === "number") return [written];
   const [from, to] = boundsOf(written) ?? [0, -1];
   return Array.from({ length: to - from + 1 }, (_, place) => from + place);

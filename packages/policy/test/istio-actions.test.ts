@@ -125,6 +125,7 @@ describe.each(found ?? [])("$name", ({ yaml, calls }) => {
     );
     const asked = (path: string) => ({
       method: request.method,
+      scheme: "http",
       path: path.replace(/#.*/, ""),
       authority: request.host ?? "b",
       port: ports[request.port] ?? 0,

@@ -33,17 +33,21 @@ const alwaysOurs: ReadonlySet<string> = new Set([CLIENT_CERT_HEADER]);
 export const isControlHeader = (name: string): boolean =>
   name.startsWith("x-envoy-") || name.startsWith("tulle-") || exact.has(name);
 
+const isControlButNoTrace = (name: string): boolean =>
+  name !== "traceparent" && name !== "tracestate" && isControlHeader(name);
+
 const isAlwaysOurs = (name: string): boolean => alwaysOurs.has(name);
 
 /**
  * Takes control headers out of every view of a request: `headers`, `headersDistinct` and `rawHeaders`, and of its
  * trailers when they arrive.
  *
+ * @param keepsTrace whether the trace's ids stay: they give no right, and whoever is inside the mesh's port may continue them.
  * @returns how many fields were taken out of the headers.
  */
-export const stripStrangersHeaders = (request: IncomingMessage): number => {
+export const stripStrangersHeaders = (request: IncomingMessage, keepsTrace: boolean): number => {
   stripTrailers(request);
-  return stripHeaders(request, isControlHeader);
+  return stripHeaders(request, keepsTrace ? isControlButNoTrace : isControlHeader);
 };
 
 /** Replaces what a verified peer said of its own certificate by what was proven. */
@@ -51,6 +55,19 @@ export const forwardPeer = (request: IncomingMessage, forwardedClientCert: strin
   stripHeaders(request, isAlwaysOurs);
   request.headers[CLIENT_CERT_HEADER] = forwardedClientCert;
   request.rawHeaders.push(CLIENT_CERT_HEADER, forwardedClientCert);
+  showDistinct(request, forwardedClientCert);
+};
+
+/** Node builds this view when it is first read, by a count of fields that it took before; few handlers ever read it. */
+const showDistinct = (request: IncomingMessage, forwardedClientCert: string): void => {
+  Object.defineProperty(request, "headersDistinct", {
+    configurable: true,
+    get(this: IncomingMessage) {
+      const built: NodeJS.Dict<string[]> = Reflect.get(Object.getPrototypeOf(request), "headersDistinct", this);
+      built[CLIENT_CERT_HEADER] = [forwardedClientCert];
+      return built;
+    },
+  });
 };
 
 const stripHeaders = (request: IncomingMessage, unwanted: (name: string) => boolean): number =>

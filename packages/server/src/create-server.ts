@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
 import { context as activeContext } from "@opentelemetry/api";
 import type { Credentials, InboundSnapshot, MtlsMode, Transport } from "@tulle/policy";
-import type { Clock, Watched } from "@tulle/time";
+import type { Clock, Random, Watched } from "@tulle/time";
 import { gatesFor } from "./admission.ts";
 import { type AdmissionDesk, admitRequest } from "./admit-request.ts";
 import type { ListenApp } from "./application.ts";
@@ -29,6 +29,8 @@ export interface ServerOptions {
   /** The member's own certificate and the roots it trusts; `undefined` until they are there. */
   readonly credentials: Watched<Credentials | undefined>;
   readonly clock: Clock;
+  /** For the ids of traces that begin here. @default Math.random */
+  readonly random?: Random;
   readonly service: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -60,7 +62,13 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const enforces = mode === "full";
   const counters = new ServerCounters();
   const current = new CurrentInbound(options.inbound);
-  const observer = new VisitObserver({ clock, counters, trustsAll: !enforces, silent: mode === "off" });
+  const observer = new VisitObserver({
+    clock,
+    random: options.random ?? Math.random,
+    counters,
+    trustsAll: !enforces,
+    silent: mode === "off",
+  });
   const peers = new ProvenPeers(clock, credentials, () => {
     counters.retiredConnections++;
   });

@@ -2,6 +2,7 @@ import {
   type Attributes,
   type Counter,
   type Histogram,
+  isSpanContextValid,
   type Link,
   type MeterProvider,
   metrics,
@@ -13,10 +14,10 @@ import {
 } from "@opentelemetry/api";
 import type { MeshErrorCode } from "@tulle/policy";
 import { DURATION_BOUNDS_SECONDS, methodAttribute } from "@tulle/policy";
-import type { Clock } from "@tulle/time";
+import type { Clock, Random } from "@tulle/time";
 import type { ServerCounters } from "./counters.ts";
 import type { Refusal } from "./gate.ts";
-import { extractContext, parseTraceParent } from "./trace-context.ts";
+import { extractContext, newTrace, parseTraceParent } from "./trace-context.ts";
 import type { OpenVisit } from "./visit.ts";
 
 interface Instruments {
@@ -28,6 +29,7 @@ interface Instruments {
 /** One server span and one duration per visit, refused visits too, and one count per refusal. */
 export class VisitObserver {
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #counters: ServerCounters;
   readonly #tracer: Tracer = trace.getTracer("@tulle/server");
   /** In `observe` and `client` the mesh is not there yet: trace parents count whoever sends them, as without it. */
@@ -38,24 +40,27 @@ export class VisitObserver {
 
   constructor(options: {
     readonly clock: Clock;
+    readonly random: Random;
     readonly counters: ServerCounters;
     readonly trustsAll: boolean;
     readonly silent: boolean;
   }) {
     this.#clock = options.clock;
+    this.#random = options.random;
     this.#counters = options.counters;
     this.#trustsAll = options.trustsAll;
     this.#silent = options.silent;
   }
 
   /**
-   * After the gates and before the handler. A peer's trace goes on; a stranger's trace parent is not continued, for
-   * nobody outside may write into our traces: the visit begins a new trace that links to it.
+   * After the gates and before the handler. The caller's trace goes on, also that of a stranger on the mesh's port, for an id
+   * gives no right; on a public listener nobody may write into our traces, and the visit begins a new one that links to
+   * the caller's. Every visit has a trace, also where the application records none, so that its calls can be told together.
    */
   begin(visit: OpenVisit): void {
     this.#counters.visits++;
     if (this.#silent) return;
-    const continues = visit.trusted || this.#trustsAll;
+    const continues = visit.trusted || this.#trustsAll || visit.listener !== "public";
     const parent = continues ? extractContext(visit.request.headers) : ROOT_CONTEXT;
     const links = continues ? undefined : linkTo(visit.offeredTrace);
     const span = this.#tracer.startSpan(
@@ -72,7 +77,9 @@ export class VisitObserver {
       parent,
     );
     visit.span = span;
-    visit.context = trace.setSpan(parent, span);
+    visit.context = isSpanContextValid(span.spanContext())
+      ? trace.setSpan(parent, span)
+      : trace.setSpanContext(parent, newTrace(this.#random));
   }
 
   /** A gate said no; `enforced` tells whether the caller was refused. */

@@ -1,11 +1,12 @@
-import { MeshError, type MeshErrorCode } from "@tulle/policy";
+import { type EffectiveCircuitBreaker, effectiveCircuitBreaker, MeshError, type MeshErrorCode } from "@tulle/policy";
 import { FakeClock } from "@tulle/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Reply } from "../reply.ts";
 import type { Attempt, Call } from "../send.ts";
 import { type CircuitState, createCircuit, PROBE_LIMIT_MS } from "./circuit.ts";
 
-const policy = { errorPercent: 50, minimumVolume: 20, windowMs: 10_000, openForMs: 5_000 };
+// Nothing turned it off.
+const policy = effectiveCircuitBreaker({ kind: "Service", name: "reviews" })!;
 
 // The circuit asks a call for its deadline, an attempt for its progress and a reply for its status.
 const callWith = (deadlineMs: number): Call => ({ deadlineMs }) as Call;
@@ -241,6 +242,203 @@ describe("an open circuit", () => {
     await calls[1];
     expect(circuit.state).toBe("half-open");
   });
+});
+
+describe("a circuit with several probes", () => {
+  const halfOpen = async (changes: Partial<EffectiveCircuitBreaker> = {}) => {
+    const set = setUp({ halfOpenProbes: 3, ...changes });
+    await set.trip();
+    await advance(policy.openForMs);
+    return set;
+  };
+  const probesOf = ({ circuit, call }: ReturnType<typeof setUp>, count: number) =>
+    Array.from({ length: count }, () => {
+      const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+      return { done: circuit.run(call, attemptThat("sent"), () => promise), resolve, reject };
+    });
+
+  test("lets so many pass at a time, and refuses the next", async () => {
+    const set = await halfOpen();
+    const probes = probesOf(set, 3);
+    await expect(set.answer(200)).rejects.toMatchObject({ code: "CIRCUIT_OPEN" });
+    for (const { resolve } of probes) resolve(replyWith(200));
+    await Promise.all(probes.map(({ done }) => done));
+    expect(set.circuit.state).toBe("closed");
+  });
+
+  test("closes at so many successes and not before", async () => {
+    const { circuit, many, answer } = await halfOpen();
+    await many(2, () => answer(200));
+    expect(circuit.state).toBe("half-open");
+    await answer(200);
+    expect(circuit.state).toBe("closed");
+  });
+
+  test("opens again at the first failure; what the other probes come to no longer counts", async () => {
+    const set = await halfOpen();
+    const [failing, slow, slower] = probesOf(set, 3);
+    failing?.resolve(replyWith(503));
+    await failing?.done;
+    expect(set.circuit.state).toBe("open");
+    slow?.resolve(replyWith(200));
+    await slow?.done;
+    expect(set.circuit.state).toBe("open");
+    await advance(policy.openForMs);
+    expect(set.circuit.state).toBe("half-open");
+    slower?.resolve(replyWith(503));
+    await slower?.done;
+    expect(set.circuit.state).toBe("half-open");
+    await set.many(3, () => set.answer(200));
+    expect(set.circuit.state).toBe("closed");
+  });
+
+  test("replaces a probe that learned nothing by the next call", async () => {
+    const { circuit, many, answer, fail } = await halfOpen();
+    await many(2, () => answer(200));
+    await fail(new DOMException("stop", "AbortError"));
+    expect(circuit.state).toBe("half-open");
+    await answer(200);
+    expect(circuit.state).toBe("closed");
+  });
+
+  test("counts each probe that hangs past its deadline as failed, and keeps no watchdog", async () => {
+    const { circuit } = await halfOpen();
+    for (let probe = 0; probe < 3; probe++) {
+      void circuit.run(callWith(clock.now() + 2_000), attemptThat("sent"), () => new Promise<Reply>(() => undefined));
+    }
+    await advance(2_000);
+    expect(circuit.describe()).toMatchObject({ state: "open", openings: 2 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("a circuit that counts failures in a row", () => {
+  test("opens at so many, however few calls there are", async () => {
+    const { circuit, many, answer } = setUp({ consecutiveFailures: 5 });
+    await many(4, () => answer(503));
+    expect(circuit.state).toBe("closed");
+    expect(circuit.describe()).toMatchObject({ inARow: 4 });
+    await answer(503);
+    expect(circuit.describe()).toMatchObject({ state: "open", inARow: 0, openings: 1 });
+  });
+
+  test("begins anew at each success, and not at what says nothing", async () => {
+    const { circuit, many, answer, fail } = setUp({ consecutiveFailures: 5 });
+    await many(4, () => answer(503));
+    await answer(200);
+    await many(4, () => answer(503));
+    expect(circuit.state).toBe("closed");
+    await fail(new DOMException("stop", "AbortError"));
+    await answer(503, "refused");
+    await answer(503);
+    expect(circuit.state).toBe("open");
+  });
+
+  test("does so alone where the rate is turned off", async () => {
+    const { circuit, answer, many } = setUp({ errorPercent: undefined, consecutiveFailures: 5 });
+    for (let round = 0; round < 50; round++) {
+      await many(4, () => answer(503));
+      await answer(200);
+    }
+    expect(circuit.state).toBe("closed");
+    await many(5, () => answer(503));
+    expect(circuit.state).toBe("open");
+  });
+
+  test("does so beside the rate, which opens it without a row", async () => {
+    const { circuit, answer } = setUp({ consecutiveFailures: 5 });
+    for (let calls = 0; calls < 10; calls++) {
+      await answer(200);
+      await answer(503);
+    }
+    expect(circuit.describe()).toMatchObject({
+      state: "open",
+      opensAt: "50 % of at least 20 calls in 10s, or 5 failures in a row",
+    });
+  });
+
+  test("takes no failure of a call that began before it opened into the next row", async () => {
+    const { circuit, many, answer, call } = setUp({ consecutiveFailures: 5 });
+    const late = Promise.withResolvers<Reply>();
+    const running = circuit.run(call, attemptThat("sent"), () => late.promise);
+    await many(5, () => answer(503));
+    await advance(policy.openForMs);
+    await answer(200);
+    await many(4, () => answer(503));
+    late.resolve(replyWith(503));
+    await running;
+    expect(circuit.state).toBe("closed");
+  });
+});
+
+test("failed probes double the time that a circuit stays open, up to the longest, until it closes", async () => {
+  const { circuit, trip, answer } = setUp({ maxOpenForMs: 15_000 });
+  await trip();
+  for (const openForMs of [5_000, 10_000, 15_000, 15_000]) {
+    await advance(openForMs - 1);
+    expect(circuit.state).toBe("open");
+    await advance(1);
+    expect(circuit.state).toBe("half-open");
+    await answer(503);
+  }
+  await advance(15_000);
+  await answer(200);
+  await trip();
+  expect(circuit.describe()).toMatchObject({ state: "open", probeAtMs: clock.wallNow() + 5_000 });
+});
+
+describe("what a circuit counts is the policy's", () => {
+  test("5xx counts handlers' errors as well", async () => {
+    const { circuit, many, answer } = setUp({ failures: ["5xx"] });
+    await many(20, () => answer(500));
+    expect(circuit.state).toBe("open");
+  });
+
+  test("statuses are counted beside the kinds of failure", async () => {
+    const { circuit, many, answer } = setUp({ failures: [], statuses: [429] });
+    await many(40, () => answer(503));
+    expect(circuit.state).toBe("closed");
+    await many(40, () => answer(429));
+    expect(circuit.state).toBe("open");
+  });
+
+  test.each([
+    ["connect-failure", "CONNECT_FAILED"],
+    ["connect-failure", "IDENTITY_MISMATCH"],
+    ["reset", "CONNECTION_TERMINATED"],
+    ["reset", "REPLY_BROKEN"],
+    ["attempt-timeout", "ATTEMPT_TIMEOUT"],
+    ["timeout", "DEADLINE_EXCEEDED"],
+  ] as const)("%s means %s, and nothing of it counts where it is left out", async (failure, code) => {
+    const counting = setUp({ failures: [failure] });
+    await counting.many(20, () => counting.fail(mesh(code)));
+    expect(counting.circuit.state).toBe("open");
+    const others = setUp({ failures: policy.failures.filter((each) => each !== failure) });
+    await others.many(40, () => others.fail(mesh(code)));
+    expect(others.circuit.state).toBe("closed");
+  });
+});
+
+test("two circuits share nothing", async () => {
+  const [one, other] = [setUp(), setUp()];
+  await one.trip();
+  await advance(policy.openForMs);
+  await one.answer(503);
+  expect(one.circuit.state).toBe("open");
+  expect(other.circuit.describe()).toMatchObject({ state: "closed", calls: 0, openings: 0 });
+  expect((await other.answer(200)).status).toBe(200);
+});
+
+test("a call that is under way when its circuit is replaced comes to its own end", async () => {
+  const { circuit, call } = setUp();
+  const late = [Promise.withResolvers<Reply>(), Promise.withResolvers<Reply>()] as const;
+  const running = late.map(({ promise }) => circuit.run(call, attemptThat("sent"), () => promise));
+  circuit.close();
+  late[0].resolve(replyWith(200));
+  late[1].reject(mesh("CONNECT_FAILED"));
+  expect((await running[0])?.status).toBe(200);
+  await expect(running[1]).rejects.toMatchObject({ code: "CONNECT_FAILED" });
+  expect(vi.getTimerCount() + clock.pendingTimers).toBe(0);
 });
 
 test("a closed-down circuit has no timers left and lets calls pass", async () => {

@@ -37,6 +37,7 @@ declare module "opossum" {
     readonly status: Status;
     on(event: "open" | "close" | "halfOpen", listener: () => void): this;
     open(): void;
+    close(): void;
     shutdown(): void;
   }
 }

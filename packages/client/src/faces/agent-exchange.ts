@@ -107,9 +107,9 @@ const assign = (request: ClientRequest, socket: Duplex | undefined, error?: Erro
 
 /** Brings a request to what the layers made of its call, headers of the attempt included. */
 const writeInto = (request: ClientRequest, call: Call, attempt: Attempt): void => {
-  request.path = call.path;
+  request.path = call.sentPath;
   const wanted = new Map<string, { readonly name: string; readonly values: string[] }>();
-  const list = ["host", call.authority, ...call.headers, ...attempt.headers];
+  const list = ["host", call.sentAuthority, ...call.sentHeaders, ...attempt.headers];
   for (let at = 0; at + 1 < list.length; at += 2) {
     const name = list[at] ?? "";
     const value = list[at + 1] ?? "";

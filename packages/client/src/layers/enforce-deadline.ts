@@ -1,5 +1,6 @@
 import { type EffectiveTimeouts, formatDuration, parseDuration } from "@tulle/policy";
 import { type Clock, parseGrpcTimeoutMs, type Timer } from "@tulle/time";
+import { headerOf } from "../call.ts";
 import { failCall } from "../failure.ts";
 import type { Call, Layer } from "../send.ts";
 
@@ -92,11 +93,16 @@ const takeGrpcTimeout = (call: Call): number | undefined => {
 };
 
 /** When a call must be over by its caller's and its visit's word alone, before any policy is known. */
-export const ownDeadlineOf = ({ options, inherited, startedAtMs }: Call): number =>
+export const ownDeadlineOf = ({ options, inherited, startedAtMs, headers }: Call): number =>
   Math.min(
-    startedAtMs + (limitOf(options.timeout) ?? Number.POSITIVE_INFINITY),
+    startedAtMs + (limitOf(options.timeout) ?? grpcTimeoutOf(headers) ?? Number.POSITIVE_INFINITY),
     inherited?.deadlineMs ?? Number.POSITIVE_INFINITY,
   );
+
+const grpcTimeoutOf = (headers: readonly string[]): number | undefined => {
+  const written = headerOf(headers, GRPC_TIMEOUT_HEADER);
+  return written === undefined ? undefined : parseGrpcTimeoutMs(written);
+};
 
 /** A limit as callers write it, where 0 turns it off. `undefined`: they said nothing. */
 export const limitOf = (written: string | number | undefined): number | undefined => {

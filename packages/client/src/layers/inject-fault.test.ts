@@ -52,6 +52,7 @@ describe("a delay", () => {
   test.each<[string, Partial<Parameters<typeof callOf>[0]>]>([
     ["the caller's", { options: { timeout: 300 } }],
     ["the visit's", { inherited: { deadlineMs: 300, context: undefined } }],
+    ["a gRPC caller's", { headers: ["grpc-timeout", "300m"] }],
   ])("ends with %s deadline", async (_, over) => {
     const { clock, held, sent, send } = setUp({ delay: { fixed: "2s" } });
     const ended = caught(send(callOf(over)));

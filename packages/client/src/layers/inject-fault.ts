@@ -1,10 +1,9 @@
 import { type CompiledFault, type EffectiveFaultAbort, grpcStatuses, isGrpc } from "@tulle/policy";
 import { type Clock, type Random, whileHeld } from "@tulle/time";
+import { answerCall } from "../answer-call.ts";
 import { headerOf } from "../call.ts";
 import { failCall } from "../failure.ts";
-import { LocalReply } from "../local-reply.ts";
 import type { Reply } from "../reply.ts";
-import { discardBody } from "../retry/replay-body.ts";
 import type { Call, Layer } from "../send.ts";
 import { ownDeadlineOf } from "./enforce-deadline.ts";
 
@@ -83,7 +82,7 @@ export const injectFault =
     if (delayMs > 0)
       return delay(kit, call, delayMs).then(() => (abort === undefined ? next(call) : answer(kit, call, abort)));
     kit.held.leave(kit.rule, call);
-    return abort === undefined ? next(call) : Promise.resolve(answer(kit, call, abort));
+    return abort === undefined ? next(call) : answer(kit, call, abort);
   };
 
 const delay = async ({ clock, counters, held, rule }: FaultKit, call: Call, delayMs: number): Promise<void> => {
@@ -118,16 +117,14 @@ const wait = (clock: Clock, call: Call, delayMs: number): Promise<void> =>
 /** What Envoy says. */
 const ABORT_TEXT = "fault filter abort";
 
-const answer = ({ counters }: FaultKit, call: Call, { status, grpcStatus }: EffectiveFaultAbort): Reply => {
+const answer = ({ counters }: FaultKit, call: Call, { status, grpcStatus }: EffectiveFaultAbort): Promise<Reply> => {
   counters.faultAborts++;
-  call.answer = "fault abort";
   call.injectedAbort = true;
-  discardBody(call.body, new Error("a fault answered instead of the service, so the body was not sent"));
-  const { method } = call;
   if (isGrpc(headerOf(call.headers, "content-type"))) {
     const code = String(grpcStatuses[grpcStatus].code);
     const headers = ["content-type", "application/grpc", "grpc-status", code, "grpc-message", ABORT_TEXT];
-    return new LocalReply({ method, status: 200, headers });
+    return answerCall(call, `fault abort ${grpcStatus}`, { status: 200, headers });
   }
-  return new LocalReply({ method, status, headers: ["content-type", "text/plain"], body: Buffer.from(ABORT_TEXT) });
+  const headers = ["content-type", "text/plain"];
+  return answerCall(call, `fault abort ${status}`, { status, headers, body: Buffer.from(ABORT_TEXT) });
 };

@@ -1,6 +1,6 @@
 import { fallsWithin, MeshError, type ServiceKey, shadowAuthority } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
-import { MeshCall } from "../call.ts";
+import { headerOf, MeshCall } from "../call.ts";
 import { BlobBody, isWholeBody, REPLAY_BOUND_BYTES } from "../retry/replay-body.ts";
 import type { Call, CallPlan, Layer, Send } from "../send.ts";
 
@@ -121,46 +121,52 @@ export const mirrorCall =
   (targets: readonly ReadyMirror[], kit: MirrorKit): Layer =>
   (next) =>
   (call) => {
-    // Before the call goes on: layers below set new headers.
-    const copies = targets
-      .filter(({ percent }) => fallsWithin(percent, kit.random))
-      .map((to) => prepare(kit, call, to));
+    // Layers below set new headers.
+    const { sentHeaders } = call;
     const reply = next(call);
-    for (const send of copies) send?.();
+    for (const target of targets) {
+      if (fallsWithin(target.percent, kit.random)) copyTo(target, kit, call, sentHeaders);
+    }
     return reply;
   };
 
-const prepare = (
+const copyTo = (
+  { name, service, maxInFlight, ready }: ReadyMirror,
   { mirrors, counters, clock }: MirrorKit,
   call: Call,
-  { name, service, maxInFlight, ready }: ReadyMirror,
-): (() => void) | undefined => {
+  headers: readonly string[],
+): void => {
   if (ready === undefined) {
     counters.mirrorsUndiscovered++;
     mirrors.ask(service);
-    return undefined;
-  }
-  if (!isCopied(call)) {
+  } else if (!isCopied(call)) {
     counters.mirrorsWithoutBody++;
-    return undefined;
-  }
-  if (!mirrors.hasRoom(name, maxInFlight)) {
+  } else if (!mirrors.hasRoom(name, maxInFlight)) {
     counters.mirrorsOverLimit++;
-    return undefined;
+  } else {
+    const copy = copyOf(call, headers, service, clock);
+    copy.plan = ready.plan;
+    copy.subset = ready.plan.subset;
+    mirrors.send(name, copy, ready.send);
   }
-  const copy = copyOf(call, service, clock);
-  copy.plan = ready.plan;
-  copy.subset = ready.plan.subset;
-  return () => mirrors.send(name, copy, ready.send);
 };
 
-/** Whether a call's body lies in memory and is small. An upgrade is a conversation, of which there is no copy. */
-const isCopied = ({ body, replayable, upgrade }: Call): boolean =>
-  upgrade === undefined &&
-  isWholeBody(body, replayable) &&
-  !((body as unknown) instanceof BlobBody && (body as unknown as BlobBody).size > REPLAY_BOUND_BYTES);
+/** Whether all of a call is in memory and small. An upgrade is a conversation, of which there is no copy. */
+const isCopied = (call: Call): boolean => {
+  const { body, replayable, upgrade, carrier } = call;
+  if (upgrade !== undefined) return false;
+  // Another client writes the body, if there is one.
+  if (carrier !== undefined) return hasNoBody(call);
+  const unknown: unknown = body;
+  return isWholeBody(body, replayable) && !(unknown instanceof BlobBody && unknown.size > REPLAY_BOUND_BYTES);
+};
 
-const copyOf = (call: Call, service: ServiceKey, clock: Clock): MeshCall => {
+const hasNoBody = ({ method, headers }: Call): boolean =>
+  (method === "GET" || method === "HEAD") &&
+  headerOf(headers, "content-length") === undefined &&
+  headerOf(headers, "transfer-encoding") === undefined;
+
+const copyOf = (call: Call, headers: readonly string[], service: ServiceKey, clock: Clock): MeshCall => {
   const copy = new MeshCall({
     method: call.method,
     scheme: call.scheme,
@@ -168,8 +174,8 @@ const copyOf = (call: Call, service: ServiceKey, clock: Clock): MeshCall => {
     port: call.port,
     path: call.sentPath,
     service,
-    headers: [...call.sentHeaders],
-    body: ownBytes(call.body),
+    headers: [...headers],
+    body: call.carrier === undefined ? ownBytes(call.body) : null,
     replayable: true,
     options: { retry: false },
     startedAtMs: clock.now(),

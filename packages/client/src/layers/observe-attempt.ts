@@ -1,8 +1,9 @@
 import { type Context, context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Random } from "@tulle/time";
 import type { Attempt, AttemptLayer, Call } from "../send.ts";
 import { addressedTo, endedWith, sentTo, triedOn, urlOf } from "../telemetry/attributes.ts";
 import type { ClientTelemetry } from "../telemetry/client-telemetry.ts";
-import { injectTrace, suppressed, withoutThose } from "../telemetry/trace-context.ts";
+import { injectTrace, nextHop, suppressed, withoutThose } from "../telemetry/trace-context.ts";
 
 /** Envoy's header: which attempt this is, from 1. */
 export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
@@ -12,12 +13,12 @@ export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
  * instrumented undici neither doubles the span nor adds a second `traceparent`.
  */
 export const observeAttempt =
-  (telemetry: ClientTelemetry): AttemptLayer =>
+  (telemetry: ClientTelemetry, random: Random): AttemptLayer =>
   (next) =>
   (call, attempt) => {
     const { tracer } = telemetry;
     if (tracer === undefined) {
-      bringTrace(call.context, call, attempt);
+      bringTrace(nextHop(call.context, random), call, attempt);
       return next(call, attempt);
     }
     const parent = call.context ?? context.active();

@@ -59,6 +59,7 @@ export const observeCall =
 const endSpan = (span: Span, call: Call, outcome: Attributes, error: unknown): void => {
   span.setAttributes(outcome);
   if (call.rule !== undefined) span.setAttribute("tulle.rule", call.rule);
+  if (call.answer !== undefined) span.setAttribute("tulle.answer", call.answer);
   if (call.attempts.length > 1) span.setAttribute("http.request.resend_count", call.attempts.length - 1);
   if (outcome["error.type"] !== undefined) {
     span.setStatus(

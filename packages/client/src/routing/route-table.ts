@@ -78,7 +78,8 @@ export class RouteTable {
       this.#services = services;
       this.#snapshot = snapshot;
       this.revision = snapshot.revision;
-      ledger.retain(new Set(snapshot.services.keys()));
+      const circuits = [...services.values()].flatMap((service) => [...service.circuits]);
+      ledger.retain(new Set(snapshot.services.keys()), new Set(circuits));
     } catch (problem) {
       this.#onProblem(snapshot.revision, problem);
     }

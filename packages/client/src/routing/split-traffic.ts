@@ -38,6 +38,16 @@ export const splitTraffic = (parts: SplitParts): Send => {
   };
 };
 
+/** Where a call would go by its session or its keys; `undefined` where that is left to chance. */
+export const foresee = ({ sessions, hash, split, ready }: SplitParts, call: Call): CallPlan | undefined => {
+  const held = sessions?.find(call);
+  if (held !== undefined) return held.plan;
+  const [only] = ready.values();
+  if (ready.size === 1) return only?.plan;
+  const found = hash?.(call);
+  return found === undefined ? undefined : ready.get(split(() => unitOf(found)))?.plan;
+};
+
 type Draw = (call: Call) => ReadyDestination | undefined;
 
 /**

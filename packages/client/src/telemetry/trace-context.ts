@@ -9,6 +9,7 @@ import {
   type TextMapSetter,
   trace,
 } from "@opentelemetry/api";
+import type { Random } from "@tulle/time";
 import { headerOf } from "../call.ts";
 
 /**
@@ -38,6 +39,28 @@ export const injectTrace = (from: Context | undefined, headers: string[]): void 
 };
 
 /**
+ * The context of one attempt where no SDK makes spans: the same trace with an id of its own, so that the endpoints tell one
+ * call's attempts from another's.
+ */
+export const nextHop = (from: Context | undefined, random: Random): Context | undefined => {
+  if (from === undefined || from === ROOT_CONTEXT) return from;
+  const span = trace.getSpanContext(from);
+  if (span === undefined || !isSpanContextValid(span)) return from;
+  return trace.setSpanContext(from, { ...span, spanId: newSpanId(random), isRemote: false });
+};
+
+const newSpanId = (random: Random): string => {
+  const word = (): string =>
+    Math.floor(random() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, "0");
+  const id = word() + word();
+  return id === NO_SPAN ? newSpanId(random) : id;
+};
+
+const NO_SPAN = "0".repeat(16);
+
+/**
  * The list without the headers that another list brings anew: a caller that hands trace headers on by itself would otherwise
  * give each of them a second value, which makes the trace invalid.
  */
@@ -45,6 +68,8 @@ export const withoutThose = (headers: readonly string[], anew: readonly string[]
   if (anew.length === 0) return headers;
   const names = new Set<string>();
   for (let at = 0; at < anew.length; at += 2) names.add((anew[at] ?? "").toLowerCase());
+  // The state of one trace says nothing of another.
+  if (names.has("traceparent")) names.add("tracestate");
   const kept = (at: number): boolean => !names.has((headers[at - (at % 2)] ?? "").toLowerCase());
   return headers.every((_, at) => kept(at)) ? headers : headers.filter((_, at) => kept(at));
 };

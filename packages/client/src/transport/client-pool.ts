@@ -20,6 +20,13 @@ export interface PooledHandler extends Dispatcher.DispatchHandler {
   connection: PooledClient | undefined;
 }
 
+/**
+ * A connection that was idle for this long is looked at before it is used, milliseconds. undici waits for one turn of the
+ * event loop, which for a call that begins in the middle of a turn ends before the end of a connection can be read; so we
+ * wait for one more. Busier connections are not worth the wait.
+ */
+export const LOOK_FIRST_MS = 5;
+
 /** What a pool needs. */
 export interface ClientPoolOptions {
   readonly origin: string;
@@ -122,6 +129,7 @@ export class ClientPool {
       this.#serve();
       return;
     }
+    connection.reused = true;
     connection.idleSinceMs = this.#transport.clock.now();
     this.#idle.push(connection);
     this.#serve();
@@ -142,7 +150,9 @@ export class ClientPool {
   #takeIdle(nowMs: number): PooledClient | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (connection.usable) {
-        if (nowMs - connection.idleSinceMs < this.#options.usableIdleMs()) return connection;
+        const idleMs = nowMs - connection.idleSinceMs;
+        connection.rested = idleMs >= LOOK_FIRST_MS;
+        if (idleMs < this.#options.usableIdleMs()) return connection;
         this.#transport.counters.idleRetired++;
       }
       this.#drop(connection);
@@ -198,7 +208,12 @@ export class ClientPool {
     connection.handler = handler;
     connection.usage = usage;
     handler.connection = connection;
-    connection.client.dispatch(options, handler);
+    if (!connection.rested) {
+      connection.client.dispatch(options, handler);
+      return;
+    }
+    connection.rested = false;
+    setImmediate(() => connection.client.dispatch(options, handler));
   }
 
   /** Gives connections to those who wait, in their order. */
@@ -286,6 +301,10 @@ export class PooledClient {
   usage: DestinationUsage | undefined = undefined;
   /** Clock milliseconds. */
   idleSinceMs = 0;
+  /** Whether it has carried an exchange before this one. */
+  reused = false;
+  /** Whether it was idle for so long that its peer may have closed it meanwhile. */
+  rested = false;
   /** Whether it carries another protocol. */
   detached = false;
   #spoiled = false;

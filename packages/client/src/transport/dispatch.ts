@@ -12,7 +12,7 @@ import { type ControlWords, takeControlHeaders, withoutControlHeaders } from "./
 import type { DestinationUsage } from "./destination-usage.ts";
 import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
-import { type FailedAt, isCertificateRefused, transportFailure } from "./transport-failure.ts";
+import { type FailedAt, isCertificateRefused, isTerminated, transportFailure } from "./transport-failure.ts";
 
 /** Body that may arrive before anybody takes it, bytes; the connection is paused beyond. */
 export const EARLY_BODY_BYTES = 65_536;
@@ -22,6 +22,8 @@ export interface ExchangeLimits {
   /** Longest silence within the body, milliseconds; `Infinity` without a limit. */
   readonly idleTimeoutMs: number;
   readonly usage: DestinationUsage;
+  /** Hears that undici has sent the request again by itself: that is a retry like any other, and is paid for. */
+  readonly onReplay?: () => void;
 }
 
 /**
@@ -135,7 +137,12 @@ class Exchange implements PooledHandler, Reply, Flow {
     const giveUp = (reason: unknown): void => this.#giveUp(reason);
     attempt.abort = giveUp;
     this.#stopListening = call.cancel.onCancel(giveUp);
-    if (this.#state === "over") return;
+    if (this.#state !== "over") this.#send();
+  }
+
+  #send(): void {
+    const call = this.#call;
+    const attempt = this.#attempt;
     const { pool } = this.#candidate;
     try {
       pool.dispatch(
@@ -176,7 +183,10 @@ class Exchange implements PooledHandler, Reply, Flow {
     // Thrown, not aborted: aborting would close a connection that has not been used.
     if (this.#state === "over") throw this.#error ?? new Error("given up");
     if (this.#attempt.progress === "not-sent") this.#attempt.progress = "sent";
-    else this.#candidate.pool.counters.undiciReplays++;
+    else {
+      this.#candidate.pool.counters.undiciReplays++;
+      this.#limits.onReplay?.();
+    }
     this.#controller = controller;
   }
 
@@ -264,6 +274,12 @@ class Exchange implements PooledHandler, Reply, Flow {
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (this.started) this.connection?.spoil();
+    else if (this.#mayMove(error)) {
+      this.#candidate.pool.counters.unsentReplays++;
+      this.#release();
+      this.#send();
+      return;
+    }
     this.#release();
     if (this.#state === "over") return;
     this.#fail(error, this.#state === "replying" ? "replying" : this.#controller === undefined ? "queued" : "sent");
@@ -358,6 +374,15 @@ class Exchange implements PooledHandler, Reply, Flow {
     const { connection } = this;
     this.connection = undefined;
     connection?.release();
+  }
+
+  /**
+   * Whether the connection that was to carry the request ended before it was begun. It goes on over another one, whatever its
+   * method: that is no retry, for nothing was tried. Each such end uses up one idle connection, and a fresh one is given no
+   * second chance, so it comes to an end.
+   */
+  #mayMove(error: Error): boolean {
+    return this.#state === "waiting" && this.connection?.reused === true && isTerminated(errorCodeOf(error));
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */

@@ -31,6 +31,9 @@ const terminated = new Set([
   "UND_ERR_DESTROYED",
 ]);
 
+/** Whether an error, by its code, is the end of a connection. */
+export const isTerminated = (code: string | undefined): boolean => code !== undefined && terminated.has(code);
+
 const certificateAlert = /^ERR_SSL_.*ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|ACCESS_DENIED)/;
 
 /**

@@ -1,6 +1,6 @@
 import type { RoutePolicy } from "@tulle/policy";
 import { describe, expect, test } from "vitest";
-import { classifyPattern, MAX_PATTERN_LENGTH, proveRegexes, withoutProofs } from "./policy-regex.ts";
+import { classifyPattern, MAX_PATTERN_LENGTH, patternsForRe2, proveRegexes, withoutProofs } from "./policy-regex.ts";
 
 describe("a pattern", () => {
   test.each([
@@ -109,4 +109,29 @@ test("a proof that somebody brings along counts for nothing", async () => {
 test("what is read back carries no proofs", async () => {
   const { policy } = await proveRegexes(route);
   expect(withoutProofs(policy)).toEqual(route);
+});
+
+test("patterns of allowed origins get their proofs as well", async () => {
+  const cors = { allowOrigins: [{ regex: "https://[a-z]+" }, { exact: "*" }] };
+  const { policy } = await proveRegexes({ ...route, rules: [{ cors }] });
+  expect(policy).toMatchObject({ rules: [{ cors: { allowOrigins: [{ linear: true }, { exact: "*" }] } }] });
+  expect(withoutProofs(policy)).toMatchObject({ rules: [{ cors }] });
+});
+
+test("substitutions run on re2js whatever their pattern is, and impossible ones are told with their place", async () => {
+  const regex = { pattern: "/a", substitution: "/b" };
+  const right: RoutePolicy = { ...route, rules: [{ rewrite: { regex } }] };
+  expect((await proveRegexes(right)).problems).toEqual([]);
+  expect(patternsForRe2(right)).toEqual(["/a"]);
+  const { problems } = await proveRegexes({
+    ...route,
+    rules: [
+      { rewrite: { regex: { pattern: "a(?=b)", substitution: "" } } },
+      { redirect: { regex: { pattern: "(a)", substitution: "\\1\\\\3\\2" } } },
+    ],
+  });
+  expect(problems).toMatchObject([
+    { path: "rules[0].rewrite.regex", message: expect.stringContaining('the pattern "a(?=b)" is not RE2') },
+    { path: "rules[1].redirect.regex", message: "the substitution names group 2, but the pattern has 1" },
+  ]);
 });

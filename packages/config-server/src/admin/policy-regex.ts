@@ -1,9 +1,11 @@
 import {
+  type Cors,
   type MeshPolicy,
   type Policy,
   type PolicyProblem,
   policyKey,
   type RegexProof,
+  type RegexSubstitution,
   type RetryPolicy,
   type RouteMatch,
   type RoutePolicy,
@@ -79,12 +81,11 @@ export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
     const found = await classifyPattern(regex);
     patterns.set(regex, found);
     if (found.syntax === "re2") continue;
-    problems.push({
-      policy: policyKey(policy),
-      path,
-      message: `the pattern "${regex.slice(0, 200)}" is not RE2 (which has no lookaround and no back-references): ${found.reason}`,
-      ...(policy.origin === undefined ? {} : { origin: policy.origin }),
-    });
+    problems.push(problemAt(policy, path, notRe2(regex, found.reason)));
+  }
+  for (const { path, ...written } of substitutionsOf(policy)) {
+    const message = wrongSubstitution(written);
+    if (message !== undefined) problems.push(problemAt(policy, path, message));
   }
   const proven = mapPatterns(policy, (match) => {
     const found = patterns.get(match.regex);
@@ -93,12 +94,48 @@ export const proveRegexes = async (policy: Policy): Promise<ProvenPolicy> => {
   return { policy: proven, problems };
 };
 
+const notRe2 = (pattern: string, reason: string): string =>
+  `the pattern "${pattern.slice(0, 200)}" is not RE2 (which has no lookaround and no back-references): ${reason}`;
+
+const problemAt = (policy: Policy, path: string, message: string): PolicyProblem => ({
+  policy: policyKey(policy),
+  path,
+  message,
+  ...(policy.origin === undefined ? {} : { origin: policy.origin }),
+});
+
+/** What is wrong with a substitution that only its pattern tells. It is searched for, so no proof would help it onto V8. */
+const wrongSubstitution = ({ pattern, substitution }: RegexSubstitution): string | undefined => {
+  try {
+    const groups = RE2JS.compile(pattern).groupCount();
+    const named = Math.max(0, ...[...substitution.matchAll(/\\([0-9\\])/g)].map(([, name]) => Number(name) || 0));
+    return named > groups ? `the substitution names group ${named}, but the pattern has ${groups}` : undefined;
+  } catch (error) {
+    return notRe2(pattern, error instanceof RE2JSSyntaxException ? error.message : String(error));
+  }
+};
+
+/** What the rules of a policy put in the place of patterns. */
+const substitutionsOf = (policy: Policy): readonly (RegexSubstitution & { readonly path: string })[] =>
+  policy.kind !== "Route"
+    ? []
+    : policy.rules.flatMap(({ redirect, rewrite }, index) =>
+        Object.entries({ redirect, rewrite }).flatMap(([field, action]) =>
+          action?.regex === undefined ? [] : [{ ...action.regex, path: `rules[${index}].${field}.regex` }],
+        ),
+      );
+
 /** The policy as its author wrote it, without proofs. */
 export const withoutProofs = (policy: Policy): Policy => (hasPatterns(policy) ? mapPatterns(policy, unproven) : policy);
 
 /** The patterns of a policy, with its proofs, that may not run on V8. */
 export const patternsForRe2 = (policy: Policy): readonly string[] =>
-  hasPatterns(policy) ? patternsOf(policy).flatMap(({ regex, linear }) => (linear === true ? [] : [regex])) : [];
+  hasPatterns(policy)
+    ? [
+        ...patternsOf(policy).flatMap(({ regex, linear }) => (linear === true ? [] : [regex])),
+        ...substitutionsOf(policy).map(({ pattern }) => pattern),
+      ]
+    : [];
 
 /** The kinds that compare by pattern. */
 const hasPatterns = (policy: Policy): policy is RoutePolicy | MeshPolicy =>
@@ -142,6 +179,10 @@ const mapPatterns = <P extends RoutePolicy | MeshPolicy>(
       ? {}
       : { retriableRequestHeaders: mapRecord(retry.retriableRequestHeaders, `${path}.retriableRequestHeaders`) }),
   });
+  const mapCors = (cors: Cors, path: string): Cors => ({
+    ...cors,
+    allowOrigins: cors.allowOrigins.map((match, index) => changed(match, `${path}.allowOrigins[${index}]`)),
+  });
   const mapRule = (rule: RouteRule, path: string): RouteRule => ({
     ...rule,
     ...(rule.match === undefined
@@ -151,6 +192,7 @@ const mapPatterns = <P extends RoutePolicy | MeshPolicy>(
     ...(rule.fault?.headers === undefined
       ? {}
       : { fault: { ...rule.fault, headers: mapRecord(rule.fault.headers, `${path}.fault.headers`) } }),
+    ...(rule.cors === undefined ? {} : { cors: mapCors(rule.cors, `${path}.cors`) }),
   });
   if (policy.kind === "Route") {
     return { ...policy, rules: policy.rules.map((rule, index) => mapRule(rule, `rules[${index}]`)) };

@@ -13,6 +13,34 @@ const reviews = service("reviews", { subsets: { v1: { version: "v1" }, v2: { ver
 const productpage = service("productpage", { serviceAccounts: ["page", "page-canary"] });
 const ratings = service("ratings", { namespace: "other" });
 
+test("a rule's traffic actions are written beside its split", () => {
+  const built = route(reviews).split(
+    { v1: 80, v2: 20 },
+    {
+      sticky: [{ header: "end-user" }],
+      sessionAffinity: { cookie: {} },
+      mirror: [{ service: "ratings.other", percent: 10 }],
+      fault: { delay: { fixed: "5s", percent: 1 }, abort: { grpcStatus: "UNAVAILABLE", percent: 0.5 } },
+    },
+  );
+  expect(definePolicies([reviews, ratings, built]).at(-1)).toMatchObject({
+    rules: [
+      {
+        split: [
+          { subset: "v1", weight: 80 },
+          { subset: "v2", weight: 20 },
+        ],
+        sticky: [{ header: "end-user" }],
+        mirror: [{ service: "ratings.other", percent: 10 }],
+        fault: { abort: { grpcStatus: "UNAVAILABLE" } },
+      },
+    ],
+  });
+  expect(() => definePolicies([reviews, route(reviews).toAll({ mirror: [{ subset: "v3" }] })])).toThrow(
+    'service default/reviews has no subset "v3"',
+  );
+});
+
 test("the bookinfo policies, built", () => {
   const policies = definePolicies([
     mesh({ defaults: { timeout: "5s" } }),

@@ -13,7 +13,8 @@ import { stringMatchSchema } from "./match-schema.ts";
 
 const condition = z.enum(retryConditions);
 
-const statuses = z
+/** A status, or a range of them. */
+export const statuses = z
   .union([z.number(), z.string()])
   .refine((written) => wrongStatuses(written) === undefined, {
     // Only numbers and texts reach the refinement.

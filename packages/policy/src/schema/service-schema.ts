@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { CircuitBreaker } from "../circuit-breaker-policy.ts";
 import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
 import type { ServicePolicy } from "../service-policy.ts";
 import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
+import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
@@ -29,15 +29,6 @@ const connectionPoolSchema = exactly<ConnectionPool>()(
       maxAge: optional(duration(durationLimits.maxAge, 'Sockets are retired after it, ± 10 %. Default "1h".')),
     })
     .meta({ description: "Connections, and how much may be asked at once." }),
-);
-
-const circuitBreakerSchema = exactly<CircuitBreaker>()(
-  z.strictObject({
-    errorPercent: optional(number(numberLimits.errorPercent, "Share of failures that opens it. Default 50.")),
-    minimumVolume: optional(number(numberLimits.minimumVolume, "Calls below which it never opens. Default 20.")),
-    window: optional(duration(durationLimits.circuitWindow, 'Default "10s".')),
-    openFor: optional(duration(durationLimits.openFor, 'How long it stays open before a probe. Default "5s".')),
-  }),
 );
 
 /** The schema of `Service`. */

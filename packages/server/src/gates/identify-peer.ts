@@ -17,7 +17,7 @@ export const identifyPeer =
     visit.peer = connection.peer;
     visit.trusted = connection.trusted;
     if (touchHeaders) {
-      if (!connection.trusted) counters.strippedHeaders += stripStrangersHeaders(request);
+      if (!connection.trusted) counters.strippedHeaders += stripStrangersHeaders(request, visit.listener !== "public");
       if (connection.forwardedClientCert !== undefined) forwardPeer(request, connection.forwardedClientCert);
     }
     return undefined;

@@ -7,6 +7,7 @@ import { rememberConnection, strangerConnection } from "../connection.ts";
 import type { ServerCounters } from "../counters.ts";
 import type { VisitObserver } from "../observe-visit.ts";
 import { createTlsSide } from "../secure-context.ts";
+import { keepIdleConnections } from "./idle-time.ts";
 import type { OpenSockets } from "./open-sockets.ts";
 import type { ProvenPeers } from "./proven-peers.ts";
 import { ProtocolSniffer, type SniffLimits } from "./sniff-protocol.ts";
@@ -29,9 +30,6 @@ export interface MeshPortKit {
 /** Headers must arrive within this time, so that slow strangers hold no sockets. */
 const HEADERS_TIMEOUT_MS = 15_000;
 
-/** The client closes idle sockets after 4 s; the side that closes second loses no request. */
-export const KEEP_ALIVE_TIMEOUT_MS = 5_000;
-
 /** The port on which members call: mTLS, plaintext, or both, as the policy says at each new connection. */
 export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () => void } => {
   const { observer, counters, peers, sockets } = kit;
@@ -39,8 +37,8 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
     headersTimeout: HEADERS_TIMEOUT_MS,
     // Whole uploads may take as long as they like; the caller's deadline ends them.
     requestTimeout: 0,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   });
+  keepIdleConnections(server);
   const tls = createTlsSide(kit.credentials);
   const sniffer = new ProtocolSniffer(
     kit.clock,

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import { keepIdleConnections } from "./idle-time.ts";
 import type { OpenSockets } from "./open-sockets.ts";
 
 /** A listener for callers from outside the mesh: nobody is asked for an identity, all are strangers. */
@@ -15,6 +16,7 @@ export interface PublicListenOptions {
 /** Makes the server of a public listener, with Node's own limits for slow callers. */
 export const createPublicPort = ({ tls }: PublicListenOptions, sockets: OpenSockets): Server => {
   const server = tls === undefined ? createServer() : createTlsServer({ ...tls, minVersion: "TLSv1.2" });
+  keepIdleConnections(server);
   server.on("connection", (socket) => sockets.add(socket));
   return server;
 };
