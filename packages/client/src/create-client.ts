@@ -171,7 +171,7 @@ export const createClient = (options: ClientOptions): Client => {
   const installation = new Installation(dispatcher, fetchDispatcher);
   return {
     fetch: createFetch(kit, outsideFetch(options.outside)),
-    request: createRequest(kit, outside),
+    request: createRequest(kit, outside, dispatcher),
     agent: new MeshAgent(kit),
     dispatcher,
     fetchDispatcher,

@@ -256,6 +256,21 @@ describe("the agent for node:http", () => {
     expect(client.counters()).toMatchObject({ outside: 1, calls: 0 });
   });
 
+  test("may be the global agent, and hosts outside the mesh keep the one that was there", async () => {
+    await using server = await serve((_request, response) => response.end("outside"));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint] } }));
+    const { default: http } = await import("node:http");
+    const before = http.globalAgent;
+    http.globalAgent = client.agent;
+    try {
+      expect((await answerTo(http.get("http://reviews/"))).text).toBe("outside");
+      expect((await answerTo(http.get(`http://127.0.0.1:${server.endpoint.port}/`))).text).toBe("outside");
+    } finally {
+      http.globalAgent = before;
+    }
+    expect(client.counters()).toMatchObject({ outside: 1, calls: 1 });
+  });
+
   test("names the service's way of writing where a URL says https", async () => {
     const { request: requestTls } = await import("node:https");
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [endpointAt(1)] } }));

@@ -1,5 +1,5 @@
-import { Agent, type ClientRequest, globalAgent, type RequestOptions } from "node:http";
-import { globalAgent as globalTlsAgent } from "node:https";
+import http, { Agent, type ClientRequest, type RequestOptions } from "node:http";
+import https from "node:https";
 import { isMeshError } from "@tulle/policy";
 import { belongsTo } from "../call.ts";
 import type { Resolution } from "../routing/resolve-host.ts";
@@ -38,8 +38,14 @@ export class MeshAgent extends Agent implements TakesRequests {
     // Kept alive, or Node.js would ask the servers to close after each request.
     super({ keepAlive: true });
     this.#kit = kit;
-    // An agent that names no protocol serves both. The types know neither this property nor its absence.
-    Object.assign(this, { protocol: undefined });
+    // An agent that names no protocol serves both, but a global one must name its own.
+    Object.defineProperty(this, "protocol", {
+      get: () => {
+        const self: Agent = this;
+        if (http.globalAgent === self) return "http:";
+        return (https.globalAgent as Agent) === self ? "https:" : undefined;
+      },
+    });
   }
 
   /** Called by `node:http` for each request. */
@@ -82,6 +88,9 @@ export class MeshAgent extends Agent implements TakesRequests {
   override destroy(): void {}
 }
 
+/** The global agents as they were when this file was loaded. */
+const first = { http: http.globalAgent, https: https.globalAgent };
+
 const outside: Resolution = { kind: "outside" };
 
 /** Stands for the bytes that Node.js writes: of no form that could be sent again. */
@@ -107,8 +116,11 @@ const originOf = (request: ClientRequest, options: RequestOptions): string | und
 
 /** Hands a request to the agent that it would have had. */
 const leave = (request: ClientRequest, options: RequestOptions): void => {
+  const { globalAgent } = isTls(request) ? https : http;
+  // Somebody made the mesh the global agent; what is outside it must not come round to it.
+  const standing = globalAgent instanceof MeshAgent ? first[isTls(request) ? "https" : "http"] : globalAgent;
   // The types do not know what agents are made of.
-  const agent = (isTls(request) ? globalTlsAgent : globalAgent) as unknown as TakesRequests;
+  const agent = standing as unknown as TakesRequests;
   agent.addRequest(request, options.socketPath ? options : { ...options, port: portOf(request, options) });
 };
 

@@ -1,6 +1,7 @@
 import { stringify } from "node:querystring";
 import { isMeshError, MeshError } from "@tulle/policy";
 import type { Dispatcher } from "undici";
+import type { Resolution } from "../routing/resolve-host.ts";
 import type { CallOptions } from "../send.ts";
 import { undici } from "../transport/undici.ts";
 import { flattenHeaders } from "./call-headers.ts";
@@ -30,14 +31,14 @@ export class MeshDispatcher extends undici.Dispatcher {
   override dispatch(options: MeshDispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const kit = this.#kit;
     const own = inPresentDialect(handler);
-    const origin = originOf(options);
+    const to = resolveOrigin(kit, options);
+    if (to.kind === "outside" && !kit.closed) {
+      kit.counters.outside++;
+      // Whatever it throws reaches the caller as it would without the mesh.
+      return this.#outside().dispatch(options, own);
+    }
     try {
-      if (kit.closed) throw closedFailure(placeOf(options));
-      const to = kit.hosts.resolve(origin);
-      if (to.kind === "outside") {
-        kit.counters.outside++;
-        return this.#outside().dispatch(options, own);
-      }
+      if (kit.closed || to.kind === "outside") throw closedFailure(placeOf(options));
       if (to.kind === "refused") {
         kit.counters.refused++;
         throw refusalOf(placeOf(options), to);
@@ -72,20 +73,40 @@ export class MeshDispatcher extends undici.Dispatcher {
   }
 }
 
+/** What is no origin at all is left to the dispatcher outside, whose errors the caller knows. */
+const resolveOrigin = (kit: FaceKit, options: Dispatcher.DispatchOptions): Resolution => {
+  try {
+    return kit.hosts.resolve(originOf(options));
+  } catch {
+    return outside;
+  }
+};
+
+const outside: Resolution = { kind: "outside" };
+
 /** Scheme and authority of a dispatch. */
 export const originOf = ({ origin }: Dispatcher.DispatchOptions): string =>
-  typeof origin === "string" ? origin : origin === undefined ? "" : origin.origin;
+  typeof origin === "string" ? origin : (origin?.origin ?? "");
 
 /** A path with the query that undici takes beside it. */
 export const withQuery = (path: string, query: Dispatcher.DispatchOptions["query"]): string => {
   if (query === null || query === undefined) return path;
+  // undici's own words: it would not know where one ends and the other begins.
+  if (path.includes("?") || path.includes("#"))
+    throw new MeshError("INVALID_CALL", {
+      message: 'Query params cannot be passed when url already contains "?" or "#".',
+      path: [path.slice(0, path.search(/[?#]/))],
+    });
   const written = stringify(query);
   return written === "" ? path : `${path}?${written}`;
 };
 
 /** Handlers of undici 7 and older, such as the built-in fetch's on Node.js 22 and 24, have callbacks of other names. */
 const inPresentDialect = (handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler =>
-  "onConnect" in handler || "onHeaders" in handler ? wrapper.wrapHandler(handler) : handler;
+  isLegacy(handler) ? wrapper.wrapHandler(handler) : handler;
+
+const isLegacy = (handler: unknown): boolean =>
+  typeof handler === "object" && handler !== null && ("onConnect" in handler || "onHeaders" in handler);
 
 /** The static method is public in undici 8 but not typed. */
 const wrapper = undici.Dispatcher1Wrapper as unknown as {

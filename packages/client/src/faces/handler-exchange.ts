@@ -100,7 +100,9 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
   end(trailers: Record<string, string | string[]>): void {
     if (this.#over) return;
     this.#over = true;
-    this.#tell(this.#handler.onResponseEnd, trailers);
+    const thrown = this.#tell(this.#handler.onResponseEnd, trailers);
+    // A handler may make a failure of a whole reply: undici's own retries do.
+    if (thrown !== undefined) this.#tell(this.#handler.onResponseError, thrown);
   }
 
   error(error: Error): void {
@@ -172,17 +174,19 @@ export class HandlerExchange implements Dispatcher.DispatchController, ReplySink
     this.#begin(failureReply(error, this.#call));
   }
 
-  /** Runs one of the handler's callbacks. One that throws gives up the exchange, as in undici. */
+  /** Runs one of the handler's callbacks. One that throws gives up the exchange, as in undici; what it threw comes back. */
   #tell<Value>(
     callback: ((controller: Dispatcher.DispatchController, value: Value) => void) | undefined,
     value: Value,
-  ): void {
-    if (callback === undefined) return;
+  ): Error | undefined {
+    if (callback === undefined) return undefined;
     try {
       if (this.#context === undefined) callback.call(this.#handler, this, value);
       else this.#context.runInAsyncScope(callback, this.#handler, this, value);
+      return undefined;
     } catch (error) {
       this.abort(error as Error);
+      return error as Error;
     }
   }
 }

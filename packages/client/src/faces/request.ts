@@ -1,5 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import type { IncomingHttpHeaders } from "node:http";
+import type { UrlObject } from "node:url";
 import { isMeshError, MeshError } from "@tulle/policy";
 import type { Dispatcher } from "undici";
 import { belongsTo, type MeshCall } from "../call.ts";
@@ -31,8 +32,8 @@ export type MeshRequestOptions<Opaque = null> = Partial<Omit<Dispatcher.RequestO
  * @throws MeshError for failures of the mesh; the abort reason when `signal` aborts; undici's errors for invalid options.
  */
 export type MeshRequest = <Opaque = null>(
-  url: string | URL,
-  options?: MeshRequestOptions<Opaque>,
+  url: string | URL | UrlObject,
+  options?: MeshRequestOptions<Opaque> | null,
 ) => Promise<Dispatcher.ResponseData<Opaque>>;
 
 /**
@@ -40,21 +41,37 @@ export type MeshRequest = <Opaque = null>(
  * and for a stream that hardly anybody reads as one.
  *
  * @param outside where hosts outside the mesh go.
+ * @param dispatcher the mesh's own, for URLs in parts: rare, and undici puts them together.
  */
 export const createRequest =
-  (kit: FaceKit, outside: () => Dispatcher): MeshRequest =>
-  (url, options = {}) => {
+  (kit: FaceKit, outside: () => Dispatcher, dispatcher: Dispatcher): MeshRequest =>
+  <Opaque>(url: Parameters<MeshRequest>[0], given?: MeshRequestOptions<Opaque> | null) => {
+    const options: MeshRequestOptions<Opaque> = given ?? {};
     try {
+      if (isInParts(url) || url === "") return inParts(url, given, dispatcher);
+      if ("path" in options) return undici.request(url, { ...options, dispatcher });
       const parts = splitUrl(url);
       const method = options.method ?? (options.body === undefined || options.body === null ? "GET" : "PUT");
       const to = kit.hosts.resolve(parts.origin);
       if (to.kind !== "outside" || kit.closed) return begin(kit, to, { parts, method, options });
       kit.counters.outside++;
-      return undici.request(parts.origin + parts.path, { ...options, method, dispatcher: outside() });
+      return undici.request(url, { ...options, method, dispatcher: outside() });
     } catch (error) {
       return Promise.reject(error);
     }
   };
+
+const isInParts = (url: unknown): url is UrlObject => typeof url !== "string" && !(url instanceof URL);
+
+/** undici puts the parts together; without further options it looks for them beside the parts. */
+const inParts = <Opaque>(
+  url: UrlObject | "",
+  options: MeshRequestOptions<Opaque> | null | undefined,
+  dispatcher: Dispatcher,
+): Promise<Dispatcher.ResponseData<Opaque>> =>
+  options === null || options === undefined
+    ? undici.request<Opaque>(typeof url === "object" && url !== null ? ({ ...url, dispatcher } as UrlObject) : url)
+    : undici.request<Opaque>(url, { ...options, dispatcher });
 
 /** What a caller asked for. */
 interface Asked<Opaque> {
