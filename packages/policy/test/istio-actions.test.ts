@@ -127,7 +127,6 @@ describe.each(found ?? [])("$name", ({ yaml, calls }) => {
       method: request.method,
       scheme: "http",
       path: path.replace(/#.*/, ""),
-      scheme: "http",
       authority: request.host ?? "b",
       port: ports[request.port] ?? 0,
       header: (name: string) => given[name],
