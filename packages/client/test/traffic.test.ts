@@ -245,6 +245,41 @@ describe("faults", () => {
     expect(String(told)).toContain("held up by a fault for 3000.0 ms (DI)");
   });
 
+  test("an apply during a delay frees no places; the call goes on under the rule that held it up", async () => {
+    await using v1 = await serveVersion("v1");
+    const under = (fixed: "3s" | "4s") =>
+      snapshotOf({
+        reviews: {
+          endpoints: [v1.endpoint],
+          routes: [routeOf({ name: "slow", fault: { delay: { fixed }, maxActive: 1 } })],
+        },
+      });
+    const outbound = new Watchable(under("3s"));
+    const clock = new FakeClock();
+    await using client = clientOf(outbound, { clock });
+    const held = client.request("http://reviews/");
+    outbound.set(under("4s"));
+    const passed = await client.request("http://reviews/");
+    expect([passed.statusCode, client.counters().faultsOverLimit]).toEqual([200, 1]);
+    await passed.body.dump();
+    await clock.advanceAsync(3_000);
+    const { statusCode, body } = await held;
+    await body.dump();
+    expect([statusCode, client.counters().faultDelays]).toEqual([200, 1]);
+  });
+
+  test("a service that leaves during a delay is a typed failure of the call", async () => {
+    const routes = [routeOf({ fault: { delay: { fixed: "3s" } } })];
+    await using v1 = await serveVersion("v1");
+    const outbound = new Watchable(snapshotOf({ reviews: { endpoints: [v1.endpoint], routes } }));
+    const clock = new FakeClock();
+    await using client = clientOf(outbound, { clock });
+    const held = client.fetch("http://reviews/", { mesh: { retry: false } }).catch((error: unknown) => error);
+    outbound.set(snapshotOf({}));
+    await clock.advanceAsync(3_000);
+    expect(await held).toMatchObject({ code: "NO_HEALTHY_ENDPOINT" });
+  });
+
   test("a caller that goes away during a delay leaves nothing behind", async () => {
     const routes = [routeOf({ fault: { delay: { fixed: "1h" } } })];
     const clock = new FakeClock();

@@ -16,14 +16,68 @@ export const xxh64 = (input: string | Uint8Array, seed: number | Hash64 = 0): Ha
   const seedHigh = typeof seed === "number" ? 0 : seed.high | 0;
   const seedLow = (typeof seed === "number" ? seed : seed.low) | 0;
 
+  // Halves are held in local variables and steps are written out: a function that returned both would cost an object per step.
+  let high: number;
+  let low: number;
   let at = 0;
   if (length >= 32) {
-    at = hashStripes(bytes, length, seedHigh, seedLow);
+    at = length - (length % 32);
+    hashStripes(bytes, at, seedHigh, seedLow);
+    high = stripes[0] as number;
+    low = stripes[1] as number;
   } else {
-    add(seedHigh, seedLow, P5_HIGH, P5_LOW);
+    high = sumHigh(seedHigh, seedLow, P5_HIGH, P5_LOW);
+    low = (seedLow + P5_LOW) | 0;
   }
-  add(high, low, 0, length | 0);
-  return finish(bytes, at, length);
+  high = sumHigh(high, low, 0, length);
+  low = (low + length) | 0;
+
+  for (; at + 8 <= length; at += 8) {
+    const lane = word(bytes, at);
+    const mixedHigh = productHigh(word(bytes, at + 4), lane, P2_HIGH, P2_LOW);
+    const mixedLow = Math.imul(lane, P2_LOW);
+    const roundLow = (mixedLow << 31) | (mixedHigh >>> 1);
+    high ^= productHigh((mixedHigh << 31) | (mixedLow >>> 1), roundLow, P1_HIGH, P1_LOW);
+    low ^= Math.imul(roundLow, P1_LOW);
+    const turnedHigh = (high << 27) | (low >>> 5);
+    const turnedLow = (low << 27) | (high >>> 5);
+    high = productHigh(turnedHigh, turnedLow, P1_HIGH, P1_LOW);
+    low = Math.imul(turnedLow, P1_LOW);
+    high = sumHigh(high, low, P4_HIGH, P4_LOW);
+    low = (low + P4_LOW) | 0;
+  }
+  if (at + 4 <= length) {
+    const lane = word(bytes, at);
+    high ^= productHigh(0, lane, P1_HIGH, P1_LOW);
+    low ^= Math.imul(lane, P1_LOW);
+    const turnedHigh = (high << 23) | (low >>> 9);
+    const turnedLow = (low << 23) | (high >>> 9);
+    high = productHigh(turnedHigh, turnedLow, P2_HIGH, P2_LOW);
+    low = Math.imul(turnedLow, P2_LOW);
+    high = sumHigh(high, low, P3_HIGH, P3_LOW);
+    low = (low + P3_LOW) | 0;
+    at += 4;
+  }
+  for (; at < length; at++) {
+    // Within the length, which the compiler cannot know.
+    const byte = bytes[at] as number;
+    high ^= productHigh(0, byte, P5_HIGH, P5_LOW);
+    low ^= Math.imul(byte, P5_LOW);
+    const turnedHigh = (high << 11) | (low >>> 21);
+    const turnedLow = (low << 11) | (high >>> 21);
+    high = productHigh(turnedHigh, turnedLow, P1_HIGH, P1_LOW);
+    low = Math.imul(turnedLow, P1_LOW);
+  }
+
+  // h ^= h >>> 33, which leaves the upper half alone; then 29, then 32.
+  low ^= high >>> 1;
+  high = productHigh(high, low, P2_HIGH, P2_LOW);
+  low = Math.imul(low, P2_LOW);
+  low ^= (low >>> 29) | (high << 3);
+  high ^= high >>> 29;
+  high = productHigh(high, low, P3_HIGH, P3_LOW);
+  low = Math.imul(low, P3_LOW);
+  return { high: high >>> 0, low: (low ^ high) >>> 0 };
 };
 
 /** A hash as a share of the whole range: from 0 up to, but not including, 1. Its upper 53 bits. */
@@ -43,42 +97,23 @@ const P4_LOW = 0xc2b2ae63 | 0;
 const P5_HIGH = 0x27d4eb2f | 0;
 const P5_LOW = 0x165667c5 | 0;
 
-// What the steps below leave behind. A returned pair would be an object for each of a dozen products per key; hashing never
-// waits, so nobody else can be between two steps.
-let high = 0;
-let low = 0;
+/** The upper half of a sum; the lower one is `(aLow + bLow) | 0`. */
+const sumHigh = (aHigh: number, aLow: number, bHigh: number, bLow: number): number =>
+  (aHigh + bHigh + ((aLow >>> 0) + (bLow >>> 0) > 0xffffffff ? 1 : 0)) | 0;
 
-const add = (aHigh: number, aLow: number, bHigh: number, bLow: number): void => {
-  const sum = (aLow >>> 0) + (bLow >>> 0);
-  low = sum | 0;
-  high = (aHigh + bHigh + (sum > 0xffffffff ? 1 : 0)) | 0;
-};
+/** The upper half of a product's low 64 bits; the lower one is `Math.imul(aLow, bLow)`. */
+const productHigh = (aHigh: number, aLow: number, bHigh: number, bLow: number): number =>
+  (carryOf(aLow, bLow) + Math.imul(aHigh, bLow) + Math.imul(aLow, bHigh)) | 0;
 
-/** The low 64 bits of a product: the low halves multiply in limbs of 16 bits, none of whose sums exceeds 32. */
-const multiply = (aHigh: number, aLow: number, bHigh: number, bLow: number): void => {
-  const a0 = aLow & 0xffff;
-  const a1 = aLow >>> 16;
-  const b0 = bLow & 0xffff;
-  const b1 = bLow >>> 16;
+/** The upper 32 bits of the product of two halves, in limbs of 16 bits, none of whose sums exceeds 32. */
+const carryOf = (a: number, b: number): number => {
+  const a0 = a & 0xffff;
+  const a1 = a >>> 16;
+  const b0 = b & 0xffff;
+  const b1 = b >>> 16;
   const middle = (Math.imul(a1, b0) >>> 0) + (Math.imul(a0, b0) >>> 16);
   const second = (Math.imul(a0, b1) >>> 0) + (middle & 0xffff);
-  const carried = Math.imul(a1, b1) + (middle >>> 16) + (second >>> 16);
-  low = Math.imul(aLow, bLow);
-  high = (carried + Math.imul(aHigh, bLow) + Math.imul(aLow, bHigh)) | 0;
-};
-
-const rotate = (byHigh: number, byLow: number, bits: number): void => {
-  const back = 32 - bits;
-  high = (byHigh << bits) | (byLow >>> back);
-  low = (byLow << bits) | (byHigh >>> back);
-};
-
-/** One lane of eight bytes mixed into an accumulator. */
-const mix = (accHigh: number, accLow: number, laneHigh: number, laneLow: number): void => {
-  multiply(laneHigh, laneLow, P2_HIGH, P2_LOW);
-  add(accHigh, accLow, high, low);
-  rotate(high, low, 31);
-  multiply(high, low, P1_HIGH, P1_LOW);
+  return (Math.imul(a1, b1) + (middle >>> 16) + (second >>> 16)) | 0;
 };
 
 const word = (bytes: Uint8Array, at: number): number =>
@@ -88,98 +123,62 @@ const word = (bytes: Uint8Array, at: number): number =>
   ((bytes[at + 2] as number) << 16) |
   ((bytes[at + 3] as number) << 24);
 
-/** Four accumulators over stripes of 32 bytes. Returns where the rest begins. */
-const hashStripes = (bytes: Uint8Array, length: number, seedHigh: number, seedLow: number): number => {
-  add(seedHigh, seedLow, P1_HIGH, P1_LOW);
-  add(high, low, P2_HIGH, P2_LOW);
-  let h1 = high;
-  let l1 = low;
-  add(seedHigh, seedLow, P2_HIGH, P2_LOW);
-  let h2 = high;
-  let l2 = low;
-  let h3 = seedHigh;
-  let l3 = seedLow;
+// Hashing never waits, so nobody else can be at work in these between two steps.
+const accHigh = new Int32Array(4);
+const accLow = new Int32Array(4);
+/** What {@link hashStripes} leaves behind: the upper and the lower half. */
+const stripes = new Int32Array(2);
+
+/** How far each of the four accumulators is rotated when they are joined. */
+const turns = [1, 7, 12, 18] as const;
+
+/** Four accumulators over stripes of 32 bytes, up to `end`. */
+const hashStripes = (bytes: Uint8Array, end: number, seedHigh: number, seedLow: number): void => {
+  accHigh[1] = sumHigh(seedHigh, seedLow, P2_HIGH, P2_LOW);
+  accLow[1] = seedLow + P2_LOW;
+  accHigh[0] = sumHigh(accHigh[1], accLow[1], P1_HIGH, P1_LOW);
+  accLow[0] = accLow[1] + P1_LOW;
+  accHigh[2] = seedHigh;
+  accLow[2] = seedLow;
   // The two's complement of the prime: the reference subtracts it.
-  add(seedHigh, seedLow, ~P1_HIGH, -P1_LOW | 0);
-  let h4 = high;
-  let l4 = low;
+  accHigh[3] = sumHigh(seedHigh, seedLow, ~P1_HIGH, -P1_LOW);
+  accLow[3] = seedLow - P1_LOW;
 
-  let at = 0;
-  for (const last = length - 32; at <= last; at += 32) {
-    mix(h1, l1, word(bytes, at + 4), word(bytes, at));
-    h1 = high;
-    l1 = low;
-    mix(h2, l2, word(bytes, at + 12), word(bytes, at + 8));
-    h2 = high;
-    l2 = low;
-    mix(h3, l3, word(bytes, at + 20), word(bytes, at + 16));
-    h3 = high;
-    l3 = low;
-    mix(h4, l4, word(bytes, at + 28), word(bytes, at + 24));
-    h4 = high;
-    l4 = low;
+  for (let at = 0; at < end; at += 8) {
+    const lane = (at >> 3) & 3;
+    const laneLow = word(bytes, at);
+    const mixedHigh = productHigh(word(bytes, at + 4), laneLow, P2_HIGH, P2_LOW);
+    const mixedLow = Math.imul(laneLow, P2_LOW);
+    const high = sumHigh(accHigh[lane] as number, accLow[lane] as number, mixedHigh, mixedLow);
+    const low = ((accLow[lane] as number) + mixedLow) | 0;
+    const turnedLow = (low << 31) | (high >>> 1);
+    accHigh[lane] = productHigh((high << 31) | (low >>> 1), turnedLow, P1_HIGH, P1_LOW);
+    accLow[lane] = Math.imul(turnedLow, P1_LOW);
   }
 
-  rotate(h1, l1, 1);
-  let sumHigh = high;
-  let sumLow = low;
-  rotate(h2, l2, 7);
-  add(sumHigh, sumLow, high, low);
-  sumHigh = high;
-  sumLow = low;
-  rotate(h3, l3, 12);
-  add(sumHigh, sumLow, high, low);
-  sumHigh = high;
-  sumLow = low;
-  rotate(h4, l4, 18);
-  add(sumHigh, sumLow, high, low);
-  merge(h1, l1);
-  merge(h2, l2);
-  merge(h3, l3);
-  merge(h4, l4);
-  return at;
-};
-
-/** One accumulator folded into the hash so far. */
-const merge = (accHigh: number, accLow: number): void => {
-  const soFarHigh = high;
-  const soFarLow = low;
-  mix(0, 0, accHigh, accLow);
-  multiply(soFarHigh ^ high, soFarLow ^ low, P1_HIGH, P1_LOW);
-  add(high, low, P4_HIGH, P4_LOW);
-};
-
-/** The bytes after the last stripe, then the avalanche. */
-const finish = (bytes: Uint8Array, from: number, length: number): Hash64 => {
-  let at = from;
-  for (; at + 8 <= length; at += 8) {
-    const soFarHigh = high;
-    const soFarLow = low;
-    mix(0, 0, word(bytes, at + 4), word(bytes, at));
-    rotate(soFarHigh ^ high, soFarLow ^ low, 27);
-    multiply(high, low, P1_HIGH, P1_LOW);
-    add(high, low, P4_HIGH, P4_LOW);
+  let high = 0;
+  let low = 0;
+  for (const [lane, bits] of turns.entries()) {
+    const ofHigh = accHigh[lane] as number;
+    const ofLow = accLow[lane] as number;
+    const turnedLow = (ofLow << bits) | (ofHigh >>> (32 - bits));
+    high = sumHigh(high, low, (ofHigh << bits) | (ofLow >>> (32 - bits)), turnedLow);
+    low = (low + turnedLow) | 0;
   }
-  if (at + 4 <= length) {
-    const soFarHigh = high;
-    const soFarLow = low;
-    multiply(0, word(bytes, at), P1_HIGH, P1_LOW);
-    rotate(soFarHigh ^ high, soFarLow ^ low, 23);
-    multiply(high, low, P2_HIGH, P2_LOW);
-    add(high, low, P3_HIGH, P3_LOW);
-    at += 4;
+  for (let lane = 0; lane < 4; lane++) {
+    const laneLow = accLow[lane] as number;
+    const productOfLow = Math.imul(laneLow, P2_LOW);
+    const productOfHigh = productHigh(accHigh[lane] as number, laneLow, P2_HIGH, P2_LOW);
+    const roundLow = (productOfLow << 31) | (productOfHigh >>> 1);
+    high ^= productHigh((productOfHigh << 31) | (productOfLow >>> 1), roundLow, P1_HIGH, P1_LOW);
+    const mixedLow = low ^ Math.imul(roundLow, P1_LOW);
+    low = Math.imul(mixedLow, P1_LOW);
+    high = productHigh(high, mixedLow, P1_HIGH, P1_LOW);
+    high = sumHigh(high, low, P4_HIGH, P4_LOW);
+    low = (low + P4_LOW) | 0;
   }
-  for (; at < length; at++) {
-    const soFarHigh = high;
-    const soFarLow = low;
-    multiply(0, bytes[at] as number, P5_HIGH, P5_LOW);
-    rotate(soFarHigh ^ high, soFarLow ^ low, 11);
-    multiply(high, low, P1_HIGH, P1_LOW);
-  }
-  // h ^= h >>> 33, which leaves the upper half alone; then 29, then 32.
-  multiply(high, low ^ (high >>> 1), P2_HIGH, P2_LOW);
-  multiply(high ^ (high >>> 29), low ^ ((low >>> 29) | (high << 3)), P3_HIGH, P3_LOW);
-  return { high: high >>> 0, low: (low ^ high) >>> 0 };
+  stripes[0] = high;
+  stripes[1] = low;
 };
 
 /** Keys up to this many characters are written here, without a new array for each. */
