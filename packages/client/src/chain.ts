@@ -12,6 +12,7 @@ import { observeAttempt } from "./layers/observe-attempt.ts";
 import { type CallSource, observeCall } from "./layers/observe-call.ts";
 import { type Destination, type EndpointSend, hasUntried, pickEndpoint } from "./layers/pick-endpoint.ts";
 import { type RetryKit, retry } from "./layers/retry.ts";
+import { type ThrottleCounters, throttleAttempt } from "./layers/throttle-attempt.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import type { LatencyEstimate } from "./retry/latency-estimate.ts";
 import type { RetryBudget } from "./retry/retry-budget.ts";
@@ -19,6 +20,7 @@ import type { RetryRules } from "./retry/retry-rules.ts";
 import type { AttemptLayer, AttemptSend, AttemptsLayer, Layer, Send } from "./send.ts";
 import { chain } from "./send.ts";
 import type { ClientTelemetry } from "./telemetry/client-telemetry.ts";
+import type { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
 import type { DestinationUsage } from "./transport/destination-usage.ts";
 import { dispatchTo, type ExchangeLimits } from "./transport/dispatch.ts";
 
@@ -35,7 +37,7 @@ export interface ClientParts {
   readonly random: Random;
   readonly telemetry: ClientTelemetry;
   readonly source: CallSource;
-  readonly counters: RetryCounters & FaultCounters & MirrorCounters;
+  readonly counters: RetryCounters & FaultCounters & MirrorCounters & ThrottleCounters;
   readonly held: HeldCalls;
   readonly mirrors: Mirrors;
   readonly hashSource: HashSource;
@@ -61,6 +63,8 @@ export interface DestinationParts extends ClientParts, DestinationSteps {
   readonly latency: LatencyEstimate;
   /** `undefined` where the policy turned it off. */
   readonly circuit: Circuit | undefined;
+  /** `undefined` where the policy does not ask for it. */
+  readonly throttle: AdaptiveThrottle | undefined;
   readonly destination: Destination;
   readonly usage: DestinationUsage;
 }
@@ -150,6 +154,11 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
       "circuit",
       "below the retry: each attempt asks it and teaches it",
       parts.circuit === undefined ? undefined : breakCircuit(parts.circuit),
+    ),
+    ...step(
+      "throttle",
+      "below the retry: whatever would be sent counts; below the circuit: its refusals are no word of the destination",
+      parts.throttle && throttleAttempt(parts.throttle, parts.clock, parts.counters),
     ),
     line("attempt limit", "below the circuit: a timeout is a failure to it", limitAttempt(parts.timeouts, parts.clock)),
   ],

@@ -6,6 +6,7 @@ import {
   type EffectiveHedge,
   type EffectiveRetry,
   type EffectiveTimeouts,
+  effectiveAdaptiveThrottling,
   effectiveBalancer,
   effectiveCircuitBreaker,
   effectiveConnectionPool,
@@ -58,6 +59,7 @@ import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 import { foresee, type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
 import type { Call, CallPlan, Send } from "./send.ts";
+import type { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
 
 /** What compiling needs beside the snapshot. */
 export interface CompileKit {
@@ -103,6 +105,7 @@ export interface DestinationPlan extends CallPlan {
   readonly retry: EffectiveRetry | undefined;
   readonly hedge: EffectiveHedge | undefined;
   readonly circuit: Circuit | undefined;
+  readonly throttle: AdaptiveThrottle | undefined;
   /** The Host that it is sent, where the destination decides that. */
   readonly sentAuthority: string | undefined;
   /** The changes of headers that its calls meet, in words. */
@@ -275,6 +278,8 @@ const compileDestination = (
   const retry = authored && compileRetry(authored, regexEngine);
   const circuit = breaker && ledger.circuit(key, subset, breaker.scope === "rule" ? ruleKey : undefined, breaker);
   if (circuit !== undefined) circuits.add(circuit);
+  const throttling = effectiveAdaptiveThrottling(policy);
+  const throttle = throttling && ledger.throttle(key, subset, throttling);
   const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
     endpoints: ledger.endpoints(key),
@@ -294,6 +299,7 @@ const compileDestination = (
     budget: ledger.retryBudget(key, effectiveRetryBudget(policy, mesh)),
     latency: ledger.latency(key, subset),
     circuit,
+    throttle,
     destination: target,
     usage: ledger.usage(key, subset, effectiveConnectionPool(policy, mesh)),
   });
@@ -305,6 +311,7 @@ const compileDestination = (
     retry,
     hedge,
     circuit,
+    throttle,
     sentAuthority,
     changes,
     target,

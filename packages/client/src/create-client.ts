@@ -22,6 +22,7 @@ import { createRequest, type MeshRequest } from "./faces/request.ts";
 import { hashSourceOf } from "./hashing/hash-call.ts";
 import { type FaultCounters, HeldCalls } from "./layers/inject-fault.ts";
 import { type MirrorCounters, Mirrors } from "./layers/mirror-call.ts";
+import type { ThrottleCounters } from "./layers/throttle-attempt.ts";
 import { Ledger } from "./ledger.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import { HostResolver } from "./routing/resolve-host.ts";
@@ -95,7 +96,8 @@ export interface Client {
 /** Composition root: options in, client out. */
 export const createClient = (options: ClientOptions): Client => {
   const { clock, random, outbound } = options;
-  const counters: RetryCounters & FaultCounters & MirrorCounters & FaceCounters = {
+  const counters: RetryCounters & FaultCounters & MirrorCounters & ThrottleCounters & FaceCounters = {
+    throttled: 0,
     calls: 0,
     outside: 0,
     refused: 0,

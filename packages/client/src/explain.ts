@@ -8,6 +8,7 @@ import { splitUrl } from "./faces/split-url.ts";
 import type { HostResolver } from "./routing/resolve-host.ts";
 import { findRule, type RouteTable, ruleOf, wrongPort } from "./routing/route-table.ts";
 import { flagsOf } from "./telemetry/attributes.ts";
+import type { ThrottleDescription } from "./throttling/adaptive-throttle.ts";
 
 /** One attempt, as it was. */
 export interface ExplainedAttempt {
@@ -31,6 +32,8 @@ export interface ExplainedDestination {
   readonly circuit: "closed" | "open" | "half-open" | "off";
   /** Whose circuit it is, what opens it, and how near it is; `undefined` where there is none. */
   readonly circuitDetail: CircuitDescription | undefined;
+  /** How much the client refuses because the destination rejects many; `undefined` where the policy does not ask for it. */
+  readonly throttling: ThrottleDescription | undefined;
   readonly balancer: string;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
@@ -309,6 +312,7 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     weight: plan.weight,
     circuit: plan.circuit?.state ?? "off",
     circuitDetail: plan.circuit?.describe(),
+    throttling: plan.throttle?.describe(plan.clock.now()),
     balancer: picker.name,
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
@@ -407,11 +411,12 @@ const tell = (told: Data): string[] => {
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
   if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
   if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
-  for (const { name, weight, circuit, circuitDetail, balancer, candidates, leftOut } of told.destinations) {
+  for (const { name, weight, circuit, circuitDetail, throttling, balancer, candidates, leftOut } of told.destinations) {
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
     if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
+    if (throttling !== undefined) lines.push(`    ${tellThrottling(throttling)}`);
     for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
       lines.push(
         `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
@@ -436,3 +441,6 @@ const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none
 
 const tellCircuit = ({ scope, opensAt, calls, failures, inARow }: CircuitDescription): string =>
   `circuit of the ${scope}: opens at ${opensAt}; now ${failures} failures in ${calls} calls, ${inARow} in a row`;
+
+const tellThrottling = ({ rejectionPercent, requests, accepts }: ThrottleDescription): string =>
+  `throttling refuses ${rejectionPercent.toFixed(1)} % now; ${accepts} of ${requests} calls were accepted`;

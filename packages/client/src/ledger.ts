@@ -1,4 +1,5 @@
 import type {
+  EffectiveAdaptiveThrottling,
   EffectiveBalancer,
   EffectiveCircuitBreaker,
   EffectiveOutlierDetection,
@@ -13,6 +14,7 @@ import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
+import { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
 import { DestinationUsage, type UsageLimits } from "./transport/destination-usage.ts";
 import type { Transport } from "./transport/transport.ts";
 
@@ -45,6 +47,7 @@ export class Ledger {
   /** By name and policy: one that no chain in force asks any more ends, and not before. */
   readonly #circuits = new Map<string, Circuit>();
   readonly #usages = new Map<string, DestinationUsage>();
+  readonly #throttles = new Map<string, AdaptiveThrottle>();
   readonly #pickers = new Map<string, Kept<Picker>>();
   readonly #outliers = new Map<string, Kept<OutlierDetector>>();
 
@@ -118,6 +121,18 @@ export class Ledger {
     return made;
   }
 
+  /** What was counted stays when the policy changes. */
+  throttle(service: ServiceKey, subset: string | undefined, policy: EffectiveAdaptiveThrottling): AdaptiveThrottle {
+    const name = destinationName(service, subset);
+    const { clock, random } = this.#kit;
+    const known = this.#throttles.get(name);
+    known?.reconfigure(policy, clock.now());
+    if (known !== undefined) return known;
+    const made = new AdaptiveThrottle(policy, random, clock.now());
+    this.#throttles.set(name, made);
+    return made;
+  }
+
   picker(service: ServiceKey, subset: string | undefined, policy: EffectiveBalancer): Picker {
     const make = (): Picker => createPicker(policy, { random: this.#kit.random });
     return keep(this.#pickers, destinationName(service, subset), policy, make, () => undefined);
@@ -154,6 +169,7 @@ export class Ledger {
       this.#outliers.delete(service);
       void endpoints.close();
       for (const name of this.#usages.keys()) if (isOf(name, service)) this.#usages.delete(name);
+      for (const name of this.#throttles.keys()) if (isOf(name, service)) this.#throttles.delete(name);
       for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);
       for (const name of this.#latencies.keys()) if (isOf(name, service)) this.#latencies.delete(name);
     }
@@ -162,6 +178,7 @@ export class Ledger {
   async close(): Promise<void> {
     for (const circuit of this.#circuits.values()) circuit.close();
     this.#circuits.clear();
+    this.#throttles.clear();
     this.#pickers.clear();
     this.#outliers.clear();
     this.#latencies.clear();

@@ -1,5 +1,6 @@
 import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
 import { checkActions } from "./actions-check.ts";
+import { checkAdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
 import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
@@ -90,6 +91,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
     check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
   }
   checkCircuitBreaker(service.circuitBreaker, check);
+  checkAdaptiveThrottling(service.adaptiveThrottling, check);
   checkRetryBudget(["retryBudget"], service.retryBudget, check);
 };
 

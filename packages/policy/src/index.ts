@@ -1,6 +1,16 @@
 // For everybody who writes policies: builders, the kinds and their parts.
 
 export type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
+export {
+  type AdaptiveThrottling,
+  DEFAULT_MAX_REJECTION_PERCENT,
+  DEFAULT_REJECTIONS,
+  DEFAULT_THROTTLING_MINIMUM_RPS,
+  DEFAULT_THROTTLING_MULTIPLIER,
+  DEFAULT_THROTTLING_WINDOW_MS,
+  type EffectiveAdaptiveThrottling,
+  effectiveAdaptiveThrottling,
+} from "./adaptive-throttling-policy.ts";
 export type { AuthenticationPolicy } from "./authentication-policy.ts";
 // For the sides of the mesh: what policies mean.
 export {

@@ -34,6 +34,8 @@ export const meshErrorCodes = {
   IDLE_TIMEOUT: { flag: "SI", status: 504, side: "client" },
   /** The destination's circuit is open. */
   CIRCUIT_OPEN: { flag: "UO", status: 503, side: "client" },
+  /** The destination rejects many calls, so the client itself refuses part of them. */
+  THROTTLED: { flag: "THROTTLED", status: 503, side: "client" },
   /** No connection is to be had, and the policy lets no call wait for one. */
   OVERFLOW_CONNECTIONS: { flag: "UO", status: 503, side: "client" },
   /** Too many calls wait for a connection. */

@@ -1,3 +1,4 @@
+import type { AdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
@@ -24,6 +25,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly connectionPool?: ConnectionPool;
   /** `false` turns it off. */
   readonly circuitBreaker?: CircuitBreaker | false;
+  /** Refuses part of the calls while the destination rejects many. @default false */
+  readonly adaptiveThrottling?: AdaptiveThrottling | false;
   readonly retryBudget?: RetryBudget;
   /** What a call does when the service has no registered endpoint at all: fail, or ask DNS. `dns` is not supported yet. @default "none" */
   readonly fallback?: "none" | "dns";

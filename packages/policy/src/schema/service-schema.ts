@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
 import type { ServicePolicy } from "../service-policy.ts";
+import { adaptiveThrottlingSchema } from "./adaptive-throttling-schema.ts";
 import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
@@ -48,6 +49,11 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
         z
           .union([circuitBreakerSchema, z.literal(false)])
           .meta({ description: "The circuit of a destination; false: none." }),
+      ),
+      adaptiveThrottling: optional(
+        z
+          .union([adaptiveThrottlingSchema, z.literal(false)])
+          .meta({ description: "Part of the calls is refused while the destination rejects many. Default false." }),
       ),
       retryBudget: optional(retryBudgetSchema),
       fallback: optional(z.enum(["none", "dns"]).meta({ description: `Default "none". dns: ${NOT_YET}` })),
