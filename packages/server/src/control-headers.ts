@@ -12,6 +12,9 @@ export const RETRIED_HEADER = "tulle-retried";
 /** The header by which a peer counts its attempts, from 1 (Envoy's). */
 export const ATTEMPT_COUNT_HEADER = "x-envoy-attempt-count";
 
+/** With an attempt's number above 1: no earlier attempt of the call can have reached a handler. */
+export const FIRST_SENT_HEADER = "tulle-first-sent";
+
 /** How a verified peer appears to handlers, in Envoy's form. */
 export const CLIENT_CERT_HEADER = "x-forwarded-client-cert";
 

@@ -68,6 +68,9 @@ test("a visit is a retry by the word of a peer, not of a stranger", () => {
   expect(visit.isRetry).toBe(false);
   visit.trusted = true;
   expect(visit.isRetry).toBe(true);
+  visit.request.headers["tulle-first-sent"] = "1";
+  expect(visit.isRetry).toBe(false);
+  delete visit.request.headers["tulle-first-sent"];
   visit.request.headers["x-envoy-attempt-count"] = "1";
   expect(visit.isRetry).toBe(false);
 });

@@ -3,7 +3,7 @@ import type { Context, Span } from "@opentelemetry/api";
 import { MeshError, type MtlsMode } from "@tulle/policy";
 import type { Clock, Timer } from "@tulle/time";
 import type { Connection } from "./connection.ts";
-import { ATTEMPT_COUNT_HEADER } from "./control-headers.ts";
+import { ATTEMPT_COUNT_HEADER, FIRST_SENT_HEADER } from "./control-headers.ts";
 import type { ListenerKind, Peer, Permit, Refusal, Visit } from "./gate.ts";
 
 /** What a listener tells the requests that come in by it. */
@@ -74,7 +74,8 @@ export class OpenVisit implements Visit {
   }
 
   get isRetry(): boolean {
-    return this.trusted && Number(this.request.headers[ATTEMPT_COUNT_HEADER] ?? 1) > 1;
+    const { headers } = this.request;
+    return this.trusted && Number(headers[ATTEMPT_COUNT_HEADER] ?? 1) > 1 && headers[FIRST_SENT_HEADER] === undefined;
   }
 
   /**

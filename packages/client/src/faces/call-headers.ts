@@ -7,6 +7,7 @@ const owned: ReadonlySet<string> = new Set([
   "tulle-refused",
   "tulle-drain",
   "tulle-retried",
+  "tulle-first-sent",
   "tulle-error",
 ]);
 /** Lengths of the names that need a closer look, so that most headers are dismissed by a number. */

@@ -4,6 +4,7 @@ import { beginAttempt } from "../call.ts";
 import type { Reply } from "../reply.ts";
 import {
   affords,
+  beginFurther,
   isPlainSuccess,
   mayRepeat,
   noteLimit,
@@ -114,13 +115,12 @@ class HedgedCall {
   }
 
   begin(): void {
-    this.#start(this.#call.startedAtMs, 0);
+    this.#start(beginAttempt(this.#call, this.#call.startedAtMs));
     this.#stopListening = this.#call.cancel.onCancel(() => this.#givenUp());
     this.#arm(this.#delayMs);
   }
 
-  #start(nowMs: number, waitedMs: number): void {
-    const attempt = beginAttempt(this.#call, nowMs, waitedMs);
+  #start(attempt: Attempt): void {
     this.#running.add(attempt);
     this.#next(this.#call, attempt).then(
       (reply) => this.#ended(attempt, { reply, failure: undefined }),
@@ -237,7 +237,7 @@ class HedgedCall {
     this.#hedgesLeft--;
     kit.counters.retries++;
     kit.counters.hedges++;
-    this.#start(kit.clock.now(), waitedMs);
+    this.#start(beginFurther(call, kit.clock.now(), waitedMs));
     this.#arm(this.#delayMs);
   }
 

@@ -10,10 +10,11 @@ import {
   type Step,
   script,
 } from "../../test/scripted.ts";
+import { headerOf } from "../call.ts";
 import { LatencyEstimate } from "../retry/latency-estimate.ts";
 import { prepareBody, REPLAY_BOUND_BYTES } from "../retry/replay-body.ts";
 import { RetryBudget } from "../retry/retry-budget.ts";
-import type { Call } from "../send.ts";
+import type { Attempt, Call } from "../send.ts";
 import { type RetryKit, retry } from "./retry.ts";
 
 const setup = (steps: Step[], over: Partial<RetryKit> = {}) => {
@@ -289,6 +290,14 @@ describe("retry", () => {
       const single = visit(false);
       await setup([503]).run(callOf({ method: "POST", inherited: single.inherited }));
       expect([vain.told(), refused.told(), helped.told(), single.told()]).toEqual([1, 1, 0, 0]);
+    });
+
+    test("the next hop is told when no attempt before can have reached it", async () => {
+      const firstSent = (attempt?: Attempt) => headerOf(attempt?.headers ?? [], "tulle-first-sent");
+      const refused = { refused: 503 } as const;
+      const { run, send } = setup([unsent, refused, 503, 200], { policy: retryRules({ retries: 3 }) });
+      await run();
+      expect(send.sent.map(firstSent)).toEqual([undefined, "1", "1", undefined]);
     });
 
     test("a policy may ask for retries on top of retries", async () => {

@@ -5,6 +5,7 @@ import type { Reply } from "../reply.ts";
 import {
   type AttemptsKit,
   affords,
+  beginFurther,
   isPlainSuccess,
   mayRepeat,
   noteLimit,
@@ -99,7 +100,7 @@ export const repeat = async (
     return await pRetry(
       (round) => {
         if (round === 1) throw setback;
-        attempt = beginAttempt(call, kit.clock.now(), waitedMs);
+        attempt = beginFurther(call, kit.clock.now(), waitedMs);
         return again(kit, rules, next, call, attempt);
       },
       {

@@ -1,8 +1,10 @@
 import { isMeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
+import { beginAttempt } from "../call.ts";
 import { completeFailure, failCall } from "../failure.ts";
 import type { Reply } from "../reply.ts";
 import type { Attempt, Call } from "../send.ts";
+import { FIRST_SENT_HEADER } from "../transport/control-headers.ts";
 import type { LatencyEstimate } from "./latency-estimate.ts";
 import { bodyState, releaseBody } from "./replay-body.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -57,6 +59,21 @@ export const rulesFor = ({ policy, fallback }: AttemptsKit, call: Call): RetryRu
   const base = policy ?? fallback;
   return wanted === true ? base : { ...base, retries: wanted };
 };
+
+/**
+ * Begins an attempt after others. Where none of them can have reached a handler the next hop is told so: its visit is no retry, and
+ * may retry in its turn.
+ */
+export const beginFurther = (call: Call, nowMs: number, waitedMs: number): Attempt => {
+  const isFirstSent = call.attempts.every(isUnsent);
+  const attempt = beginAttempt(call, nowMs, waitedMs);
+  if (isFirstSent) attempt.headers.push(FIRST_SENT_HEADER, "1");
+  return attempt;
+};
+
+/** One that is under way may be sent at any time. */
+const isUnsent = ({ progress, abort }: Attempt): boolean =>
+  abort === undefined && (progress === "not-sent" || progress === "refused");
 
 /** Whether the policy allows another attempt at all. */
 export const mayRepeat = (

@@ -10,6 +10,11 @@ export const DRAIN_HEADER = "tulle-drain";
 /** A verified peer failed although a hop further on was retried: another attempt would only add to the load there. */
 export const RETRIED_HEADER = "tulle-retried";
 
+/**
+ * With the number of an attempt above 1: no earlier attempt can have reached a handler, so the visit is no retry to it. Value "1".
+ */
+export const FIRST_SENT_HEADER = "tulle-first-sent";
+
 const names = new Set([REFUSED_HEADER, DRAIN_HEADER, RETRIED_HEADER]);
 
 /** What a reply's control headers say. */
