@@ -3,6 +3,7 @@ import {
   buildNameIndex,
   DEFAULT_MESH,
   type Endpoint,
+  type ExternalNames,
   type InboundSnapshot,
   type MeshPolicy,
   type NameIndex,
@@ -10,12 +11,15 @@ import {
   type ServiceKey,
   type ServiceNames,
   type ServiceSnapshot,
+  serviceOfExternal,
   splitServiceKey,
   type TrustBundle,
 } from "@tulle/policy";
 import {
   type BundleResource,
   type EndpointsSlice,
+  type ExternalNamesSlice,
+  type ExternalResource,
   formatResourceName,
   type InboundResource,
   type NamesSlice,
@@ -92,13 +96,16 @@ const meshOf = (previous: MeshPolicy | undefined, policy: StreamState): MeshPoli
 
 const namesOf = (previous: NameIndex, { policy, changed, own }: SnapshotSources): NameIndex => {
   const isName = (name: ResourceName): boolean => name.startsWith("names/");
-  if (previous.known && ![...changed].some(isName)) return previous;
+  const isExternalName = (name: ResourceName): boolean => name.startsWith("external-names/");
+  if (previous.known && ![...changed].some((name) => isName(name) || isExternalName(name))) return previous;
   const names: ServiceNames[] = [];
+  const external: ExternalNames[] = [];
   for (const [name, { value }] of policy.resources) {
     // Its name says the kind, and the commit checked the shape.
     if (isName(name)) names.push(...(value as NamesSlice).names);
+    else if (isExternalName(name)) external.push(...(value as ExternalNamesSlice).names);
   }
-  return buildNameIndex(names, splitServiceKey(own).namespace);
+  return buildNameIndex(names, splitServiceKey(own).namespace, external);
 };
 
 const servicesOf = (previous: OutboundSnapshot, sources: SnapshotSources): ReadonlyMap<ServiceKey, ServiceSnapshot> => {
@@ -107,7 +114,7 @@ const servicesOf = (previous: OutboundSnapshot, sources: SnapshotSources): Reado
   const services = new Map<ServiceKey, ServiceSnapshot>();
   for (const [name, { value }] of sources.policy.resources) {
     const reference = parseResourceName(name);
-    if (reference?.kind !== "service") continue;
+    if (reference?.kind !== "service" && reference?.kind !== "external") continue;
     const key = reference.service;
     const before = previous.services.get(key);
     services.set(
@@ -115,7 +122,12 @@ const servicesOf = (previous: OutboundSnapshot, sources: SnapshotSources): Reado
       before !== undefined && !touched.has(key)
         ? before
         : // Its name says the kind, and the commit checked the shape.
-          serviceSnapshot(key, before, value as ServiceResource, endpoints.get(key) ?? before?.endpoints ?? []),
+          serviceSnapshot(
+            key,
+            before,
+            value as ServiceResource | ExternalResource,
+            endpoints.get(key) ?? before?.endpoints ?? [],
+          ),
     );
   }
   return services;
@@ -124,16 +136,21 @@ const servicesOf = (previous: OutboundSnapshot, sources: SnapshotSources): Reado
 const serviceSnapshot = (
   key: ServiceKey,
   before: ServiceSnapshot | undefined,
-  resource: ServiceResource,
+  { policy: written, ...resource }: ServiceResource | ExternalResource,
   endpoints: readonly Endpoint[],
 ): ServiceSnapshot => {
+  const policy = written.kind === "Service" ? written : serviceOfExternal(written);
   const next: ServiceSnapshot = {
     key,
-    policy: same(before?.policy, resource.policy),
+    policy: same(before?.policy, policy),
+    ...(written.kind === "Service" ? {} : { external: same(before?.external, written) }),
     routes: sameItems(before?.routes, resource.routes, ({ name, namespace }) => `${namespace}/${name}`),
     endpoints: sameItems(before?.endpoints, endpoints, ({ id }) => id),
   };
-  return before?.policy === next.policy && before.routes === next.routes && before.endpoints === next.endpoints
+  return before?.policy === next.policy &&
+    before.external === next.external &&
+    before.routes === next.routes &&
+    before.endpoints === next.endpoints
     ? before
     : next;
 };
@@ -142,7 +159,8 @@ const touchedServices = (changed: ReadonlySet<ResourceName>): ReadonlySet<Servic
   const touched = new Set<ServiceKey>();
   for (const name of changed) {
     const reference = parseResourceName(name);
-    if (reference?.kind === "service" || reference?.kind === "endpoints") touched.add(reference.service);
+    if (reference !== undefined && "service" in reference && reference.kind !== "inbound")
+      touched.add(reference.service);
   }
   return touched;
 };

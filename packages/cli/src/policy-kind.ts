@@ -1,7 +1,5 @@
-import { nearest, type PolicyKind } from "@tulle/policy";
+import { policyKinds as kinds, nearest, type PolicyKind } from "@tulle/policy";
 import { usageFailure } from "./exit-code.ts";
-
-const kinds: readonly PolicyKind[] = ["Mesh", "Service", "Route", "Access", "Authentication"];
 
 /**
  * The kind that somebody typed, in any case.

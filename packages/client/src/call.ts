@@ -64,8 +64,8 @@ export class MeshCall implements Call, RouteQuestion {
 
   constructor(start: CallStart) {
     this.method = start.method;
-    this.scheme = start.scheme ?? "http";
     this.authority = start.authority;
+    this.scheme = start.scheme ?? "http";
     this.port = start.port;
     this.path = start.path;
     this.service = start.service;

@@ -66,6 +66,8 @@ export interface DestinationParts extends ClientParts, DestinationSteps {
   /** `undefined` where the policy does not ask for it. */
   readonly throttle: AdaptiveThrottle | undefined;
   readonly destination: Destination;
+  /** Finds addresses where no registry tells any. `undefined` inside the mesh. */
+  readonly findOutside: Layer | undefined;
   readonly usage: DestinationUsage;
 }
 
@@ -146,6 +148,11 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
     ...step("change request", "the destination's changes and then the rule's, which win", parts.changeRequest),
     ...step("rewrite host", "only here is it known which service answers", parts.rewriteHost),
     line("deadline", "above the retry: all attempts share one deadline", enforceDeadline(parts.timeouts, parts.clock)),
+    ...step(
+      "find outside",
+      "below the deadline, above the attempts: one wait for DNS serves them all",
+      parts.findOutside,
+    ),
   ],
   attempts: attemptsOf(parts),
   attempt: [

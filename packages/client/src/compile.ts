@@ -50,6 +50,7 @@ import {
   NO_ACTIONS,
   type RuleActions,
 } from "./compile-actions.ts";
+import { compileFindOutside, labelsByHost } from "./compile-outside.ts";
 import { compileDraw, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
@@ -284,11 +285,13 @@ const compileDestination = (
   const target: Destination = {
     endpoints: ledger.endpoints(key),
     labels,
+    labelsByHost: labelsByHost(service),
     picker: ledger.picker(key, subset, effectiveBalancer(policy)),
     hash: policy.hashKey === undefined ? undefined : compileCallHash(policy.hashKey, parts.hashSource, ENVOY_SEED),
     panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
     outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };
+  const pool = effectiveConnectionPool(policy, mesh);
   const steps = destinationChain({
     ...parts,
     ...own,
@@ -301,7 +304,8 @@ const compileDestination = (
     circuit,
     throttle,
     destination: target,
-    usage: ledger.usage(key, subset, effectiveConnectionPool(policy, mesh)),
+    findOutside: compileFindOutside(service, pool, ledger, parts.clock),
+    usage: ledger.usage(key, subset, pool),
   });
   return {
     destination: key,

@@ -10,6 +10,7 @@ import {
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
+import type { DnsResolver } from "./dns/dns-resolver.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { createExplain, type ExplainInit, type Explanation } from "./explain.ts";
 import { MeshAgent } from "./faces/agent.ts";
@@ -53,6 +54,8 @@ export interface ClientOptions {
   readonly inherit: () => Inherited | undefined;
   /** Where hosts outside the mesh go. @default the global dispatcher that was there before */
   readonly outside?: Dispatcher;
+  /** Where the names of hosts outside the mesh are asked for. @default the name servers of the system */
+  readonly resolver?: DnsResolver;
   /** Whether the mesh's own failures reject or answer as a proxy would. @default "error" */
   readonly localReplies?: "error" | "response";
   /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
@@ -118,7 +121,12 @@ export const createClient = (options: ClientOptions): Client => {
     mirrorsUndiscovered: 0,
     mirrorsFailed: 0,
   };
-  const transport = createTransport({ clock, random, credentials: options.credentials });
+  const transport = createTransport({
+    clock,
+    random,
+    credentials: options.credentials,
+    resolver: options.resolver,
+  });
   const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });
   const noticed = new Set<string>();
   const parts: ClientParts = {

@@ -159,7 +159,7 @@ export const createExplain =
         note: "this member has not called the service yet; the first call asks the mesh for it",
       });
     }
-    const wrong = wrongPort(compiled, port);
+    const wrong = wrongPort(compiled, { port, scheme });
     if (wrong !== undefined) {
       return explainHost(String(url), method, "refused", {
         service,
@@ -319,7 +319,7 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
   };
 };
 
-const urlOf = (call: MeshCall): string => `http://${call.authority}${call.path}`;
+const urlOf = (call: MeshCall): string => `${call.scheme}://${call.authority}${call.path}`;
 
 /** What is sent, if it is not what the caller asked for. */
 const sentAs = (

@@ -3,7 +3,7 @@ import type { Call } from "./send.ts";
 
 /** The way a call took until now, outermost first: where it was going, by which rule, to which subset. */
 export const wayOf = (call: Call): readonly string[] => {
-  const way = [`${call.method} http://${call.authority}${withoutQuery(call.path)}`];
+  const way = [`${call.method} ${call.scheme}://${call.authority}${withoutQuery(call.path)}`];
   if (call.rule !== undefined) way.push(`rule ${call.rule}`);
   if (call.plan !== undefined) way.push(`service ${call.plan.destination}`);
   if (call.subset !== undefined) way.push(`subset ${call.subset}`);

@@ -2,13 +2,17 @@ import type {
   EffectiveAdaptiveThrottling,
   EffectiveBalancer,
   EffectiveCircuitBreaker,
+  EffectiveConnectionPool,
   EffectiveOutlierDetection,
   EffectiveRetryBudget,
+  Endpoint,
   ServiceKey,
+  ServiceSnapshot,
 } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import { createPicker, type Picker } from "./balancing/picker.ts";
 import { type Circuit, createCircuit } from "./breaker/circuit.ts";
+import { findsOwnEndpoints, OutsideEndpoints } from "./dns/outside-endpoints.ts";
 import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts";
 import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
@@ -16,7 +20,7 @@ import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
 import { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
 import { DestinationUsage, type UsageLimits } from "./transport/destination-usage.ts";
-import type { Transport } from "./transport/transport.ts";
+import type { Transport, TransportCounters } from "./transport/transport.ts";
 
 /** What the ledger is made of. */
 export interface LedgerKit {
@@ -27,6 +31,12 @@ export interface LedgerKit {
   readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
   /** Hears of each decision to eject an endpoint or not. */
   readonly onEjection?: ((service: ServiceKey, decision: EjectionDecision) => void) | undefined;
+}
+
+/** How a service finds its endpoints, and what becomes of them. */
+interface Outside {
+  readonly endpoints: OutsideEndpoints;
+  update: (endpoints: readonly Endpoint[]) => void;
 }
 
 /** Something made from a policy, kept until the policy's content changes. */
@@ -42,6 +52,7 @@ interface Kept<T> {
 export class Ledger {
   readonly #kit: LedgerKit;
   readonly #endpoints = new Map<ServiceKey, EndpointSet>();
+  readonly #outside = new Map<ServiceKey, Outside>();
   readonly #budgets = new Map<ServiceKey, RetryBudget>();
   readonly #latencies = new Map<string, LatencyEstimate>();
   /** By name and policy: one that no chain in force asks any more ends, and not before. */
@@ -55,12 +66,49 @@ export class Ledger {
     this.#kit = kit;
   }
 
+  get counters(): TransportCounters {
+    return this.#kit.transport.counters;
+  }
+
   endpoints(service: ServiceKey): EndpointSet {
     const known = this.#endpoints.get(service);
     if (known !== undefined) return known;
     const made = createEndpointSet(this.#kit.transport);
     this.#endpoints.set(service, made);
     return made;
+  }
+
+  /** Takes over what the snapshot says of a service's endpoints: the registry's, or where to find some. */
+  update(service: ServiceSnapshot, pool: EffectiveConnectionPool): void {
+    const { key } = service;
+    const set = this.endpoints(key);
+    if (!findsOwnEndpoints(service)) {
+      this.#outside.get(key)?.endpoints.close();
+      this.#outside.delete(key);
+      set.update(service, pool);
+      return;
+    }
+    const outside = this.#outside.get(key) ?? this.#newOutside(key);
+    outside.update = (endpoints) => set.update({ ...service, endpoints }, pool);
+    outside.update(outside.endpoints.configure(service));
+  }
+
+  /** Finds endpoints that no registry tells; `undefined` for services that have none to find. */
+  outside(service: ServiceKey): OutsideEndpoints | undefined {
+    return this.#outside.get(service)?.endpoints;
+  }
+
+  #newOutside(key: ServiceKey): Outside {
+    const { transport, clock, random } = this.#kit;
+    const { resolver, counters, home } = transport;
+    const outside: Outside = {
+      endpoints: new OutsideEndpoints({ resolver, clock, random, counters, home }, (endpoints) =>
+        outside.update(endpoints),
+      ),
+      update: () => undefined,
+    };
+    this.#outside.set(key, outside);
+    return outside;
   }
 
   retryBudget(service: ServiceKey, policy: EffectiveRetryBudget): RetryBudget {
@@ -165,6 +213,8 @@ export class Ledger {
     for (const [service, endpoints] of this.#endpoints) {
       if (services.has(service)) continue;
       this.#endpoints.delete(service);
+      this.#outside.get(service)?.endpoints.close();
+      this.#outside.delete(service);
       this.#budgets.delete(service);
       this.#outliers.delete(service);
       void endpoints.close();
@@ -179,6 +229,9 @@ export class Ledger {
     for (const circuit of this.#circuits.values()) circuit.close();
     this.#circuits.clear();
     this.#throttles.clear();
+    for (const { endpoints } of this.#outside.values()) endpoints.close();
+    this.#outside.clear();
+    this.#kit.transport.resolver.close();
     this.#pickers.clear();
     this.#outliers.clear();
     this.#latencies.clear();

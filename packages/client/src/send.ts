@@ -5,6 +5,9 @@ import type { Candidate } from "./endpoints/endpoint-set.ts";
 import type { Reply } from "./reply.ts";
 import type { NoRetryReason } from "./retry/retryable.ts";
 
+/** Schemes of URLs that the mesh takes. */
+export type UrlScheme = "http" | "https";
+
 /** What a caller may say for one call; each field wins over the policy. */
 export interface CallOptions {
   /** The whole call, `"2s"` or milliseconds; `0` turns it off. */
@@ -25,7 +28,7 @@ export interface CallOptions {
 export interface Call {
   readonly method: string;
   /** Of the URL, as the caller wrote it: the mesh encrypts either. */
-  readonly scheme: "http" | "https";
+  readonly scheme: UrlScheme;
   /** Host as the caller wrote it, with the port if there was one. Failures, telemetry and explanations name it. */
   readonly authority: string;
   /** The service port: that of the URL, or the scheme's. */

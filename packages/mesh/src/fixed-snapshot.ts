@@ -2,6 +2,8 @@ import {
   buildNameIndex,
   checkPolicies,
   type Endpoint,
+  externalNamesOf,
+  externalServicesOf,
   type InboundPolicies,
   type InboundSnapshot,
   inboundFor,
@@ -17,6 +19,7 @@ import {
   type ServiceSnapshot,
   serviceKey,
   serviceNamesOf,
+  serviceOfExternal,
   servicesOf,
   splitServiceKey,
   type Transport,
@@ -93,8 +96,12 @@ export const fixedSnapshots = (configuration: FixedConfiguration, reader: FixedR
   for (const [key, { policy, routes }] of servicesOf(policies)) {
     services.set(key, { key, policy, routes, endpoints: endpoints.get(key) ?? [] });
   }
+  for (const [key, { policy, routes }] of externalServicesOf(policies)) {
+    services.set(key, { key, policy: serviceOfExternal(policy), external: policy, routes, endpoints: [] });
+  }
+  const names = buildNameIndex(serviceNamesOf(policies), reader.namespace, externalNamesOf(policies));
   return {
-    outbound: { revision, mesh, names: buildNameIndex(serviceNamesOf(policies), reader.namespace), services },
+    outbound: { revision, mesh, names, services },
     inbound: { revision, mesh, ...ownPolicies(policies, reader) },
   };
 };

@@ -174,7 +174,10 @@ const effectiveSlowStart = ({ window, aggression, minimumPercent }: SlowStart): 
 });
 
 /** Whether the figures of a balancer and of a slow start make sense. */
-export const checkBalancer = ({ balancer, slowStart }: ServicePolicy, check: Check): void => {
+export const checkBalancer = (
+  { balancer, slowStart }: Pick<ServicePolicy, "balancer" | "slowStart">,
+  check: Check,
+): void => {
   const at = "balancer";
   switch (balancer?.algorithm) {
     case "peak-ewma":

@@ -241,7 +241,7 @@ test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
       { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
-      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "prequal" }, fallback: "dns", tls: {} },
+      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "prequal" }, healthCheck: {} },
       {
         kind: "Access",
         name: "a",
@@ -257,8 +257,7 @@ test("everything that is not supported yet is refused with its place", () => {
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',
     'Service/default/reviews balancer.algorithm: algorithm "prequal"',
-    'Service/default/reviews fallback: fallback "dns"',
-    'Service/default/reviews tls: "tls"',
+    'Service/default/reviews healthCheck: "healthCheck"',
     'Access/default/a selector.labels: "labels"',
     'Access/default/a action: action "audit"',
     'Access/default/a rules[0].from[0].addresses: "addresses"',

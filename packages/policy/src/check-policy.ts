@@ -4,6 +4,7 @@ import { checkAdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
 import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
+import { checkExternalService, type Resilience } from "./external-service-policy.ts";
 import { checkFault } from "./fault-policy.ts";
 import {
   durationLimits,
@@ -25,6 +26,7 @@ import type { MeshPolicy } from "./mesh-policy.ts";
 import { checkMirror } from "./mirror-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
 import { checkOutlierDetection } from "./outlier-detection-policy.ts";
+import { checkOutsideTls } from "./outside-tls.ts";
 import type { Policy } from "./policy.ts";
 import { Check } from "./policy-check.ts";
 import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
@@ -51,7 +53,10 @@ export const checkPolicy = (policy: Policy): readonly PolicyProblem[] => {
 const checkKind = (policy: Policy, check: Check): void => {
   if (policy.kind === "Mesh") checkMesh(policy, check);
   else if (policy.kind === "Service") checkService(policy, check);
-  else if (policy.kind === "Route") checkRoute(policy, check);
+  else if (policy.kind === "ExternalService") {
+    checkExternalService(policy, check);
+    checkResilience(policy, check);
+  } else if (policy.kind === "Route") checkRoute(policy, check);
   else if (policy.kind === "Access") checkAccess(policy, check);
   else checkAuthentication(policy, check);
 };
@@ -79,6 +84,12 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.number(["port"], service.port, numberLimits.port);
   check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
+  checkOutsideTls(["tls"], service.tls, check);
+  checkResilience(service, check);
+};
+
+/** What services inside and outside the mesh have in common. */
+const checkResilience = (service: Resilience, check: Check): void => {
   checkBalancer(service, check);
   checkHashKeys(["hashKey"], service.hashKey, check);
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);

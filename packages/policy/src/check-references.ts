@@ -1,17 +1,23 @@
+import { serviceOfExternal } from "./external-service-policy.ts";
 import { wrongReference } from "./field-limits.ts";
 import { nearest } from "./name-index.ts";
 import { type Policy, policyKey } from "./policy.ts";
 import { namespaceOf } from "./policy-meta.ts";
 import { formatPath, type PolicyPath } from "./policy-path.ts";
 import type { PolicyProblem } from "./policy-problem.ts";
-import { servicesOf } from "./select.ts";
+import { externalServicesOf, servicesOf } from "./select.ts";
 import { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
 /** Whether policies fit together: every name that one uses is defined, nothing is defined twice. All problems. */
 export const checkReferences = (policies: readonly Policy[]): readonly PolicyProblem[] => {
   const problems: PolicyProblem[] = [];
-  const services = new Map([...servicesOf(policies)].map(([key, { policy }]) => [key, policy]));
+  const inside = new Map([...servicesOf(policies)].map(([key, { policy }]) => [key, policy]));
+  // Routes may lead outside; nobody inside can say who may call what is outside.
+  const services = new Map([
+    ...[...externalServicesOf(policies)].map(([key, { policy }]) => [key, serviceOfExternal(policy)] as const),
+    ...inside,
+  ]);
   const report: Report = (index, path, message, suggestion) => {
     const policy = policies[index];
     problems.push({
@@ -24,9 +30,10 @@ export const checkReferences = (policies: readonly Policy[]): readonly PolicyPro
     });
   };
   checkDuplicates(policies, report);
-  checkHosts(policies, services, report);
+  checkNames(policies, inside, report);
+  checkHosts(policies, inside, report);
   for (const [index, policy] of policies.entries()) {
-    const here = { services, index, namespace: namespaceOf(policy), report };
+    const here = { services, inside, index, namespace: namespaceOf(policy), report };
     if (policy.kind === "Route") {
       for (const [at, reference] of policy.services.entries()) serviceAt(["services", at], reference, here);
       for (const [at, rule] of policy.rules.entries()) {
@@ -50,7 +57,10 @@ type Report = (index: number, path: PolicyPath, message: string, suggestion?: st
 
 /** Where in the policies a reference stands. */
 interface Here {
+  /** What routes may name. */
   readonly services: ReadonlyMap<ServiceKey, ServicePolicy>;
+  /** What policies may select. */
+  readonly inside: ReadonlyMap<ServiceKey, ServicePolicy>;
   readonly index: number;
   readonly namespace: string;
   readonly report: Report;
@@ -73,6 +83,20 @@ const describe = (policy: Policy): string =>
 const placeOf = ({ origin }: Policy): string =>
   origin === undefined ? "" : `, first at ${origin.file}:${origin.line}`;
 
+/** A route names services of both kinds, so a name means one of them. */
+const checkNames = (
+  policies: readonly Policy[],
+  inside: ReadonlyMap<ServiceKey, ServicePolicy>,
+  report: Report,
+): void => {
+  for (const [index, policy] of policies.entries()) {
+    const key = serviceKey(namespaceOf(policy), policy.name);
+    if (policy.kind === "ExternalService" && inside.has(key)) {
+      report(index, ["name"], `${key} is already a service of the mesh: routes could not tell which one is meant`);
+    }
+  }
+};
+
 /** A host means one service: it is neither claimed twice nor the name that another service always has. */
 const checkHosts = (
   policies: readonly Policy[],
@@ -86,14 +110,14 @@ const checkHosts = (
   }
   const shortNames = new Set([...services.keys()].map((key) => splitServiceKey(key).name));
   for (const [index, policy] of policies.entries()) {
-    if (policy.kind !== "Service") continue;
+    if (policy.kind !== "Service" && policy.kind !== "ExternalService") continue;
     const key = serviceKey(namespaceOf(policy), policy.name);
     for (const [at, host] of (policy.hosts ?? []).entries()) {
       const name = host.toLowerCase();
       const owner = owners.get(name);
       if (owner !== undefined && owner !== key)
         report(index, ["hosts", at], `"${host}" already means service ${owner}`);
-      else if (name !== policy.name && shortNames.has(name)) {
+      else if ((name !== policy.name || policy.kind === "ExternalService") && shortNames.has(name)) {
         report(index, ["hosts", at], `"${host}" is the short name of another service`);
       } else owners.set(name, key);
     }
@@ -146,8 +170,8 @@ const serviceAt = (path: PolicyPath, reference: string, here: Here): ServicePoli
 };
 
 const checkSelector = (name: string, here: Here): void => {
-  if (here.services.has(serviceKey(here.namespace, name))) return;
-  const names = [...here.services.keys()]
+  if (here.inside.has(serviceKey(here.namespace, name))) return;
+  const names = [...here.inside.keys()]
     .map((key) => splitServiceKey(key))
     .filter(({ namespace }) => namespace === here.namespace)
     .map((each) => each.name);

@@ -21,6 +21,8 @@ export interface Endpoint {
   readonly health: EndpointHealth;
   /** The service account that registered it; with `mtls` the peer must prove an identity that the service names. */
   readonly serviceAccount: string;
+  /** The name that one-sided TLS asks for, and that the certificate must hold. Default the address, where it is a name. */
+  readonly servername?: string;
   /** Share of traffic relative to its siblings. Default 1; range 1 to 1000. */
   readonly weight?: number;
   readonly locality?: {

@@ -30,6 +30,7 @@ export {
   type WrittenAccessRule,
 } from "./builders/build-access.ts";
 export { authentication } from "./builders/build-authentication.ts";
+export { type ExternalServiceFields, externalService } from "./builders/build-external-service.ts";
 export { type MeshFields, mesh } from "./builders/build-mesh.ts";
 export {
   type AnswerOptions,
@@ -87,6 +88,16 @@ export {
 } from "./duration.ts";
 export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
 export {
+  DEFAULT_EXTERNAL_CONNECT_TIMEOUT,
+  type ExternalServicePolicy,
+  externalPortOf,
+  isPlaintext,
+  type OutsideTarget,
+  passesUntouched,
+  serviceOfExternal,
+  targetsOfExternal,
+} from "./external-service-policy.ts";
+export {
   type CompiledFault,
   compileFault,
   type DrawnFault,
@@ -117,7 +128,7 @@ export {
   shadowAuthority,
 } from "./mirror-policy.ts";
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
-export { buildNameIndex, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
+export { buildNameIndex, type ExternalNames, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
 export { notSupported } from "./not-supported.ts";
 export {
   type EffectiveOutlierDetection,
@@ -126,11 +137,12 @@ export {
   type OutlierDetection,
   type SuccessRateDetection,
 } from "./outlier-detection-policy.ts";
+export { type EffectiveOutsideTls, effectiveOutsideTls, type OutsideTls } from "./outside-tls.ts";
 export { normalizePath } from "./path-normalization.ts";
 export type { PathReplacement, RegexSubstitution, ReplacementTools, SubstitutionEngine } from "./path-replacement.ts";
 export { templateValues } from "./path-template.ts";
 export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
-export { type Policy, type PolicyKey, type PolicyKind, policyKey } from "./policy.ts";
+export { type Policy, type PolicyKey, type PolicyKind, policyKey, policyKinds } from "./policy.ts";
 export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
@@ -164,6 +176,9 @@ export {
 export type { RoutePolicy, RouteRule, WeightedDestination } from "./route-policy.ts";
 export {
   DEFAULT_MESH,
+  type ExternalServicePolicies,
+  externalNamesOf,
+  externalServicesOf,
   type InboundPolicies,
   inboundFor,
   meshPolicyOf,

@@ -14,6 +14,8 @@ export const meshErrorCodes = {
   OUTSIDE_REFUSED: { flag: "NR", status: 502, side: "client" },
   /** The service, or the subset that the split drew, has no endpoint that may be called. */
   NO_HEALTHY_ENDPOINT: { flag: "UH", status: 503, side: "client" },
+  /** DNS told no address of a host outside the mesh. */
+  DNS_FAILED: { flag: "DF", status: 503, side: "client" },
   /** No connection to the endpoint could be made. */
   CONNECT_FAILED: { flag: "UF", status: 503, side: "client" },
   /** The endpoint's certificate does not prove an identity that the service names. */

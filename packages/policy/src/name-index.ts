@@ -7,14 +7,25 @@ export interface ServiceNames {
   readonly hosts?: readonly string[];
 }
 
+/** A service outside the mesh as every member knows it, called or not. */
+export interface ExternalNames {
+  readonly key: ServiceKey;
+  readonly hosts: readonly string[];
+  /** Calls to its hosts are handed on untouched. */
+  readonly passes?: true;
+}
+
 /** Answers which hosts belong to the mesh. Small, whole and local, so that an outside host is never delayed by discovery. */
 export interface NameIndex {
   /** False until the first list of names has arrived: then short names are refused rather than looked up in DNS. */
   readonly known: boolean;
   /** The service that a host means, or `undefined` for a host outside the mesh. Host without port, any case. */
   lookup(host: string): ServiceKey | undefined;
+  /** Whether a policy says that calls to a host outside the mesh are handed on untouched. Host without port, any case. */
+  passes(host: string): boolean;
   /** Names that resemble a host, at most three, for error messages. */
   near(host: string): readonly string[];
+  /** Services of the mesh. */
   readonly size: number;
 }
 
@@ -22,9 +33,21 @@ export interface NameIndex {
  * Builds the index as seen from one namespace: a short name means a service of that namespace.
  *
  * @param names all services of the mesh, or `undefined` while they are not known.
+ * @param external all services outside it that policies tell of.
  */
-export const buildNameIndex = (names: readonly ServiceNames[] | undefined, ownNamespace: string): NameIndex => {
+export const buildNameIndex = (
+  names: readonly ServiceNames[] | undefined,
+  ownNamespace: string,
+  external: readonly ExternalNames[] = [],
+): NameIndex => {
   const byHost = new Map<string, ServiceKey>();
+  const passing = new Set<string>();
+  for (const { key, hosts, passes } of external) {
+    for (const host of hosts) {
+      if (passes === true) passing.add(host.toLowerCase());
+      else byHost.set(host.toLowerCase(), key);
+    }
+  }
   for (const { key, hosts } of names ?? []) {
     const { namespace, name } = splitServiceKey(key);
     if (namespace === ownNamespace) byHost.set(name, key);
@@ -36,9 +59,19 @@ export const buildNameIndex = (names: readonly ServiceNames[] | undefined, ownNa
   return {
     known: names !== undefined,
     size: names?.length ?? 0,
+    passes: (host) => passing.size > 0 && passesBy(passing, withoutRootDot(host.toLowerCase())),
     lookup: (host) => byHost.get(host) ?? byHost.get(withoutRootDot(host.toLowerCase())),
     near: (host) => nearest(withoutRootDot(host.toLowerCase()), [...byHost.keys()]),
   };
+};
+
+/** Whether a host is named, or any name above it with a star. */
+const passesBy = (passing: ReadonlySet<string>, host: string): boolean => {
+  if (passing.has(host)) return true;
+  for (let dot = host.indexOf("."); dot >= 0; dot = host.indexOf(".", dot + 1)) {
+    if (passing.has(`*${host.slice(dot)}`)) return true;
+  }
+  return false;
 };
 
 const withoutRootDot = (host: string): string => (host.endsWith(".") ? host.slice(0, -1) : host);

@@ -6,7 +6,7 @@ import type { PolicyPath } from "./policy-path.ts";
  * `a[].b` means the field in each item of a list, `a=b` one value of a field. Whoever builds one of these takes its line
  * out of this list and `Not supported yet` out of its documentation.
  */
-export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
+const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly string[]>> = {
   Mesh: ["mode=dry-run", "trustDomainAliases", "sampling", "accessLog"],
   Service: [
     "mode=dry-run",
@@ -14,11 +14,9 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "protocol=grpc",
     "balancer.algorithm=weighted-round-robin",
     "balancer.algorithm=prequal",
-    "fallback=dns",
     "healthCheck",
     "concurrencyLimit",
     "locality",
-    "tls",
   ],
   Route: ["mode=dry-run"],
   Access: [
@@ -35,6 +33,16 @@ export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
     "rules[].when",
   ],
   Authentication: ["mode=dry-run", "selector.labels", "mtls.ports", "jwt"],
+};
+
+/** Fields that services outside the mesh share with those inside. */
+const shared =
+  /^(?:mode|balancer|connectionPool|circuitBreaker|retryBudget|outlierDetection|slowStart|panicThreshold|hashKey|adaptiveThrottling)\b/;
+
+/** What is not supported yet, of every kind. */
+export const notSupported: Readonly<Record<PolicyKind, readonly string[]>> = {
+  ...ofOwn,
+  ExternalService: ofOwn.Service.filter((line) => shared.test(line)),
 };
 
 /** A use of something that is not supported yet. */

@@ -5,6 +5,8 @@
 export const policyFeatures = [
   /** Patterns that are not proven linear: the member can load the package re2js. */
   "policy:regex-re2",
+  /** What is called outside the mesh: the kind `ExternalService`, and `tls` and `fallback: dns` of `Service`. */
+  "policy:external-service",
 ] as const;
 
 /** One of {@link policyFeatures}. */

@@ -41,23 +41,25 @@ test.each<[string, unknown, readonly string[]]>([
   ["text", "kind: Service", ["a policy is an object"]],
   ["nothing", null, ["a policy is an object"]],
   ["list", [], ["a policy is an object"]],
-  ["no kind", {}, ["kind: is missing; write one of Mesh, Service, Route, Access, Authentication"]],
+  ["no kind", {}, ["kind: is missing; write one of Mesh, Service, ExternalService, Route, Access, Authentication"]],
   [
     "other case",
     { kind: "service" },
     [
-      'kind: unknown kind "service"; write one of Mesh, Service, Route, Access, Authentication; did you mean "Service"?',
+      'kind: unknown kind "service"; write one of Mesh, Service, ExternalService, Route, Access, Authentication; did you mean "Service"?',
     ],
   ],
   [
     "prototype's name",
     { kind: "toString" },
-    ['kind: unknown kind "toString"; write one of Mesh, Service, Route, Access, Authentication'],
+    ['kind: unknown kind "toString"; write one of Mesh, Service, ExternalService, Route, Access, Authentication'],
   ],
   [
     "Kubernetes",
     { apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: {} },
-    ["apiVersion: this is a document of Kubernetes, not one of the kinds Mesh, Service, Route, Access, Authentication"],
+    [
+      "apiVersion: this is a document of Kubernetes, not one of the kinds Mesh, Service, ExternalService, Route, Access, Authentication",
+    ],
   ],
   [
     "unknown fields",
@@ -113,12 +115,12 @@ test.each<[string, unknown, readonly string[]]>([
   ],
   [
     "ranges, together with what is not supported yet",
-    { kind: "Service", name: "a", port: 0, zone: 1, tls: {}, connectionPool: { keepAlive: "4" } },
+    { kind: "Service", name: "a", port: 0, zone: 1, healthCheck: {}, connectionPool: { keepAlive: "4" } },
     [
       "Service/default/a port: 0 is not a whole number from 1 to 65535",
       'Service/default/a connectionPool.keepAlive: "4" is not a duration: write a number and a unit (ms, s, m, h), such as "250ms" or "1m30s"',
       'Service/default/a zone: unknown field "zone"',
-      'Service/default/a tls: "tls" is not supported yet',
+      'Service/default/a healthCheck: "healthCheck" is not supported yet',
     ],
   ],
   [

@@ -1,7 +1,8 @@
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
+import { type ExternalServicePolicy, passesUntouched } from "./external-service-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
-import type { ServiceNames } from "./name-index.ts";
+import type { ExternalNames, ServiceNames } from "./name-index.ts";
 import type { Policy } from "./policy.ts";
 import { namespaceOf, type PolicyMeta } from "./policy-meta.ts";
 import type { RoutePolicy } from "./route-policy.ts";
@@ -12,6 +13,12 @@ import type { ServicePolicy } from "./service-policy.ts";
 /** A service and the routes for it, in the order in which they are tried: by namespace, then by name. */
 export interface ServicePolicies {
   readonly policy: ServicePolicy;
+  readonly routes: readonly RoutePolicy[];
+}
+
+/** A service outside the mesh and the routes for it, in the order in which they are tried. */
+export interface ExternalServicePolicies {
+  readonly policy: ExternalServicePolicy;
   readonly routes: readonly RoutePolicy[];
 }
 
@@ -41,6 +48,29 @@ export const servicesOf = (
   policies: readonly Policy[],
   previous?: ReadonlyMap<ServiceKey, ServicePolicies>,
 ): ReadonlyMap<ServiceKey, ServicePolicies> => {
+  return withRoutes(
+    policies.filter((policy) => policy.kind === "Service"),
+    policies,
+    previous,
+  );
+};
+
+/** As {@link servicesOf}, for services outside the mesh, but those whose calls are handed on untouched. */
+export const externalServicesOf = (
+  policies: readonly Policy[],
+  previous?: ReadonlyMap<ServiceKey, ExternalServicePolicies>,
+): ReadonlyMap<ServiceKey, ExternalServicePolicies> =>
+  withRoutes(
+    policies.filter((policy) => policy.kind === "ExternalService").filter((policy) => !passesUntouched(policy)),
+    policies,
+    previous,
+  );
+
+const withRoutes = <P extends PolicyMeta>(
+  called: readonly P[],
+  policies: readonly Policy[],
+  previous: ReadonlyMap<ServiceKey, { readonly policy: P; readonly routes: readonly RoutePolicy[] }> | undefined,
+): ReadonlyMap<ServiceKey, { readonly policy: P; readonly routes: readonly RoutePolicy[] }> => {
   const routesByService = new Map<ServiceKey, RoutePolicy[]>();
   for (const route of inOrder(policies.filter((policy) => policy.kind === "Route"))) {
     for (const key of new Set(route.services.map((name) => referencedService(name, namespaceOf(route))))) {
@@ -49,8 +79,8 @@ export const servicesOf = (
       else routes.push(route);
     }
   }
-  const services = new Map<ServiceKey, ServicePolicies>();
-  for (const policy of inOrder(policies.filter((policy) => policy.kind === "Service"))) {
+  const services = new Map<ServiceKey, { readonly policy: P; readonly routes: readonly RoutePolicy[] }>();
+  for (const policy of inOrder(called)) {
     const key = keyOf(policy);
     const routes = routesByService.get(key) ?? [];
     const before = previous?.get(key);
@@ -80,13 +110,21 @@ export const serviceNamesOf = (policies: readonly Policy[]): readonly ServiceNam
     ...(policy.hosts === undefined ? {} : { hosts: policy.hosts }),
   }));
 
+/** The names of all services outside the mesh, sorted by key: what every member knows. */
+export const externalNamesOf = (policies: readonly Policy[]): readonly ExternalNames[] =>
+  inOrder(policies.filter((policy) => policy.kind === "ExternalService")).map((policy) => ({
+    key: keyOf(policy),
+    hosts: policy.hosts,
+    ...(passesUntouched(policy) ? { passes: true } : {}),
+  }));
+
 /** Whether a policy with a selector is for a service: of the same namespace, and the one selected if one is named. */
 export const selects = (policy: PolicyMeta & { readonly selector?: WorkloadSelector }, key: ServiceKey): boolean => {
   const { namespace, name } = splitServiceKey(key);
   return namespaceOf(policy) === namespace && (policy.selector?.service ?? name) === name;
 };
 
-const keyOf = (policy: ServicePolicy): ServiceKey => serviceKey(namespaceOf(policy), policy.name);
+const keyOf = (policy: PolicyMeta): ServiceKey => serviceKey(namespaceOf(policy), policy.name);
 
 /** By code units and not by locale, so that every process orders alike. */
 const inOrder = <P extends PolicyMeta>(policies: readonly P[]): readonly P[] =>

@@ -4,6 +4,7 @@ import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
 import type { HashKey } from "./hash-key.ts";
 import type { OutlierDetection } from "./outlier-detection-policy.ts";
+import type { OutsideTls } from "./outside-tls.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget } from "./retry-policy.ts";
 
@@ -28,7 +29,10 @@ export interface ServicePolicy extends PolicyMeta {
   /** Refuses part of the calls while the destination rejects many. @default false */
   readonly adaptiveThrottling?: AdaptiveThrottling | false;
   readonly retryBudget?: RetryBudget;
-  /** What a call does when the service has no registered endpoint at all: fail, or ask DNS. `dns` is not supported yet. @default "none" */
+  /**
+   * What a call does when the service has no registered endpoint at all: fail, or ask DNS for its `hosts`, its long name and
+   * its name, in this order, on the service port; plaintext unless `tls` says otherwise. @default "none"
+   */
   readonly fallback?: "none" | "dns";
   /** `false` turns it off. @default on */
   readonly outlierDetection?: OutlierDetection | false;
@@ -47,8 +51,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly panicThreshold?: number;
   /** What tells calls apart for `ring-hash` and `maglev`; a call that has none of it goes anywhere. @default none */
   readonly hashKey?: readonly HashKey[];
-  /** TLS to instances outside the mesh. Not supported yet. */
-  readonly tls?: Readonly<Record<string, unknown>>;
+  /** TLS to instances outside the mesh: those that are registered with the transport `tls`, and those of DNS. @default none */
+  readonly tls?: OutsideTls;
 }
 
 /** The service accounts that may answer for a service. */

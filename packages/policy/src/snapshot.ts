@@ -1,6 +1,7 @@
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { ExternalServicePolicy } from "./external-service-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import type { NameIndex } from "./name-index.ts";
 import type { RoutePolicy } from "./route-policy.ts";
@@ -13,7 +14,10 @@ import type { ServicePolicy } from "./service-policy.ts";
  */
 export interface ServiceSnapshot {
   readonly key: ServiceKey;
+  /** Of a service outside the mesh, what `serviceOfExternal` makes of its policy. */
   readonly policy: ServicePolicy;
+  /** Set for a service outside the mesh; its addresses are then found by the client. */
+  readonly external?: ExternalServicePolicy;
   /** The routes for this service, in the order in which they are tried. */
   readonly routes: readonly RoutePolicy[];
   /** All registered endpoints, replaced whole when one changes. */

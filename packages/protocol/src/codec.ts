@@ -89,6 +89,7 @@ const endpoint: Shape<Register["endpoint"]> = object<Register["endpoint"]>({
   port: integer(1, 65_535),
   transport: oneOf(["mtls", "plaintext", "tls"]),
   labels,
+  servername: optional(matching(/^[0-9A-Za-z.-]{1,253}$/, "a host name")),
   weight: optional(integer(1, 1_000)),
   locality: optional(
     object<NonNullable<Endpoint["locality"]>>({

@@ -6,6 +6,8 @@ describe("a resource's name", () => {
     ["mesh", { kind: "mesh" }],
     ["names/-", { kind: "names", leaf: "-" }],
     ["service/default/reviews", { kind: "service", service: "default/reviews" }],
+    ["external-names/01", { kind: "external-names", leaf: "01" }],
+    ["external/default/payments", { kind: "external", service: "default/payments" }],
     ["inbound/default/reviews", { kind: "inbound", service: "default/reviews" }],
     ["endpoints/default/reviews/010", { kind: "endpoints", service: "default/reviews", leaf: "010" }],
     ["bundle/cluster.local", { kind: "bundle", trustDomain: "cluster.local" }],

@@ -5,8 +5,8 @@ import type { Leaf } from "./slices.ts";
 /** What a name of a resource says. */
 export type ResourceReference =
   | { readonly kind: "mesh" }
-  | { readonly kind: "names"; readonly leaf: Leaf }
-  | { readonly kind: "service" | "inbound"; readonly service: ServiceKey }
+  | { readonly kind: "names" | "external-names"; readonly leaf: Leaf }
+  | { readonly kind: "service" | "external" | "inbound"; readonly service: ServiceKey }
   | { readonly kind: "endpoints"; readonly service: ServiceKey; readonly leaf: Leaf }
   | { readonly kind: "bundle"; readonly trustDomain: string };
 
@@ -16,8 +16,10 @@ export const formatResourceName = (reference: ResourceReference): ResourceName =
     case "mesh":
       return "mesh";
     case "names":
-      return `names/${reference.leaf}`;
+    case "external-names":
+      return `${reference.kind}/${reference.leaf}`;
     case "service":
+    case "external":
     case "inbound":
       return `${reference.kind}/${reference.service}`;
     case "endpoints":
@@ -34,11 +36,11 @@ export const parseResourceName = (name: ResourceName): ResourceReference | undef
   const depth = [first, second, third].filter((part) => part !== undefined && part !== "").length;
   if (kind === "mesh" && depth === 0) return { kind };
   if (first === undefined) return undefined;
-  if (kind === "names" && depth === 1) return { kind, leaf: first };
+  if ((kind === "names" || kind === "external-names") && depth === 1) return { kind, leaf: first };
   if (kind === "bundle" && depth === 1) return { kind, trustDomain: first };
   if (second === undefined) return undefined;
   const service = serviceKey(first, second);
-  if ((kind === "service" || kind === "inbound") && depth === 2) return { kind, service };
+  if ((kind === "service" || kind === "external" || kind === "inbound") && depth === 2) return { kind, service };
   if (kind === "endpoints" && depth === 3 && third !== undefined) return { kind, service, leaf: third };
   return undefined;
 };

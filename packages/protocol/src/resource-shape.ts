@@ -2,6 +2,8 @@ import type {
   AccessPolicy,
   AuthenticationPolicy,
   Endpoint,
+  ExternalNames,
+  ExternalServicePolicy,
   MeshPolicy,
   Policy,
   RoutePolicy,
@@ -12,6 +14,8 @@ import type {
 import type {
   BundleResource,
   EndpointsSlice,
+  ExternalNamesSlice,
+  ExternalResource,
   InboundResource,
   NamesSlice,
   ResourceName,
@@ -24,6 +28,8 @@ import { anyObject, integer, list, object, oneOf, optional, record, refuse, type
 const MAX_ITEMS = 10_000;
 const name: Shape<string> = text(1, 253);
 const service = text(3, 127) as Shape<ServiceKey>;
+
+const isTrue: Shape<true> = (value, path) => (value === true ? value : refuse(path, "true", value));
 
 /** A policy of one kind. Its fields are kept whole: whoever enforces it must see what it does not understand, and refuse it. */
 const policy =
@@ -43,6 +49,7 @@ const endpoint: Shape<Endpoint> = object<Endpoint>({
   labels: record(name, text(0, 253), 64),
   health: oneOf(["healthy", "draining", "unhealthy", "stale"]),
   serviceAccount: name,
+  servername: optional(name),
   weight: optional(integer(1, 1_000)),
   locality: optional(anyObject<NonNullable<Endpoint["locality"]>>),
 });
@@ -51,6 +58,17 @@ const shapes: { readonly [K in ResourceReference["kind"]]: Shape<ResourceValue> 
   mesh: policy<MeshPolicy>("Mesh"),
   names: object<NamesSlice>({
     names: list(object<ServiceNames>({ key: service, hosts: optional(list(name, MAX_ITEMS)) }), MAX_ITEMS),
+  }),
+  "external-names": object<ExternalNamesSlice>({
+    names: list(
+      object<ExternalNames>({ key: service, hosts: list(name, MAX_ITEMS), passes: optional(isTrue) }),
+      MAX_ITEMS,
+    ),
+  }),
+  external: object<ExternalResource>({
+    key: service,
+    policy: policy<ExternalServicePolicy>("ExternalService"),
+    routes: list(policy<RoutePolicy>("Route"), MAX_ITEMS),
   }),
   service: object<ServiceResource>({
     key: service,

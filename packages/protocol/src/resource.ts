@@ -2,6 +2,8 @@ import type {
   AccessPolicy,
   AuthenticationPolicy,
   Endpoint,
+  ExternalNames,
+  ExternalServicePolicy,
   MeshPolicy,
   RoutePolicy,
   ServiceKey,
@@ -17,6 +19,8 @@ import type {
  * | policy | `mesh` | {@link MeshPolicy} |
  * | policy | `names/<leaf>` | {@link NamesSlice}: a leaf of the trie over all services' keys |
  * | policy | `service/<namespace>/<name>` | {@link ServiceResource}, for subscribers |
+ * | policy | `external-names/<leaf>` | {@link ExternalNamesSlice}: a leaf of the trie over the keys of services outside the mesh |
+ * | policy | `external/<namespace>/<name>` | {@link ExternalResource}, for subscribers |
  * | policy | `inbound/<namespace>/<name>` | {@link InboundResource}, for members of the service |
  * | endpoints | `endpoints/<namespace>/<name>/<leaf>` | {@link EndpointsSlice}: a leaf of the trie over instance ids |
  * | trust | `bundle/<trust domain>` | {@link BundleResource} |
@@ -29,7 +33,9 @@ export type ResourceName = string;
 export type ResourceValue =
   | MeshPolicy
   | NamesSlice
+  | ExternalNamesSlice
   | ServiceResource
+  | ExternalResource
   | InboundResource
   | EndpointsSlice
   | BundleResource;
@@ -43,6 +49,18 @@ export interface NamesSlice {
 export interface ServiceResource {
   readonly key: ServiceKey;
   readonly policy: ServicePolicy;
+  readonly routes: readonly RoutePolicy[];
+}
+
+/** A slice of the index of all services outside the mesh: apart from the mesh's own, so that older members go on without it. */
+export interface ExternalNamesSlice {
+  readonly names: readonly ExternalNames[];
+}
+
+/** A service outside the mesh and the routes for it. */
+export interface ExternalResource {
+  readonly key: ServiceKey;
+  readonly policy: ExternalServicePolicy;
   readonly routes: readonly RoutePolicy[];
 }
 

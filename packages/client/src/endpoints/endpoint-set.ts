@@ -1,6 +1,8 @@
 import {
   type EffectiveConnectionPool,
+  type EffectiveOutsideTls,
   type Endpoint,
+  effectiveOutsideTls,
   type ServiceSnapshot,
   serviceAccountsOf,
   splitServiceKey,
@@ -56,6 +58,13 @@ interface Member {
   drainHint: Timer | undefined;
 }
 
+/** Who is to answer, and how they prove it. */
+interface Peer {
+  readonly expected: ExpectedPeer;
+  readonly servername: string;
+  readonly tls: EffectiveOutsideTls | undefined;
+}
+
 /** Makes an empty set; its pools are opened with the first call to each endpoint. */
 export const createEndpointSet = (transport: Transport): EndpointSet => new Endpoints(transport);
 
@@ -76,6 +85,7 @@ class Endpoints implements EndpointSet {
     const { namespace, name } = splitServiceKey(service.key);
     const expected: ExpectedPeer = { namespace, serviceAccounts: serviceAccountsOf(service.policy) };
     const servername = `${name}.${namespace}.svc.cluster.local`;
+    const tls = effectiveOutsideTls(service.policy.tls);
     const before = this.#members;
     this.#members = new Map();
     this.#connections.max = policy.maxConnections;
@@ -83,8 +93,8 @@ class Endpoints implements EndpointSet {
       const known = before.get(endpoint.id);
       const member =
         known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
-          ? this.#keep(known, endpoint, expected, policy)
-          : this.#add(endpoint, policy, expected, servername, known);
+          ? this.#keep(known, endpoint, expected, policy, tls)
+          : this.#add(endpoint, policy, { expected, servername, tls }, known);
       if (member === known) before.delete(endpoint.id);
       this.#members.set(endpoint.id, member);
     }
@@ -131,10 +141,16 @@ class Endpoints implements EndpointSet {
     await Promise.all(pools.map((pool) => pool.close(CLOSE_GRACE_MS)));
   }
 
-  #keep(member: Member, endpoint: Endpoint, expected: ExpectedPeer, policy: EffectiveConnectionPool): Member {
+  #keep(
+    member: Member,
+    endpoint: Endpoint,
+    expected: ExpectedPeer,
+    policy: EffectiveConnectionPool,
+    tls: EffectiveOutsideTls | undefined,
+  ): Member {
     const { endpoint: last, figures, pool } = member.candidate;
     pool.expect(expected);
-    pool.reconfigure(policy);
+    pool.reconfigure(policy, tls);
     if (endpoint === last) return member;
     if (!isCallable(endpoint)) pool.retireConnections();
     if (!isCallable(last) || !isCallable(endpoint)) {
@@ -150,8 +166,7 @@ class Endpoints implements EndpointSet {
   #add(
     endpoint: Endpoint,
     policy: EffectiveConnectionPool,
-    expected: ExpectedPeer,
-    servername: string,
+    { expected, servername, tls }: Peer,
     known: Member | undefined,
   ): Member {
     const pool = new EndpointPool(
@@ -161,6 +176,7 @@ class Endpoints implements EndpointSet {
         connections: this.#connections,
         expected,
         servername,
+        tls,
         onDrainHint: () => this.markDraining(endpoint.id),
       },
       this.#transport,
@@ -190,7 +206,10 @@ const MAX_CACHED_SUBSETS = 100;
 const isCallable = (endpoint: Endpoint): boolean => endpoint.health === "healthy" || endpoint.health === "stale";
 
 const sameAddress = (one: Endpoint, other: Endpoint): boolean =>
-  one.address === other.address && one.port === other.port && one.transport === other.transport;
+  one.address === other.address &&
+  one.port === other.port &&
+  one.transport === other.transport &&
+  one.servername === other.servername;
 
 const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
   labels === undefined || Object.entries(labels).every(([name, value]) => endpoint.labels[name] === value);

@@ -75,7 +75,12 @@ const begin = (kit: FetchKit, to: Resolution, request: FetchRequest, redirects: 
       if (release !== undefined) reply.onDone(release);
       if (isRedirect(reply.status) && request.redirect !== "manual")
         return redirect(kit, request, call, reply, redirects);
-      return new MeshResponse({ call, reply, url: `http://${call.authority}${call.path}`, redirected: redirects > 0 });
+      return new MeshResponse({
+        call,
+        reply,
+        url: `${call.scheme}://${call.authority}${call.path}`,
+        redirected: redirects > 0,
+      });
     },
     (error: unknown) => {
       release?.();
@@ -91,7 +96,7 @@ const redirect = async (
   reply: Reply,
   redirects: number,
 ): Promise<Response> => {
-  const from = new URL(call.path, `http://${call.authority}`);
+  const from = new URL(call.path, `${call.scheme}://${call.authority}`);
   const { location } = reply.headers;
   if (request.redirect === "error") {
     reply.discard();

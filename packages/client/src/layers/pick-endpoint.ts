@@ -14,6 +14,7 @@ import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
 import { AttemptSuperseded } from "../retry/superseded.ts";
 import type { Attempt, AttemptSend, Call } from "../send.ts";
+import { hostnameOf } from "./find-outside.ts";
 
 /** Sends an attempt to the endpoint that was picked for it. */
 export type EndpointSend = (call: Call, attempt: Attempt, candidate: Candidate) => Promise<Reply>;
@@ -23,6 +24,8 @@ export interface Destination {
   readonly endpoints: EndpointSet;
   /** Labels of the subset, `undefined` for all endpoints. */
   readonly labels: Readonly<Record<string, string>> | undefined;
+  /** Instead of `labels`, by the host that is sent, where a service outside the mesh tells its hosts apart. */
+  readonly labelsByHost?: ReadonlyMap<string, Readonly<Record<string, string>>> | undefined;
   readonly picker: Picker;
   /** What a call is told apart by, for pickers that send equal keys to equal endpoints; `undefined`: nothing. */
   readonly hash: CallHash | undefined;
@@ -46,12 +49,14 @@ export interface PickTools {
  */
 export const pickEndpoint =
   (
-    { endpoints, labels, picker, hash, outliers, panicPercent }: Destination,
+    { endpoints, labels, labelsByHost, picker, hash, outliers, panicPercent }: Destination,
     { clock, random }: PickTools,
     next: EndpointSend,
   ): AttemptSend =>
   (call, attempt) => {
-    const candidates = endpoints.subset(labels);
+    const candidates = endpoints.subset(
+      labelsByHost === undefined ? labels : labelsByHost.get(hostnameOf(call.sentAuthority)),
+    );
     const startedAtMs = clock.now();
     const candidate = pickUsable(
       picker,

@@ -22,7 +22,7 @@ describe("regexEngine", () => {
   });
 
   test("says that it can, where re2js is installed", () => {
-    expect(supportedPolicyFeatures()).toEqual(["policy:regex-re2"]);
+    expect(supportedPolicyFeatures()).toContain("policy:regex-re2");
   });
 
   test("what is not RE2 is refused", () => {

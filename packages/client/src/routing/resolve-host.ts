@@ -1,12 +1,13 @@
 import type { MeshErrorCode, OutboundSnapshot, ServiceKey } from "@tulle/policy";
 import { LRUCache } from "lru-cache";
+import type { UrlScheme } from "../send.ts";
 
 /** What a host means to the mesh. */
 export type Resolution =
   | {
       readonly kind: "mesh";
       readonly service: ServiceKey;
-      readonly scheme: "http" | "https";
+      readonly scheme: UrlScheme;
       readonly authority: string;
       readonly port: number;
     }
@@ -54,6 +55,7 @@ export const resolveUrl = (url: URL, { names, mesh }: OutboundSnapshot): Resolut
     const port = url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port);
     return { kind: "mesh", service, scheme, authority: url.host, port };
   }
+  if (names.passes(host)) return outside;
   if (isOwnMachine(host)) return outside;
   if (!names.known && isShort(host)) {
     return {

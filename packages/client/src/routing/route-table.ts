@@ -1,5 +1,8 @@
 import {
+  type ExternalServicePolicy,
   effectiveConnectionPool,
+  externalPortOf,
+  isPlaintext,
   type OutboundSnapshot,
   type RouteFound,
   type RouteViewer,
@@ -18,7 +21,7 @@ import {
 import { completeFailure, failCall } from "../failure.ts";
 import { ownDeadlineOf } from "../layers/enforce-deadline.ts";
 import type { Reply } from "../reply.ts";
-import type { Call, Send } from "../send.ts";
+import type { Call, Send, UrlScheme } from "../send.ts";
 
 /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
 export type CompileProblem = (revision: string, problem: unknown) => void;
@@ -66,7 +69,7 @@ export class RouteTable {
     const { ledger } = this.#kit;
     for (const [key, service] of snapshot.services) {
       if (before.services.get(key) !== service || before.mesh !== snapshot.mesh)
-        ledger.endpoints(key).update(service, effectiveConnectionPool(service.policy, snapshot.mesh));
+        ledger.update(service, effectiveConnectionPool(service.policy, snapshot.mesh));
     }
     try {
       const services = new Map<ServiceKey, CompiledService>();
@@ -108,7 +111,7 @@ export const routeCall =
 
 const route = (table: RouteTable, compiled: CompiledService, call: Call): Promise<Reply> => {
   call.revision = table.revision;
-  const wrong = wrongPort(compiled, call.port);
+  const wrong = wrongPort(compiled, call);
   if (wrong !== undefined) {
     return Promise.reject(failCall(call, "UNKNOWN_SERVICE", wrong.message, { hint: wrong.hint }));
   }
@@ -166,14 +169,40 @@ const discoverAndRoute = async (
 /** Why a service does not answer on the port that a URL names; `undefined` when it does. */
 export const wrongPort = (
   { snapshot, port }: CompiledService,
-  asked: number,
+  { port: asked, scheme }: { readonly port: number; readonly scheme: UrlScheme },
 ): { readonly message: string; readonly hint: string } | undefined =>
-  asked === port
+  snapshot.external !== undefined
+    ? wrongOutside(snapshot.key, snapshot.external, asked, scheme)
+    : asked === port
+      ? undefined
+      : {
+          message: `service ${snapshot.key} has port ${port}, not ${asked}`,
+          hint:
+            asked === 443
+              ? "write http:// and no port: the mesh encrypts by itself"
+              : "the port in a URL is the service port; endpoints have their own",
+        };
+
+/** TLS where the caller wants it, and where it does not ask for it, as TLS origination does: never less than was asked for. */
+const wrongOutside = (
+  key: ServiceKey,
+  external: ExternalServicePolicy,
+  asked: number,
+  scheme: UrlScheme,
+): { readonly message: string; readonly hint: string } | undefined => {
+  const port = externalPortOf(external);
+  const plaintext = isPlaintext(external);
+  if (scheme === "https" && plaintext) {
+    return {
+      message: `service ${key} is called in plaintext, and the URL asks for TLS`,
+      hint: "write http://, or take tls.mode out of the ExternalService policy",
+    };
+  }
+  const byScheme = scheme === "http" && !plaintext ? 80 : port;
+  return asked === port || asked === byScheme
     ? undefined
     : {
-        message: `service ${snapshot.key} has port ${port}, not ${asked}`,
-        hint:
-          asked === 443
-            ? "write http:// and no port: the mesh encrypts by itself"
-            : "the port in a URL is the service port; endpoints have their own",
+        message: `service ${key} has port ${port}, not ${asked}`,
+        hint: "the port of the ExternalService policy is that of its addresses and of URLs",
       };
+};

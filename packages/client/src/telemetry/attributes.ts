@@ -24,7 +24,7 @@ export const flaggedWith = (call: Call): Attributes => {
 };
 
 /** Of spans alone: every URL would be a metric series of its own. */
-export const urlOf = (call: Call): Attributes => ({ "url.full": `http://${call.authority}${call.path}` });
+export const urlOf = (call: Call): Attributes => ({ "url.full": `${call.scheme}://${call.authority}${call.path}` });
 
 /** Where the mesh sent it. */
 export const sentTo = (call: Call): Attributes => {

@@ -1,6 +1,6 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls, TLSSocket } from "node:tls";
-import { type Credentials, type Endpoint, MeshError } from "@tulle/policy";
+import { connect as connectTcp, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { type Credentials, type EffectiveOutsideTls, type Endpoint, MeshError } from "@tulle/policy";
 import { fullJitterMs } from "@tulle/time";
 import { errorCodeOf } from "./error-code.ts";
 import { type ExpectedPeer, isUnverifiedPeer } from "./mutual-tls.ts";
@@ -23,6 +23,8 @@ export interface ConnectorOptions {
   readonly endpoint: Endpoint;
   /** Constant for the endpoint, whatever host a call names. Empty where a name may not be sent (IP addresses). */
   readonly servername: string;
+  /** How TLS to an endpoint of the transport `tls` is made. */
+  readonly tls: EffectiveOutsideTls;
   readonly connectTimeoutMs: number;
   /** Read at each connect, so that a changed Service policy counts for the next socket. */
   readonly expected: () => ExpectedPeer;
@@ -132,30 +134,24 @@ const refusePeer = (
   return new MeshError("IDENTITY_MISMATCH", { message: `the identity of ${where} could not be checked` });
 };
 
-const open = ({ endpoint, servername }: ConnectorOptions, transport: Transport): Socket => {
+const open = ({ endpoint, servername, tls }: ConnectorOptions, transport: Transport): Socket => {
   const { address, port } = endpoint;
   switch (endpoint.transport) {
     case "plaintext":
       return connectTcp({ host: address, port });
     case "tls":
-      return connectTls({
-        host: address,
-        port,
-        servername: isIP(address) === 0 ? address : "",
-        ALPNProtocols: ["http/1.1"],
-        ...(transport.outsideRoots === undefined ? undefined : { ca: [...transport.outsideRoots] }),
-      });
-    case "mtls": {
-      const credentials = transport.credentials.current;
-      if (credentials === undefined) {
-        throw new MeshError("CONNECT_FAILED", {
-          message: `endpoint ${endpoint.id} wants mTLS, and this member has no certificate yet`,
-          hint: "await mesh.ready(), or see mesh.status for why joining takes long",
-        });
-      }
-      return transport.mutualTls.open(credentials, { address, port, servername });
-    }
+      return transport.outsideTls.open(endpoint, tls, tls.mutual ? certificateFor(endpoint, transport) : undefined);
+    case "mtls":
+      return transport.mutualTls.open(certificateFor(endpoint, transport), { address, port, servername });
   }
+};
+
+const certificateFor = ({ id }: Endpoint, { credentials }: Transport): Credentials => {
+  if (credentials.current !== undefined) return credentials.current;
+  throw new MeshError("CONNECT_FAILED", {
+    message: `endpoint ${id} wants mTLS, and this member has no certificate yet`,
+    hint: "await mesh.ready(), or see mesh.status for why joining takes long",
+  });
 };
 
 const closedEarly = (): Error =>

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Credentials, EffectiveConnectionPool, Endpoint } from "@tulle/policy";
+import type { Credentials, EffectiveConnectionPool, EffectiveOutsideTls, Endpoint } from "@tulle/policy";
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -21,6 +21,8 @@ interface Connections {
   destroy(): Promise<void>;
 }
 
+const SIMPLE_TLS: EffectiveOutsideTls = { mutual: false, sni: undefined, ca: undefined, subjectAltNames: [] };
+
 /** What makes a pool. */
 export interface EndpointPoolOptions {
   readonly endpoint: Endpoint;
@@ -28,6 +30,8 @@ export interface EndpointPoolOptions {
   /** Shared by the endpoints of the service. */
   readonly connections: ServiceConnections;
   readonly expected: ExpectedPeer;
+  /** How TLS to an endpoint of the transport `tls` is made. @default one-sided, as Node.js does it */
+  readonly tls?: EffectiveOutsideTls | undefined;
   /** Host that TLS asks for, constant per service: `reviews.default.svc.cluster.local`. */
   readonly servername: string;
   /** The endpoint said in-band that it drains. */
@@ -55,6 +59,7 @@ export class EndpointPool {
   readonly #connections: ServiceConnections;
   readonly #handshakes = new HandshakeLimit();
   #policy: EffectiveConnectionPool;
+  #tls: EffectiveOutsideTls;
   #expected: ExpectedPeer;
   #pool: ClientPool | undefined;
   /** For requests of `node:http`. */
@@ -82,6 +87,7 @@ export class EndpointPool {
     this.#connections = options.connections;
     this.#policy = options.policy;
     this.#expected = options.expected;
+    this.#tls = options.tls ?? SIMPLE_TLS;
   }
 
   /**
@@ -150,10 +156,13 @@ export class EndpointPool {
   }
 
   /** Takes a changed policy. Connections that were made under another one finish what they have. */
-  reconfigure(policy: EffectiveConnectionPool): void {
+  reconfigure(policy: EffectiveConnectionPool, tls: EffectiveOutsideTls = SIMPLE_TLS): void {
     const before = this.#policy;
+    const sameTls = this.endpoint.transport !== "tls" || JSON.stringify(this.#tls) === JSON.stringify(tls);
     this.#policy = policy;
+    this.#tls = tls;
     const same =
+      sameTls &&
       policy.maxConnectionsPerEndpoint === before.maxConnectionsPerEndpoint &&
       policy.connectTimeoutMs === before.connectTimeoutMs &&
       policy.keepAliveMs === before.keepAliveMs &&
@@ -235,7 +244,9 @@ export class EndpointPool {
   /** Retires the connections that an exchange that begins now must not use. */
   #enter(nowMs: number): void {
     if (this.#closed) throw this.#gone();
-    const credentials = this.verified ? this.#transport.credentials.current : undefined;
+    // Another certificate is another set of connections, wherever this member shows one.
+    const shown = this.verified || (this.#tls.mutual && this.endpoint.transport === "tls");
+    const credentials = shown ? this.#transport.credentials.current : undefined;
     if (credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
       this.retireConnections();
       this.#credentials = credentials;
@@ -248,6 +259,7 @@ export class EndpointPool {
       {
         endpoint: this.endpoint,
         servername: this.servername,
+        tls: this.#tls,
         connectTimeoutMs: this.#policy.connectTimeoutMs,
         expected: () => this.#expected,
       },

@@ -1,11 +1,14 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Credentials } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
+import type { DnsCounters } from "../dns/dns-name.ts";
+import { type DnsResolver, systemDnsResolver } from "../dns/dns-resolver.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { MutualTls } from "./mutual-tls.ts";
+import { OutsideTlsDialler } from "./outside-tls.ts";
 
 /** What the transport counted since it was made. Plain integers: telemetry reads them, tests compare them. */
-export interface TransportCounters {
+export interface TransportCounters extends DnsCounters {
   /** Sockets that became usable, handshake and peer check included. */
   connections: number;
   /** TLS handshakes that were completed, also those whose peer was then refused. */
@@ -43,8 +46,9 @@ export interface Transport {
   /** `undefined` until the member has its first certificate; `mtls` endpoints cannot be reached before. */
   readonly credentials: Watched<Credentials | undefined>;
   readonly mutualTls: MutualTls;
-  /** Roots for endpoints with one-sided TLS, PEM. `undefined`: those that Node.js trusts. */
-  readonly outsideRoots: readonly string[] | undefined;
+  readonly outsideTls: OutsideTlsDialler;
+  /** Where the names of hosts outside the mesh are asked for. */
+  readonly resolver: DnsResolver;
   readonly counters: TransportCounters;
   readonly lag: LoopLag;
   /**
@@ -59,13 +63,17 @@ export const createTransport = (options: {
   readonly clock: Clock;
   readonly random: Random;
   readonly credentials: Watched<Credentials | undefined>;
+  /** Roots for endpoints with one-sided TLS where the policy names none, PEM. @default those that Node.js trusts */
   readonly outsideRoots?: readonly string[] | undefined;
+  /** @default the system's */
+  readonly resolver?: DnsResolver | undefined;
 }): Transport => ({
   clock: options.clock,
   random: options.random,
   credentials: options.credentials,
   mutualTls: new MutualTls(),
-  outsideRoots: options.outsideRoots,
+  outsideTls: new OutsideTlsDialler(options.outsideRoots),
+  resolver: options.resolver ?? systemDnsResolver(),
   counters: {
     connections: 0,
     handshakes: 0,
@@ -81,6 +89,10 @@ export const createTransport = (options: {
     undiciReplays: 0,
     earlyBodyFull: 0,
     drainsCutOff: 0,
+    dnsQueries: 0,
+    dnsFailures: 0,
+    dnsLastGoodKept: 0,
+    dnsWaits: 0,
   },
   lag: new LoopLag(options.clock),
   home: new AsyncResource("tulle.transport"),

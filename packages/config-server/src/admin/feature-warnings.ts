@@ -1,4 +1,4 @@
-import { type Policy, type PolicyFeature, type PolicyKey, policyKey } from "@tulle/policy";
+import { type Policy, type PolicyFeature, type PolicyKey, policyFeatures, policyKey } from "@tulle/policy";
 import type { MemberStatus } from "@tulle/protocol";
 import { patternsForRe2 } from "./policy-regex.ts";
 
@@ -6,10 +6,18 @@ import { patternsForRe2 } from "./policy-regex.ts";
 const MAX_NAMED = 20;
 
 /** What each feature is, for people, and how a member comes by it. */
-const meanings: Readonly<Record<PolicyFeature, { readonly why: string; readonly remedy: string }>> = {
+const meanings: Readonly<
+  Record<PolicyFeature, { readonly why: string; readonly effect: string; readonly remedy: string }>
+> = {
   "policy:regex-re2": {
     why: "a pattern that is not proven to be linear runs only on re2js",
+    effect: "each refuses the revision when it calls the service",
     remedy: 'install the package "re2js" beside tulle there',
+  },
+  "policy:external-service": {
+    why: "it is of services outside the mesh",
+    effect: "each goes on as if the hosts were not named, and refuses a Service that it calls with tls or fallback",
+    remedy: "bring a newer tulle there",
   },
 };
 
@@ -24,16 +32,26 @@ export const featureWarnings = (puts: readonly Policy[], members: readonly Membe
   [...neededBy(puts)].flatMap(([feature, keys]) => {
     const lacking = members.filter(({ connected, features }) => connected && !features.includes(feature));
     if (lacking.length === 0) return [];
-    const { why, remedy } = meanings[feature];
+    const { why, effect, remedy } = meanings[feature];
     const verb = keys.length === 1 ? "needs" : "need";
     return [
-      `${shortened(keys)} ${verb} ${feature} (${why}), which these members lack: ${shortened(lacking.map(nameOf))}; each refuses the revision when it calls the service: ${remedy}`,
+      `${shortened(keys)} ${verb} ${feature} (${why}), which these members lack: ${shortened(lacking.map(nameOf))}; ${effect}: ${remedy}`,
     ];
   });
 
 const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly PolicyKey[]> => {
-  const keys = puts.filter((policy) => patternsForRe2(policy).length > 0).map(policyKey);
-  return keys.length === 0 ? new Map() : new Map([["policy:regex-re2", keys]]);
+  const needs: Readonly<Record<PolicyFeature, (policy: Policy) => boolean>> = {
+    "policy:regex-re2": (policy) => patternsForRe2(policy).length > 0,
+    "policy:external-service": (policy) =>
+      policy.kind === "ExternalService" ||
+      (policy.kind === "Service" && (policy.tls !== undefined || policy.fallback === "dns")),
+  };
+  return new Map(
+    policyFeatures.flatMap((feature) => {
+      const keys = puts.filter(needs[feature]).map(policyKey);
+      return keys.length === 0 ? [] : [[feature, keys] as const];
+    }),
+  );
 };
 
 const nameOf = ({ id, service, software }: MemberStatus): string => `${id} of ${service} (${software})`;

@@ -1,4 +1,4 @@
-import { type PolicyKind, tryParseDuration } from "@tulle/policy";
+import { type PolicyKind, policyKinds, tryParseDuration } from "@tulle/policy";
 import { z } from "zod";
 import { badRequest } from "./admin-failure.ts";
 
@@ -6,9 +6,6 @@ const MAX_POLICIES = 10_000;
 const MIN_TOKEN_TTL_MS = 1000;
 const MAX_TOKEN_TTL_MS: number = 576 * 3_600_000;
 const MAX_WAIT_MS = 300_000;
-
-/** The kinds that exist, for whoever asks by one. */
-export const policyKinds: readonly PolicyKind[] = ["Mesh", "Service", "Route", "Access", "Authentication"];
 
 const label = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "write a-z, 0-9 and -, at most 63 characters");
 

@@ -30,6 +30,7 @@ describe("the policy snapshot", () => {
     expect(JSON.parse(snapshot.mesh.json)).toEqual({ kind: "Mesh", name: "mesh", trustDomain: "cluster.local" });
     expect(snapshot.names.map(({ name, json }) => [name, JSON.parse(json)])).toEqual([
       ["names/-", { names: [{ key: "default/a" }, { key: "default/b" }] }],
+      ["external-names/-", { names: [] }],
     ]);
     expect(JSON.parse(snapshot.services.get("default/a")!.json)).toEqual({
       key: "default/a",
@@ -79,10 +80,11 @@ describe("the policy snapshot", () => {
     expect(names("default/b", "default/a", "default/none")).toEqual([
       "mesh",
       "names/-",
+      "external-names/-",
       "inbound/default/b",
       "service/default/a",
     ]);
-    expect(names("other/x")).toEqual(["mesh", "names/-"]);
+    expect(names("other/x")).toEqual(["mesh", "names/-", "external-names/-"]);
   });
 
   it("says which resources could not be sent", () => {

@@ -1,6 +1,9 @@
 import {
   type AccessPolicy,
   type AuthenticationPolicy,
+  type ExternalServicePolicies,
+  externalNamesOf,
+  externalServicesOf,
   type InboundPolicies,
   inboundFor,
   meshPolicyOf,
@@ -28,13 +31,16 @@ import type { PolicyRevision } from "../store/policy-store.ts";
 export interface PolicySnapshot {
   readonly revision: Revision;
   readonly mesh: PreparedResource;
-  /** The index of all services, which every member gets. */
+  /** The indexes of all services, inside and outside the mesh, which every member gets. */
   readonly names: readonly PreparedResource[];
   readonly services: ReadonlyMap<ServiceKey, PreparedResource>;
+  /** Services outside the mesh. */
+  readonly external: ReadonlyMap<ServiceKey, PreparedResource>;
   readonly inbound: ReadonlyMap<ServiceKey, PreparedResource>;
   /** What the resources were made from, so that the next snapshot can keep those that did not change. */
   readonly sources: {
     readonly services: ReadonlyMap<ServiceKey, ServicePolicies>;
+    readonly external: ReadonlyMap<ServiceKey, ExternalServicePolicies>;
     readonly inbound: ReadonlyMap<ServiceKey, InboundPolicies>;
   };
 }
@@ -53,6 +59,7 @@ export const buildPolicySnapshot = (
 ): PolicySnapshot => {
   const policies = [...revision.policies.values()];
   const services = servicesOf(policies, previous?.sources.services);
+  const external = externalServicesOf(policies, previous?.sources.external);
   const inbound = inboundOf(policies, services, previous?.sources.inbound);
   const known = new Map(previous?.names.map((resource) => [resource.name, resource]));
   return {
@@ -60,8 +67,9 @@ export const buildPolicySnapshot = (
     mesh: keep(prepareResource("mesh", { trustDomain, ...meshPolicyOf(policies) }), previous?.mesh),
     names: [...nameSlices(policies)].map(([name, value]) => keep(prepareResource(name, value), known.get(name))),
     services: prepareEach(services, previous?.sources.services, previous?.services, serviceResource),
+    external: prepareEach(external, previous?.sources.external, previous?.external, externalResource),
     inbound: prepareEach(inbound, previous?.sources.inbound, previous?.inbound, inboundResource),
-    sources: { services, inbound },
+    sources: { services, external, inbound },
   };
 };
 
@@ -79,7 +87,7 @@ export const policiesFor = (
   for (const slice of snapshot.names) add(slice);
   add(snapshot.inbound.get(own));
   // A service that does not exist is no error: it is sent when it comes to be.
-  for (const service of subscriptions) add(snapshot.services.get(service));
+  for (const service of subscriptions) add(snapshot.services.get(service) ?? snapshot.external.get(service));
   return wanted;
 };
 
@@ -92,6 +100,7 @@ export const unsendableResources = (
     ["mesh", meshPolicyOf(policies)],
     ...nameSlices(policies),
     ...[...services].map(([key, value]) => serviceResource(key, value)),
+    ...[...externalServicesOf(policies)].map(([key, value]) => externalResource(key, value)),
     ...[...inboundOf(policies, services)].map(([key, value]) => inboundResource(key, value)),
   ];
   return resources.flatMap(([name, value]) => {
@@ -112,16 +121,27 @@ const serviceResource = (
   { key, policy, routes },
 ];
 
+const externalResource = (
+  key: ServiceKey,
+  { policy, routes }: ExternalServicePolicies,
+): readonly [ResourceName, ResourceValue] => [
+  formatResourceName({ kind: "external", service: key }),
+  { key, policy, routes },
+];
+
 const inboundResource = (key: ServiceKey, policies: InboundPolicies): readonly [ResourceName, ResourceValue] => [
   formatResourceName({ kind: "inbound", service: key }),
   policies,
 ];
 
-const nameSlices = (policies: readonly Policy[]): readonly (readonly [ResourceName, ResourceValue])[] =>
-  [...sliceEntries(serviceNamesOf(policies), ({ key }) => key)].map(([leaf, names]) => [
-    formatResourceName({ kind: "names", leaf }),
-    { names },
-  ]);
+const nameSlices = (policies: readonly Policy[]): readonly (readonly [ResourceName, ResourceValue])[] => [
+  ...[...sliceEntries(serviceNamesOf(policies), ({ key }) => key)].map(
+    ([leaf, names]) => [formatResourceName({ kind: "names", leaf }), { names }] as const,
+  ),
+  ...[...sliceEntries(externalNamesOf(policies), ({ key }) => key)].map(
+    ([leaf, names]) => [formatResourceName({ kind: "external-names", leaf }), { names }] as const,
+  ),
+];
 
 /** Selection stays within a namespace, so each service is held against the policies of its own only. */
 const inboundOf = (

@@ -1,4 +1,5 @@
 import type { DirectResponse } from "../direct-response-policy.ts";
+import type { ExternalServicePolicy } from "../external-service-policy.ts";
 import type { PolicyMeta } from "../policy-meta.ts";
 import type { Redirect } from "../redirect-policy.ts";
 import type { RouteMatch } from "../route-match.ts";
@@ -48,8 +49,8 @@ export type RouteOptions = Partial<Omit<PolicyMeta, "origin">> & Pick<RoutePolic
 
 /** Ends a rule: says where its calls go. Each adds one rule and gives a new route; the old one stays as it was. */
 export interface RuleEnd<Subset extends string> {
-  /** All to one subset, or all to another service. */
-  to(destination: Subset | ServicePolicy, options?: RuleOptions): RouteBuilder<Subset>;
+  /** All to one subset, or all to another service, inside or outside the mesh. */
+  to(destination: Subset | ServicePolicy | ExternalServicePolicy, options?: RuleOptions): RouteBuilder<Subset>;
   /** Shares by weight: `split({ v1: 80, v2: 20 })`, or `{ v1: 80, v2: { weight: 20, requestHeaders: … } }`. */
   split(shares: Readonly<Partial<Record<Subset, WrittenShare>>>, options?: RuleOptions): RouteBuilder<Subset>;
   /** All endpoints of the service, as without a rule, but with this rule's timeouts and retries. */
@@ -74,7 +75,7 @@ export interface RouteBuilder<Subset extends string> extends RoutePolicy, RuleEn
  * `route(reviews).when({ headers: { "end-user": "jason" } }).to("v2").split({ v1: 80, v2: 20 })`.
  */
 export const route = <Subset extends string>(
-  service: ServiceOf<Subset>,
+  service: ServiceOf<Subset> | ExternalServicePolicy,
   options: RouteOptions = {},
 ): RouteBuilder<Subset> =>
   growing({

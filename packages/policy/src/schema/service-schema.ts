@@ -9,10 +9,12 @@ import { exactly } from "./exactly.ts";
 import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
+import { outsideTlsSchema } from "./outside-tls-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
 import { hashKeySchema } from "./traffic-schema.ts";
 
-const connectionPoolSchema = exactly<ConnectionPool>()(
+/** Sockets to each endpoint. */
+export const connectionPoolSchema: z.ZodType<ConnectionPool> = exactly<ConnectionPool>()(
   z
     .strictObject({
       maxConnections: optional(
@@ -56,7 +58,11 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
           .meta({ description: "Part of the calls is refused while the destination rejects many. Default false." }),
       ),
       retryBudget: optional(retryBudgetSchema),
-      fallback: optional(z.enum(["none", "dns"]).meta({ description: `Default "none". dns: ${NOT_YET}` })),
+      fallback: optional(
+        z
+          .enum(["none", "dns"])
+          .meta({ description: 'Without any registered endpoint: fail, or ask DNS. Default "none".' }),
+      ),
       outlierDetection: optional(
         z
           .union([outlierDetectionSchema, z.literal(false)])
@@ -70,7 +76,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
         number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
       ),
       hashKey: optional(list(hashKeySchema, "What tells calls apart for ring-hash and maglev.")),
-      tls: later("TLS to instances outside the mesh."),
+      tls: optional(outsideTlsSchema),
     })
     .meta({ description: "One service of the mesh and how it is called." }),
 );
