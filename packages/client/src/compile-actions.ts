@@ -4,12 +4,10 @@ import {
   compileHeaderChanges,
   compileRedirect,
   compileRewrite,
-  compileRoutes,
   DEFAULT_REDIRECT_STATUS,
   DEFAULT_SERVICE_PORT,
   describeHeaderChanges,
   effectiveDirectResponse,
-  type ReplacementTools,
   type RouteRule,
   type ServiceSnapshot,
   servicePortOf,
@@ -20,7 +18,7 @@ import { questionOf } from "./call.ts";
 import type { DestinationSteps, RuleParts } from "./chain.ts";
 import { answerCors, PREFLIGHT_ANSWER } from "./layers/answer-cors.ts";
 import { changeHeadersAnew, changeReplyHeaders, changeRequestHeaders } from "./layers/change-headers.ts";
-import { redirectAnswer, redirectCall, redirectQuestionOf } from "./layers/redirect-call.ts";
+import { redirectAnswer, redirectCall } from "./layers/redirect-call.ts";
 import { directAnswer, respondDirectly } from "./layers/respond-directly.ts";
 import { rewriteHost, rewritePath } from "./layers/rewrite-target.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
@@ -41,14 +39,9 @@ export interface RuleActions {
   readonly outlook: (call: Call) => Outlook;
 }
 
-const tools: ReplacementTools = {
-  substitute: substitutionEngine,
-  matcherOf: (routes) => compileRoutes(routes, regexEngine),
-};
-
 /** Compiles the actions of a rule, each once. @throws what a policy's patterns throw; `checkPolicies` refuses such ones before. */
 export const compileActions = (rule: RouteRule | undefined): RuleActions => {
-  const { cors, redirect, directResponse, rewrite, match, requestHeaders, responseHeaders } = rule ?? {};
+  const { cors, redirect, directResponse, rewrite, requestHeaders, responseHeaders } = rule ?? {};
   const decide = cors === undefined ? undefined : compileCors(cors, regexEngine);
   const replyChange = compileHeaderChanges([responseHeaders]);
   const requestChange = compileHeaderChanges([requestHeaders]);
@@ -56,8 +49,8 @@ export const compileActions = (rule: RouteRule | undefined): RuleActions => {
   const ready =
     redirect === undefined
       ? undefined
-      : { status: redirect.status ?? DEFAULT_REDIRECT_STATUS, locate: compileRedirect(redirect, match, tools) };
-  const path = rewrite === undefined ? undefined : compileRewrite(rewrite, match, tools);
+      : { status: redirect.status ?? DEFAULT_REDIRECT_STATUS, locate: compileRedirect(redirect, substitutionEngine) };
+  const path = rewrite === undefined ? undefined : compileRewrite(rewrite, substitutionEngine);
   const host = rewrite?.host;
   return {
     steps: {
@@ -72,9 +65,9 @@ export const compileActions = (rule: RouteRule | undefined): RuleActions => {
       answer:
         decide?.(questionOf(call)).kind === "answer"
           ? PREFLIGHT_ANSWER
-          : ((ready && redirectAnswer(ready.status, ready.locate(redirectQuestionOf(call)))) ??
+          : ((ready && redirectAnswer(ready.status, ready.locate(questionOf(call), call.match))) ??
             (direct && directAnswer(direct))),
-      sentPath: path?.(questionOf(call)) ?? call.path,
+      sentPath: path?.(questionOf(call), call.match) ?? call.path,
       sentAuthority: host ?? call.authority,
     }),
   };

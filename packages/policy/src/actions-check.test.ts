@@ -13,6 +13,7 @@ const problemsOf = (rule: unknown): readonly string[] =>
 test.each<[string, RouteRule]>([
   ["a redirect to itself by another status", { redirect: { status: 303 } }],
   ["a redirect of a prefix", { match: [{ path: { prefix: "/a" } }], redirect: { prefix: "", host: "example.org" } }],
+  ["a rewrite of a plain text", { match: [{ path: { startsWith: "/a" } }], rewrite: { prefix: "/b" } }],
   ["a redirect with a query", { redirect: { path: "/a?b=c%20d", port: "request" } }],
   ["a direct response", { directResponse: { status: 503, body: "closed", headers: { "retry-after": "5" } } }],
   ["a rewrite by pattern", { rewrite: { regex: { pattern: "^/v1/(.*)$", substitution: "/v2/\\1\\\\" } } }],
@@ -51,7 +52,14 @@ test.each<[string, unknown, readonly string[]]>([
     "a prefix where the rule matches none",
     { match: [{ path: { prefix: "/a" } }, { path: { regex: "/b.*" } }], rewrite: { prefix: "/c" } },
     [
-      "rewrite.prefix: a prefix is replaced only where the rule matches one: give every match a path by prefix or exact, such as { prefix: / }, or use path or regex",
+      "rewrite.prefix: a prefix is replaced only where the rule matches one: give every match a path by prefix, startsWith or exact, such as { prefix: / }, or use path or regex",
+    ],
+  ],
+  [
+    "a prefix where the rule matches all but one",
+    { match: [{ path: { prefix: "/a", invert: true } }], redirect: { prefix: "/c" } },
+    [
+      "redirect.prefix: a prefix is replaced only where the rule matches one: give every match a path by prefix, startsWith or exact, such as { prefix: / }, or use path or regex",
     ],
   ],
   [

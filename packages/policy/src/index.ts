@@ -139,7 +139,7 @@ export {
 } from "./outlier-detection-policy.ts";
 export { type EffectiveOutsideTls, effectiveOutsideTls, type OutsideTls } from "./outside-tls.ts";
 export { normalizePath } from "./path-normalization.ts";
-export type { PathReplacement, RegexSubstitution, ReplacementTools, SubstitutionEngine } from "./path-replacement.ts";
+export type { PathReplacement, RegexSubstitution, SubstitutionEngine } from "./path-replacement.ts";
 export { templateValues } from "./path-template.ts";
 export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
 export { type Policy, type PolicyKey, type PolicyKind, policyKey, policyKinds } from "./policy.ts";
@@ -147,7 +147,7 @@ export { type PolicyFeature, policyFeatures } from "./policy-feature.ts";
 export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } from "./policy-meta.ts";
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
 export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";
-export { compileRedirect, DEFAULT_REDIRECT_STATUS, type Redirect, type RedirectQuestion } from "./redirect-policy.ts";
+export { compileRedirect, DEFAULT_REDIRECT_STATUS, type Redirect } from "./redirect-policy.ts";
 export type { RetryBudget, RetryCondition, RetryPolicy, StatusRange } from "./retry-policy.ts";
 export {
   DEFAULT_BACKOFF_BASE_MS,

@@ -2,8 +2,7 @@ import { wrongPath } from "./field-limits.ts";
 import type { Check } from "./policy-check.ts";
 import type { PolicyPath } from "./policy-path.ts";
 import type { RouteMatch } from "./route-match.ts";
-import type { RouteMatcher, RouteQuestion } from "./route-matcher.ts";
-import type { RoutePolicy } from "./route-policy.ts";
+import type { PathMatch } from "./string-match.ts";
 
 /** What is found in a path and what is put in its place, everywhere in it (Envoy's regex rewrite). */
 export interface RegexSubstitution {
@@ -18,8 +17,9 @@ export interface PathReplacement {
   /** Stands for the whole path. */
   readonly path?: string;
   /**
-   * Stands for the prefix that the rule matches, or for the whole path where the rule matches exactly. A slash at the end of
-   * either means nothing, and "" is as good as "/" (Gateway API). Every match of the rule must be by `prefix` or `exact`.
+   * Stands for the prefix that the call met, or for the whole path where it met an `exact` one. A slash at the end of either
+   * means nothing, and "" is as good as "/" (Gateway API); under `startsWith` it is plain text. Every match of the rule must be
+   * by one of the three.
    */
   readonly prefix?: string;
   readonly regex?: RegexSubstitution;
@@ -36,51 +36,31 @@ export const MAX_REPLACEMENT_LENGTH = 1_024;
  */
 export type SubstitutionEngine = (rule: RegexSubstitution) => (text: string) => string;
 
-/** What compiling a replacement needs. */
-export interface ReplacementTools {
-  readonly substitute: SubstitutionEngine;
-  /** Compiles routes as the rules of calls are. */
-  readonly matcherOf: (routes: readonly RoutePolicy[]) => RouteMatcher;
-}
+/** Makes a new path of a call's, both without query. `matched`: how the call met its rule. */
+export type ReplacePath = (path: string, matched: PathMatch | undefined) => string;
 
-/** Makes a new path of a call's, both without query. */
-export type ReplacePath = (path: string, question: RouteQuestion) => string;
-
-/** Compiles a replacement under the matches of its rule. `undefined`: the path stays. */
+/** Compiles a replacement. `undefined`: the path stays. */
 export const compilePathReplacement = (
   { path: whole, prefix, regex }: PathReplacement,
-  matches: readonly RouteMatch[] | undefined,
-  { substitute, matcherOf }: ReplacementTools,
+  substitute: SubstitutionEngine,
 ): ReplacePath | undefined => {
   if (whole !== undefined) return () => whole;
   if (regex !== undefined) {
     const replace = substitute(regex);
     return (path) => withSlash(replace(path));
   }
-  if (prefix === undefined) return undefined;
-  const matchedAt = compileMatched(matches ?? [], matcherOf);
-  return (path, question) => replaceMatched(path, matchedAt(question), prefix);
+  return prefix === undefined ? undefined : (path, matched) => replaceMatched(path, matched, prefix);
 };
 
-/** Puts `replacement` in the place of what a match says of the path. The Gateway API's table of slashes. */
-export const replaceMatched = (path: string, matched: RouteMatch["path"], replacement: string): string => {
+/**
+ * Puts `replacement` in the place of what a match says of the path: for `prefix` by the Gateway API's table of slashes, for
+ * `startsWith` as plain text (Envoy).
+ */
+export const replaceMatched = (path: string, matched: PathMatch | undefined, replacement: string): string => {
   if (matched === undefined || "exact" in matched) return withSlash(replacement);
+  if ("startsWith" in matched) return withSlash(replacement + path.slice(matched.startsWith.length));
   const stem = "prefix" in matched ? withoutSlash(matched.prefix) : "";
   return withSlash(withoutSlash(replacement) + path.slice(stem.length));
-};
-
-/** Which of a rule's alternatives a call met. Only where they differ must they be asked again. */
-const compileMatched = (
-  matches: readonly RouteMatch[],
-  matcherOf: ReplacementTools["matcherOf"],
-): ((question: RouteQuestion) => RouteMatch["path"]) => {
-  const [first, ...others] = matches.map(({ path }) => path);
-  const written = JSON.stringify(first);
-  if (others.every((each) => JSON.stringify(each) === written)) return () => first;
-  const alternatives = matcherOf([
-    { kind: "Route", name: "alternatives", services: [], rules: matches.map((match) => ({ match: [match] })) },
-  ]);
-  return (question) => matches[alternatives(question)?.ruleIndex ?? 0]?.path;
 };
 
 const withoutSlash = (path: string): string => (path.endsWith("/") ? path.slice(0, -1) : path);
@@ -108,7 +88,7 @@ export const checkPathReplacement = (
   if (prefix !== undefined && !(matches ?? [{}]).every(matchesPrefix)) {
     check.report(
       [...path, "prefix"],
-      "a prefix is replaced only where the rule matches one: give every match a path by prefix or exact, such as { prefix: / }, or use path or regex",
+      "a prefix is replaced only where the rule matches one: give every match a path by prefix, startsWith or exact, such as { prefix: / }, or use path or regex",
     );
   }
   if (regex === undefined) return;
@@ -116,7 +96,8 @@ export const checkPathReplacement = (
   check.text([...path, "regex", "substitution"], regex.substitution, wrongSubstitution);
 };
 
-const matchesPrefix = ({ path }: RouteMatch): boolean => path !== undefined && ("prefix" in path || "exact" in path);
+const matchesPrefix = ({ path }: RouteMatch): boolean =>
+  path !== undefined && path.invert !== true && ("prefix" in path || "startsWith" in path || "exact" in path);
 
 /** What is wrong with a path that stands for another, if anything. */
 export const wrongReplacement = (text: string): string | undefined =>

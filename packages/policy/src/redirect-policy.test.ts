@@ -1,29 +1,23 @@
 import { expect, test } from "vitest";
 import { compileRedirect, type Redirect } from "./redirect-policy.ts";
-import type { RouteMatch } from "./route-match.ts";
 
-const tools = {
-  substitute: () => (path: string) => path.replace("/v1", "/v2"),
-  matcherOf: () => () => undefined,
-};
+const substitute = () => (path: string) => path.replace("/v1", "/v2");
 
 const locate = (
   redirect: Redirect,
-  call: { readonly authority?: string; readonly port?: number; readonly path?: string } = {},
-  match: RouteMatch = { path: { prefix: "/foo" } },
+  call: { readonly authority?: string; readonly port?: number; readonly path?: string; readonly scheme?: string } = {},
 ): string =>
-  compileRedirect(
-    redirect,
-    [match],
-    tools,
-  )({
-    scheme: "http",
-    method: "GET",
-    authority: call.authority ?? "b",
-    port: call.port ?? 80,
-    path: call.path ?? "/foo/bar?key=value",
-    header: () => undefined,
-  });
+  compileRedirect(redirect, substitute)(
+    {
+      method: "GET",
+      scheme: call.scheme ?? "http",
+      authority: call.authority ?? "b",
+      port: call.port ?? 80,
+      path: call.path ?? "/foo/bar?key=value",
+      header: () => undefined,
+    },
+    { path: { prefix: "/foo" } },
+  );
 
 test.each<[string, Redirect, string]>([
   ["nothing", {}, "http://b/foo/bar?key=value"],
@@ -60,4 +54,11 @@ test.each<[string, number, Redirect, string]>([
   ["[::1]", 80, { port: 9090 }, "http://[::1]:9090/"],
 ])("%s on port %i with %j leads to %s", (authority, port, redirect, expected) => {
   expect(locate(redirect, { authority, port, path: "/" })).toBe(expected);
+});
+
+test("a caller that wrote https is led to https, unless the redirect names a scheme", () => {
+  const call = { scheme: "https", authority: "b:443", port: 443, path: "/" };
+  expect(locate({}, call)).toBe("https://b:443/");
+  expect(locate({ port: "request" }, call)).toBe("https://b:443/");
+  expect(locate({ scheme: "http" }, call)).toBe("http://b/");
 });

@@ -3,7 +3,7 @@ import {
   checkPathReplacement,
   compilePathReplacement,
   type PathReplacement,
-  type ReplacementTools,
+  type SubstitutionEngine,
   splitQuery,
   wrongCharacters,
   wrongReplacement,
@@ -21,7 +21,7 @@ export const REDIRECT_STATUSES = [301, 302, 303, 307, 308] as const;
  * same path of another host. `path` may bring a query, which then stands for the call's.
  */
 export interface Redirect extends PathReplacement {
-  /** @default the call's: "http" */
+  /** @default the call's */
   readonly scheme?: "http" | "https";
   /** Without port. @default the call's */
   readonly host?: string;
@@ -39,38 +39,37 @@ export interface Redirect extends PathReplacement {
 /** 301 (Envoy). The Gateway API's default is 302. */
 export const DEFAULT_REDIRECT_STATUS = 301;
 
-/** What a redirect is made of. */
-export type RedirectQuestion = RouteQuestion;
-
-/** Compiles a redirect to the `Location` of each call. Pure. */
+/** Compiles a redirect to the `Location` of each call; `match` is the alternative of its rule that the call met. Pure. */
 export const compileRedirect = (
   redirect: Redirect,
-  matches: readonly RouteMatch[] | undefined,
-  tools: ReplacementTools,
-): ((question: RedirectQuestion) => string) => {
-  const { scheme = CALL_SCHEME, path: whole, stripQuery = false } = redirect;
-  const replace = compilePathReplacement(redirect, matches, tools);
+  substitute: SubstitutionEngine,
+): ((question: RouteQuestion, match: RouteMatch | undefined) => string) => {
+  const { path: whole, stripQuery = false } = redirect;
+  const replace = compilePathReplacement(redirect, substitute);
   const bringsQuery = whole?.includes("?") === true;
-  return (question) => {
+  return (question, match) => {
+    const scheme = redirect.scheme ?? schemeOf(question);
     const [path, query] = splitQuery(question.path);
     const kept = bringsQuery || stripQuery ? "" : query;
-    return `${scheme}://${authorityOf(redirect, question)}${replace?.(path, question) ?? path}${kept}`;
+    return `${scheme}://${authorityOf(redirect, question, scheme)}${replace?.(path, match?.path) ?? path}${kept}`;
   };
 };
 
-/** Calls between services name no other: the mesh encrypts by itself. */
-const CALL_SCHEME = "http";
+type Scheme = "http" | "https";
+
+const schemeOf = ({ scheme }: RouteQuestion): Scheme => (scheme === "https" ? "https" : "http");
 
 const impliedPorts = { http: 80, https: 443 } as const;
 
-const authorityOf = ({ scheme = CALL_SCHEME, host, port }: Redirect, call: RedirectQuestion): string => {
+const authorityOf = ({ host, port }: Redirect, call: RouteQuestion, scheme: Scheme): string => {
   const wanted = port === "request" ? call.port : port;
   const written = wanted === undefined || wanted === impliedPorts[scheme] ? "" : `:${wanted}`;
   if (host !== undefined) return host + written;
   const { name, port: own } = splitAuthority(call.authority);
   // A number is the whole answer; a port that the request or nobody names leaves the host as it was written.
   if (written !== "" || typeof port === "number") return name + written;
-  return scheme !== CALL_SCHEME && own === String(impliedPorts[CALL_SCHEME]) ? name : call.authority;
+  const before = schemeOf(call);
+  return scheme !== before && own === String(impliedPorts[before]) ? name : call.authority;
 };
 
 const splitAuthority = (authority: string): { readonly name: string; readonly port: string | undefined } => {

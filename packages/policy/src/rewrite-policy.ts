@@ -3,7 +3,7 @@ import {
   checkPathReplacement,
   compilePathReplacement,
   type PathReplacement,
-  type ReplacementTools,
+  type SubstitutionEngine,
   splitQuery,
   wrongReplacement,
 } from "./path-replacement.ts";
@@ -24,17 +24,19 @@ export interface Rewrite extends PathReplacement, HostRewrite {
   readonly autoHost?: boolean;
 }
 
-/** Compiles the rewrite of paths to what is sent, with query. `undefined`: the path stays. Pure. */
+/**
+ * Compiles the rewrite of paths to what is sent, with query; `match` is the alternative of its rule that the call met.
+ * `undefined`: the path stays. Pure.
+ */
 export const compileRewrite = (
   rewrite: Rewrite,
-  matches: readonly RouteMatch[] | undefined,
-  tools: ReplacementTools,
-): ((question: RouteQuestion) => string) | undefined => {
-  const replace = compilePathReplacement(rewrite, matches, tools);
+  substitute: SubstitutionEngine,
+): ((question: RouteQuestion, match: RouteMatch | undefined) => string) | undefined => {
+  const replace = compilePathReplacement(rewrite, substitute);
   if (replace === undefined) return undefined;
-  return (question) => {
+  return (question, match) => {
     const [path, query] = splitQuery(question.path);
-    return replace(path, question) + query;
+    return replace(path, match?.path) + query;
   };
 };
 

@@ -120,7 +120,6 @@ const noPatterns = (): never => {
 };
 
 const matcherOf = (routes: readonly RoutePolicy[]) => compileRoutes(routes, noPatterns);
-const tools = { substitute: noPatterns, matcherOf };
 
 /** Names in lower case; several values joined. */
 const joined = (list: readonly string[]): Headers => {
@@ -168,18 +167,19 @@ describe.each(found ?? [])("$test", ({ manifests, cases }) => {
       port: 80,
       header: (name: string) => given[name],
     };
-    const rule = matcherOf(routes)(question)?.rule ?? {};
+    const met = matcherOf(routes)(question);
+    const rule = met?.rule ?? {};
     if (expected.redirect !== undefined) {
       const { redirect = {} } = rule;
       expect(expected.status).toContain(redirect.status);
-      const location = new URL(compileRedirect(redirect, rule.match, tools)(question));
+      const location = new URL(compileRedirect(redirect, noPatterns)(question, met?.match));
       expect({ scheme: location.protocol.slice(0, -1), host: location.host, path: location.pathname }).toMatchObject(
         expected.redirect,
       );
       return;
     }
     const sent = compileHeaderChanges([rule.requestHeaders])?.(Object.entries(request.headers ?? {}).flat());
-    const rewritten = rule.rewrite && compileRewrite(rule.rewrite, rule.match, tools)?.(question);
+    const rewritten = rule.rewrite && compileRewrite(rule.rewrite, noPatterns)?.(question, met?.match);
     const { path, headers, absentHeaders = [] } = expected.upstreamRequest ?? {};
     if (path !== undefined) expect(rewritten ?? question.path).toBe(path);
     expect(sent === undefined ? given : joined(sent)).toMatchObject(lowerCase(headers));

@@ -92,7 +92,6 @@ const noPatterns = (): never => {
   throw new Error("the documents have no pattern");
 };
 const matcherOf = (routes: readonly RoutePolicy[]) => compileRoutes(routes, noPatterns);
-const tools = { substitute: noPatterns, matcherOf };
 
 const ports: Readonly<Record<string, number>> = { http: 80, http2: 85 };
 
@@ -132,18 +131,20 @@ describe.each(found ?? [])("$name", ({ yaml, calls }) => {
       header: (name: string) => given[name],
     });
     let question = asked(request.path);
-    let rule = matcherOf([policy])(question)?.rule ?? {};
+    let met = matcherOf([policy])(question);
+    let rule = met?.rule ?? {};
     if (rule.redirect !== undefined) {
-      const location = compileRedirect(rule.redirect, rule.match, tools)(question);
+      const location = compileRedirect(rule.redirect, noPatterns)(question, met?.match);
       if (request.followRedirects !== true) {
         expect(location).toBe(expected.headers?.Location);
         return;
       }
       question = asked(location.slice("http://b".length));
-      rule = matcherOf([policy])(question)?.rule ?? {};
+      met = matcherOf([policy])(question);
+      rule = met?.rule ?? {};
     }
     const { path = question.path, host = question.authority, headers = {} } = expected.upstream ?? {};
-    const rewritten = rule.rewrite && compileRewrite(rule.rewrite, rule.match, tools)?.(question);
+    const rewritten = rule.rewrite && compileRewrite(rule.rewrite, noPatterns)?.(question, met?.match);
     expect(rewritten ?? question.path).toBe(path);
     expect(rule.rewrite?.host ?? rule.split?.[0]?.rewrite?.host ?? question.authority).toBe(host);
     const sent = compileHeaderChanges([rule.split?.[0]?.requestHeaders, rule.requestHeaders])?.([]) ?? [];

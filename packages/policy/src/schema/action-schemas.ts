@@ -30,7 +30,7 @@ const substitutionSchema = exactly<RegexSubstitution>()(
 
 const pathReplacement = {
   path: optional(anyText("Stands for the whole path.")),
-  prefix: optional(anyText("Stands for the prefix that the rule matches.")),
+  prefix: optional(anyText("Stands for the prefix that the call met.")),
   regex: optional(substitutionSchema),
 };
 
@@ -43,7 +43,7 @@ export const redirectSchema: z.ZodType<Redirect> = exactly<Redirect>()(
   z
     .strictObject({
       ...pathReplacement,
-      scheme: optional(z.enum(["http", "https"]).meta({ description: "Default the call's, http." })),
+      scheme: optional(z.enum(["http", "https"]).meta({ description: "Default the call's." })),
       host: optional(text(wrongHost, "Without port. Default the call's.")),
       port: optional(
         z
