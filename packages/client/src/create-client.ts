@@ -177,7 +177,7 @@ export const createClient = (options: ClientOptions): Client => {
   const legacyOutside = (): Dispatcher | undefined =>
     options.outside === undefined ? installation.legacyOutside : undefined;
   const dispatcher = new MeshDispatcher(kit, outside);
-  const fetchDispatcher = new LegacyDispatcher(dispatcher, hosts, legacyOutside);
+  const fetchDispatcher = new LegacyDispatcher(dispatcher, kit, legacyOutside);
   const installation = new Installation(dispatcher, fetchDispatcher);
   return {
     fetch: createFetch(kit, outsideFetch(options.outside)),

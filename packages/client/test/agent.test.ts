@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { type ClientRequest, get, type IncomingMessage, type RequestOptions, request } from "node:http";
+import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { MeshError } from "@tulle/policy";
-import { FakeClock } from "@tulle/testing";
+import { type Credentials, MeshError } from "@tulle/policy";
+import { createTestAuthority, FakeClock } from "@tulle/testing";
+import { constant, Watchable } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
 import type { Client } from "../src/create-client.ts";
 import { clientOf, endpointAt, serve, snapshotOf } from "./mesh-of-servers.ts";
@@ -211,6 +213,53 @@ describe("the agent for node:http", () => {
     await closed.promise;
     const error = await failureOf(get("http://reviews/", { agent: client.agent }));
     expect(error).toMatchObject({ code: "MESH_CLOSED" });
+  });
+
+  test("uses no connection of an older certificate once there is a new one", async () => {
+    const authority = await createTestAuthority();
+    const shown = await authority.issue({ serviceAccount: "reviews" });
+    const sockets = new Set<Socket>();
+    await using server = await TestServer.https(
+      {
+        key: shown.privateKey,
+        cert: shown.certificateChain,
+        ca: [authority.root],
+        requestCert: true,
+        rejectUnauthorized: true,
+      },
+      (request, response) => {
+        sockets.add(request.socket);
+        response.end("over mTLS");
+      },
+    );
+    const credentials = new Watchable<Credentials | undefined>(
+      await authority.issue({ serviceAccount: "productpage" }),
+    );
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint({ transport: "mtls" })] } }), {
+      credentials,
+    });
+    for (let round = 0; round < 3; round++) expect((await ask(client)).text).toBe("over mTLS");
+    expect(client.counters()).toMatchObject({ handshakes: 1 });
+    credentials.set(await authority.issue({ serviceAccount: "productpage" }));
+    for (let round = 0; round < 3; round++) expect((await ask(client)).text).toBe("over mTLS");
+    expect(client.counters()).toMatchObject({ handshakes: 2 });
+    const [first] = sockets;
+    await vi.waitFor(() => expect(first?.destroyed).toBe(true));
+  });
+
+  test("refuses a server that cannot prove to be the service", async () => {
+    const authority = await createTestAuthority();
+    const shown = await authority.issue({ serviceAccount: "somebody-else" });
+    await using server = await TestServer.https(
+      { key: shown.privateKey, cert: shown.certificateChain, ca: [authority.root] },
+      (_request, response) => response.end("not to be heard"),
+    );
+    const credentials = constant(await authority.issue({ serviceAccount: "productpage" }));
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint({ transport: "mtls" })] } }), {
+      credentials,
+    });
+    const error = await failureOf(get("http://reviews/", { agent: client.agent }));
+    expect(error).toMatchObject({ code: "IDENTITY_MISMATCH" });
   });
 
   test("hands over upgraded connections, which stay in flight until they are closed", async () => {

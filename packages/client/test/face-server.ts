@@ -84,8 +84,8 @@ export const serveFaces = async (tls?: TlsOptions): Promise<FaceServer> => {
   };
 };
 
-/** Blocks of `/flood`: 64 MiB, far more than any connection holds. */
-export const FLOOD_BLOCKS = 1_024;
+/** Blocks of `/flood`: 40 MiB, far more than any connection holds. */
+export const FLOOD_BLOCKS = 640;
 
 const flood = (response: ServerResponse, seen: { flooded: number }): void => {
   let left = FLOOD_BLOCKS;

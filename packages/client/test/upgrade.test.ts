@@ -141,6 +141,37 @@ test("undici's WebSocket speaks to a service by its name", async () => {
   await vi.waitFor(() => expect(inFlight(client)).toBe(0));
 });
 
+test("the built-in WebSocket speaks to a service under mesh.install()", async () => {
+  await using server = await serveUpgrades();
+  await using client = clientOf(reviews(server));
+  client.install();
+  const socket = new WebSocket("ws://reviews/talk");
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", () => reject(new Error("no connection")));
+  });
+  expect(inFlight(client)).toBe(1);
+  const said = new Promise((resolve) => socket.addEventListener("message", ({ data }) => resolve(data)));
+  socket.send("hello");
+  expect(await said).toBe("hello");
+  socket.close();
+  await vi.waitFor(() => expect(inFlight(client)).toBe(0));
+});
+
+test("the built-in WebSocket reaches hosts outside the mesh as without it", async () => {
+  await using server = await serveUpgrades();
+  await using client = clientOf(snapshotOf({}));
+  client.install();
+  const socket = new WebSocket(`ws://127.0.0.1:${server.endpoint.port}/talk`);
+  const said = new Promise((resolve) => socket.addEventListener("message", ({ data }) => resolve(data)));
+  socket.addEventListener("open", () => socket.send("hello"));
+  expect(await said).toBe("hello");
+  const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+  socket.close();
+  await closed;
+  expect(client.counters()).toMatchObject({ calls: 0, outside: 1 });
+});
+
 test("CONNECT is refused by one typed error: a service is no proxy", async () => {
   await using server = await serveUpgrades();
   await using client = clientOf(reviews(server));

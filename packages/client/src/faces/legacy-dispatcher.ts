@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
-import type { HostResolver } from "../routing/resolve-host.ts";
 import { undici } from "../transport/undici.ts";
+import type { FaceKit } from "./call-maker.ts";
 import { type MeshDispatcher, originOf } from "./dispatcher.ts";
 
 /**
@@ -9,15 +9,15 @@ import { type MeshDispatcher, originOf } from "./dispatcher.ts";
  */
 export class LegacyDispatcher extends undici.Dispatcher {
   readonly #mesh: MeshDispatcher;
-  readonly #hosts: HostResolver;
+  readonly #kit: Pick<FaceKit, "hosts" | "counters">;
   readonly #outside: () => Dispatcher | undefined;
   readonly #translated: Dispatcher;
 
   /** @param outside a dispatcher that understands the old dialect; `undefined`: the mesh's own outside, translated. */
-  constructor(mesh: MeshDispatcher, hosts: HostResolver, outside: () => Dispatcher | undefined) {
+  constructor(mesh: MeshDispatcher, kit: Pick<FaceKit, "hosts" | "counters">, outside: () => Dispatcher | undefined) {
     super();
     this.#mesh = mesh;
-    this.#hosts = hosts;
+    this.#kit = kit;
     this.#outside = outside;
     this.#translated = new undici.Dispatcher1Wrapper(mesh);
   }
@@ -25,9 +25,9 @@ export class LegacyDispatcher extends undici.Dispatcher {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     if (typeof handler.onRequestStart === "function") return this.#mesh.dispatch(options, handler);
     const outside = this.#outside();
-    return outside !== undefined && this.#isOutside(options)
-      ? outside.dispatch(options, handler)
-      : this.#translated.dispatch(options, handler);
+    if (outside === undefined || !this.#isOutside(options)) return this.#translated.dispatch(options, handler);
+    this.#kit.counters.outside++;
+    return outside.dispatch(options, handler);
   }
 
   override close(callback?: () => void): Promise<void> {
@@ -40,7 +40,7 @@ export class LegacyDispatcher extends undici.Dispatcher {
 
   #isOutside(options: Dispatcher.DispatchOptions): boolean {
     try {
-      return this.#hosts.resolve(originOf(options)).kind === "outside";
+      return this.#kit.hosts.resolve(originOf(options)).kind === "outside";
     } catch {
       return false;
     }

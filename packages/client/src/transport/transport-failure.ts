@@ -62,7 +62,11 @@ export const transportFailure = (
   const fail = (meshCode: MeshErrorCode, message: string, hint?: string): MeshError =>
     failCall(call, meshCode, message, hint === undefined ? { cause: error } : { cause: error, hint });
   if (code !== undefined && invalidCall.has(code))
-    return fail("INVALID_CALL", `the request cannot be sent: ${messageOf(error)}`);
+    return fail(
+      "INVALID_CALL",
+      `the request cannot be sent: ${messageOf(error)}`,
+      code === "UND_ERR_NOT_SUPPORTED" ? "node:http with mesh.agent can wait for 100-continue" : undefined,
+    );
   if (code === undefined || unparsable || brokenReply.has(code)) {
     return fail("REPLY_BROKEN", `the reply of ${endpoint.where} breaks the protocol: ${messageOf(error)}`);
   }
