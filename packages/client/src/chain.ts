@@ -15,6 +15,7 @@ import { type RetryKit, retry } from "./layers/retry.ts";
 import { type ThrottleCounters, throttleAttempt } from "./layers/throttle-attempt.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
 import type { LatencyEstimate } from "./retry/latency-estimate.ts";
+import { mayMove } from "./retry/may-move.ts";
 import type { RetryBudget } from "./retry/retry-budget.ts";
 import type { RetryRules } from "./retry/retry-rules.ts";
 import type { AttemptLayer, AttemptSend, AttemptsLayer, Layer, Send } from "./send.ts";
@@ -172,9 +173,14 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
   endpoint: line("pick and dispatch", "innermost: picks from the figures of this moment", endpointOf(parts)),
 });
 
+const kitOf = (parts: DestinationParts): RetryKit => {
+  const { retry: policy, retryFallback: fallback, budget, latency, clock, random, counters } = parts;
+  return { policy, fallback, budget, latency, clock, random, counters };
+};
+
 const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
-  const { retry: policy, retryFallback: fallback, budget, latency, clock, random, counters, destination } = parts;
-  const kit: RetryKit = { policy, fallback, budget, latency, clock, random, counters };
+  const { destination } = parts;
+  const kit = kitOf(parts);
   if (parts.hedge === undefined) {
     return line("retry", "above the pick: each attempt goes elsewhere; all below happens once per attempt", retry(kit));
   }
@@ -185,9 +191,15 @@ const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
   );
 };
 
-const endpointOf = ({ destination, clock, random, timeouts, usage, budget }: DestinationParts): AttemptSend => {
-  const onReplay = (): void => budget.charge(clock.now());
-  const limits: ExchangeLimits = { idleTimeoutMs: timeouts.idleTimeoutMs, usage, onReplay };
+const endpointOf = (parts: DestinationParts): AttemptSend => {
+  const { destination, clock, random, timeouts, usage, budget } = parts;
+  const kit = kitOf(parts);
+  const limits: ExchangeLimits = {
+    idleTimeoutMs: timeouts.idleTimeoutMs,
+    usage,
+    onReplay: () => budget.charge(clock.now()),
+    mayMove: (call, attempt) => mayMove(kit, (each) => hasUntried(destination, each), call, attempt),
+  };
   const dispatch: EndpointSend = (call, attempt, candidate) => dispatchTo(call, attempt, candidate, limits);
   return pickEndpoint(destination, { clock, random }, dispatch);
 };

@@ -119,7 +119,13 @@ describe("an update", () => {
     set.update(reviews(endpoint("b")), pool);
     expect(callable()).toEqual(["b"]);
     const usage = new DestinationUsage("default/reviews", pool);
-    const handler = { started: false, connection: undefined, refused: () => undefined };
+    const handler = {
+      started: false,
+      awaitsReply: false,
+      connection: undefined,
+      silent: () => undefined,
+      refused: () => undefined,
+    };
     expect(() => a?.pool.dispatch({ path: "/", method: "GET" }, handler, usage, 0)).toThrow(/CONNECT_FAILED.*has left/);
   });
 });

@@ -13,6 +13,7 @@ import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type EndpointFigures, newFigures } from "./endpoint-figures.ts";
+import { noteUnreachable } from "./probation.ts";
 
 /** An endpoint that may be picked, with what is known of it and the way to it. */
 export interface Candidate {
@@ -178,6 +179,7 @@ class Endpoints implements EndpointSet {
         servername,
         tls,
         onDrainHint: () => this.markDraining(endpoint.id),
+        onSilent: () => this.#markSilent(endpoint.id),
       },
       this.#transport,
     );
@@ -186,6 +188,12 @@ class Endpoints implements EndpointSet {
         ? known.candidate.figures
         : newFigures(this.#transport.clock.now());
     return { candidate: { endpoint, figures, pool }, drainHint: undefined };
+  }
+
+  /** Nobody's call has to find out once more. */
+  #markSilent(endpointId: string): void {
+    const reach = this.#members.get(endpointId)?.candidate.figures.reach;
+    if (reach !== undefined) noteUnreachable(reach, this.#transport.clock.now(), this.#transport.random);
   }
 
   #depart(member: Member): void {

@@ -7,6 +7,7 @@ import type { Connect } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
 import type { HandshakeLimit } from "./handshake-limit.ts";
 import { UNDICI_THRESHOLD_MS } from "./idle-time.ts";
+import { SilenceWatch } from "./silence.ts";
 import type { Transport } from "./transport.ts";
 import { undici } from "./undici.ts";
 
@@ -14,6 +15,10 @@ import { undici } from "./undici.ts";
 export interface PooledHandler extends Dispatcher.DispatchHandler {
   /** Whether `onRequestStart` was called: from then on the request may have been sent. */
   readonly started: boolean;
+  /** Whether the request was begun and its reply has not. */
+  readonly awaitsReply: boolean;
+  /** The endpoint says nothing any more and accepts no connection. */
+  silent(): void;
   /** The request waited and will not be begun. */
   refused(error: Error): void;
   /** The connection that carries it. Written by the pool alone. */
@@ -40,6 +45,10 @@ export interface ClientPoolOptions {
   readonly handshakes: HandshakeLimit;
   /** How long a connection may have been idle and still be used, milliseconds. */
   readonly usableIdleMs: () => number;
+  /** Whether a finished connect proves that the process lives: not where the system alone accepts connections. */
+  readonly provesLife: boolean;
+  /** Hears that the endpoint owes answers, says nothing, and accepts no connection. */
+  readonly onSilent: () => void;
 }
 
 /**
@@ -56,6 +65,7 @@ export class ClientPool {
   readonly #waiting = new Map<PooledHandler, Waiting>();
   /** Clients that were taken out and whose socket is not closed yet. */
   #leaving = 0;
+  readonly #silence: SilenceWatch;
   #retry: Timer | undefined;
   /** Set once it is closing. */
   #closing: PromiseWithResolvers<void> | undefined;
@@ -63,6 +73,7 @@ export class ClientPool {
   constructor(options: ClientPoolOptions, transport: Transport) {
     this.#options = options;
     this.#transport = transport;
+    this.#silence = new SilenceWatch(transport.clock.now());
   }
 
   /**
@@ -147,6 +158,34 @@ export class ClientPool {
     else if (!connection.handler.started) this.#transport.counters.unsentReplays++;
   }
 
+  /** The endpoint said something. */
+  noteHeard(): void {
+    this.#silence.heard++;
+  }
+
+  /** Asks an endpoint that says nothing whether it lives. */
+  readonly #look = (): void => {
+    const { clock, counters } = this.#transport;
+    const { connect, provesLife, onSilent } = this.#options;
+    if (!provesLife || !this.#silence.isDue(this.#awaiting().length > 0, clock.now())) return;
+    counters.silenceProbes++;
+    connect(undefined, (error, socket) => {
+      socket?.destroy();
+      if (error === null) this.#silence.answered(clock.now());
+      else if (this.#silence.unanswered(clock.now())) {
+        counters.silences++;
+        onSilent();
+        for (const handler of this.#awaiting()) handler.silent();
+      }
+    });
+  };
+
+  #awaiting(): PooledHandler[] {
+    const found: PooledHandler[] = [];
+    for (const { handler } of this.#all) if (handler?.awaitsReply === true) found.push(handler);
+    return found;
+  }
+
   #takeIdle(nowMs: number): PooledClient | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
       if (connection.usable) {
@@ -176,7 +215,7 @@ export class ClientPool {
     connections.open++;
     const connection = this.#transport.home.runInAsyncScope(() => this.#open());
     this.#all.add(connection);
-    if (this.#all.size === 1) this.#transport.home.runInAsyncScope(() => this.#transport.lag.hold());
+    if (this.#all.size === 1) this.#transport.home.runInAsyncScope(() => this.#transport.lag.hold(this.#look));
     return connection;
   }
 
@@ -260,7 +299,7 @@ export class ClientPool {
   }
 
   #leave(connection: PooledClient): void {
-    if (this.#all.size === 0) this.#transport.lag.release();
+    if (this.#all.size === 0) this.#transport.lag.release(this.#look);
     this.#leaving++;
     const left = (): void => {
       this.#leaving--;
@@ -345,6 +384,10 @@ export class PooledClient {
   abandon(): void {
     this.#spoiled = true;
     this.#options.handshakes.charge();
+  }
+
+  noteHeard(): void {
+    this.#pool.noteHeard();
   }
 
   /** The connection changes its protocol. */

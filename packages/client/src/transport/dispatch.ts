@@ -24,6 +24,8 @@ export interface ExchangeLimits {
   readonly usage: DestinationUsage;
   /** Hears that undici has sent the request again by itself: that is a retry like any other, and is paid for. */
   readonly onReplay?: () => void;
+  /** Whether an attempt whose endpoint has fallen silent may be given up, because its call can go elsewhere. @default never */
+  readonly mayMove?: (call: Call, attempt: Attempt) => boolean;
 }
 
 /**
@@ -172,6 +174,22 @@ class Exchange implements PooledHandler, Reply, Flow {
     return this.#controller !== undefined;
   }
 
+  get awaitsReply(): boolean {
+    return this.#controller !== undefined && this.#state === "waiting";
+  }
+
+  silent(): void {
+    const { endpoint } = this.#candidate;
+    if (!this.awaitsReply || this.#limits.mayMove?.(this.#call, this.#attempt) !== true) return;
+    const failure = failCall(
+      this.#call,
+      "CONNECTION_TERMINATED",
+      `endpoint ${endpoint.id} at ${endpoint.address}:${endpoint.port} says nothing and accepts no connection`,
+    );
+    this.#attempt.code = failure.code;
+    this.#giveUp(failure);
+  }
+
   refused(error: Error): void {
     this.#release();
     if (this.#state !== "over") this.#fail(error, "queued");
@@ -196,6 +214,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     headers: Record<string, string | string[] | undefined>,
     statusText = "",
   ): void {
+    this.connection?.noteHeard();
     if (this.#state !== "waiting") return;
     if (status < 200) {
       this.#call.informed?.onInformation(status, headers, controller.rawHeaders as readonly Buffer[]);
@@ -247,6 +266,7 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.connection?.noteHeard();
     if (this.#sink !== undefined && this.#held === undefined && !this.#paused) {
       this.#lastChunkMs = this.#candidate.pool.clock.now();
       if (!this.#sink.data(chunk)) this.pause();

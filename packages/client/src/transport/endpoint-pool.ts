@@ -36,6 +36,8 @@ export interface EndpointPoolOptions {
   readonly servername: string;
   /** The endpoint said in-band that it drains. */
   readonly onDrainHint?: () => void;
+  /** The endpoint owes answers, says nothing, and accepts no connection. */
+  readonly onSilent?: () => void;
 }
 
 /**
@@ -55,6 +57,7 @@ export class EndpointPool {
   readonly servername: string;
   /** Exchanges under way or waiting for a connection. */
   active = 0;
+  readonly #onSilent: (() => void) | undefined;
   readonly #transport: Transport;
   readonly #connections: ServiceConnections;
   readonly #handshakes = new HandshakeLimit();
@@ -82,6 +85,7 @@ export class EndpointPool {
     this.clock = transport.clock;
     this.counters = transport.counters;
     this.onDrainHint = options.onDrainHint;
+    this.#onSilent = options.onSilent;
     this.servername = options.servername;
     this.#transport = transport;
     this.#connections = options.connections;
@@ -280,6 +284,8 @@ export class EndpointPool {
         connect,
         connections: this.#connections,
         handshakes: this.#handshakes,
+        provesLife: endpoint.transport !== "plaintext",
+        onSilent: () => this.#onSilent?.(),
         usableIdleMs: () => usableIdleMs(policy.keepAliveMs, this.#announcedMs, this.#transport.lag.currentMs),
       },
       this.#transport,

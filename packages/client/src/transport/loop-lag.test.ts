@@ -33,7 +33,7 @@ const lateClock = () => {
 test("a late timer is the lag, which is forgotten by halves", () => {
   const { clock, fireAfter } = lateClock();
   const lag = new LoopLag(clock);
-  lag.hold();
+  lag.hold(() => undefined);
   fireAfter(LAG_SAMPLE_MS);
   expect(lag.currentMs).toBe(0);
   fireAfter(LAG_SAMPLE_MS + 2_000);
@@ -46,11 +46,16 @@ test("nobody looks while nobody holds a connection", () => {
   const { clock, fireAfter, waits } = lateClock();
   const lag = new LoopLag(clock);
   expect(waits()).toBe(false);
-  lag.hold();
-  lag.hold();
-  lag.release();
+  const heard: string[] = [];
+  const one = (): void => void heard.push("one");
+  const other = (): void => void heard.push("other");
+  lag.hold(one);
+  lag.hold(other);
+  fireAfter(LAG_SAMPLE_MS);
+  lag.release(one);
   expect(waits()).toBe(true);
   fireAfter(LAG_SAMPLE_MS + 100);
-  lag.release();
+  expect(heard).toEqual(["one", "other", "other"]);
+  lag.release(other);
   expect([waits(), lag.currentMs]).toEqual([false, 0]);
 });

@@ -33,6 +33,10 @@ export interface TransportCounters extends DnsCounters {
   unsentReplays: number;
   /** Requests that undici sent again by itself. */
   undiciReplays: number;
+  /** Handshakes with endpoints that owed answers and said nothing, to learn whether they live. */
+  silenceProbes: number;
+  /** Of those, the ones that were not answered: calls that could go elsewhere did. */
+  silences: number;
   /** Replies whose early body filled its buffer before anybody took it. */
   earlyBodyFull: number;
   /** Departed endpoints whose last exchanges were cut off because they did not end in time. */
@@ -87,6 +91,8 @@ export const createTransport = (options: {
     idleRetired: 0,
     unsentReplays: 0,
     undiciReplays: 0,
+    silenceProbes: 0,
+    silences: 0,
     earlyBodyFull: 0,
     drainsCutOff: 0,
     dnsQueries: 0,
