@@ -49,16 +49,22 @@ test("calls that wait for an endpoint which says nothing and takes no connection
   await using good = await serve((_request, response) => response.end("ok"));
   const { client, call, passTime, clock } = await setUp([silent.server, good]);
   await using _client = client;
-  const calls = [call("POST"), call("POST"), call(), call()];
+  const answers: string[] = [];
+  const calls = ["POST", "POST", "GET", "GET"].map((method) =>
+    call(method).then((answer) => void answers.push(`${method} ${answer}`)),
+  );
   await silent.heard(2);
   silent.server.server.close();
   await passTime(SILENCE_MS + LAG_SAMPLE_MS);
   await vi.waitFor(() => expect(client.counters()).toMatchObject({ silenceProbes: 1, silences: 1 }));
-  // The retry waits for its back-off.
-  await passTime(LAG_SAMPLE_MS);
-  expect(await Promise.all(calls.slice(1))).toEqual(["ok", "ok", "ok"]);
+  await vi.waitFor(() => {
+    // The retry waits for its back-off, which begins when its attempt has failed.
+    clock.advance(25);
+    expect(answers.toSorted()).toEqual(["GET ok", "GET ok", "POST ok"]);
+  });
   clock.advance(15_000);
-  expect(await calls[0]).toBe("DEADLINE_EXCEEDED");
+  await Promise.all(calls);
+  expect(answers.at(-1)).toBe("POST DEADLINE_EXCEEDED");
 });
 
 test("a slow answer of an endpoint that lives is waited for", async () => {
