@@ -8,6 +8,7 @@ import {
   DEFAULT_SERVICE_PORT,
   describeHeaderChanges,
   effectiveDirectResponse,
+  isPlaintext,
   type RouteRule,
   type ServiceSnapshot,
   servicePortOf,
@@ -110,18 +111,22 @@ export const compileDestinationActions = (
   };
 };
 
+/** The port that nobody writes in a URL of https. */
+const TLS_PORT = 443;
+
 /** The Host that a destination decides; a rule's own goes before. */
 const sentHost = (
   rule: RouteRule | undefined,
   { rewrite }: WeightedDestination,
-  { key, policy }: ServiceSnapshot,
+  { key, policy, external }: ServiceSnapshot,
 ): string | undefined => {
   if (rule?.rewrite?.host !== undefined) return undefined;
   if (rule?.rewrite?.autoHost !== true) return rewrite?.host;
   const { name, namespace } = splitServiceKey(key);
   const host = policy.hosts?.[0] ?? `${name}.${namespace}.svc.${CLUSTER_DOMAIN}`;
   const port = servicePortOf(policy);
-  return port === DEFAULT_SERVICE_PORT ? host : `${host}:${port}`;
+  const implied = external === undefined || isPlaintext(external) ? DEFAULT_SERVICE_PORT : TLS_PORT;
+  return port === implied ? host : `${host}:${port}`;
 };
 
 /** The changes of headers that calls to a destination of a rule meet, in words. */

@@ -2,11 +2,12 @@ import { once } from "node:events";
 import { get as httpGet, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { Endpoint, RouteRule } from "@tulle/policy";
+import { type Endpoint, externalService, type RouteRule, route, service } from "@tulle/policy";
 import { describe, expect, test } from "vitest";
 import { explain } from "../src/explain.ts";
 import { undici } from "../src/transport/undici.ts";
 import { clientOf, type RunningServer, serve, snapshotOf } from "./mesh-of-servers.ts";
+import { snapshotOfPolicies } from "./outside-kit.ts";
 
 type TestClient = ReturnType<typeof clientOf>;
 
@@ -313,6 +314,21 @@ describe("actions", () => {
     await using automatic = meshOf([v1.endpoint], { split, rewrite: { autoHost: true } });
     expect(await hostOf(automatic)).toBe("reviews.default.svc.cluster.local");
     expect(automatic.explain("http://reviews/").sentAs).toBe("http://reviews.default.svc.cluster.local/");
+  });
+
+  test("a service outside the mesh is sent its own host, without the port that its scheme implies", async () => {
+    const sentTo = async (options: object): Promise<string | undefined> => {
+      const policies = [
+        service("reviews"),
+        externalService("payments", "api.payments.example", options),
+        route(service("reviews")).to(service("payments"), { rewrite: { autoHost: true } }),
+      ];
+      await using client = clientOf(snapshotOfPolicies(policies));
+      return client.explain("http://reviews/").sentAs;
+    };
+    expect(await sentTo({})).toBe("http://api.payments.example/");
+    expect(await sentTo({ port: 8443 })).toBe("http://api.payments.example:8443/");
+    expect(await sentTo({ tls: { mode: "disable" } })).toBe("http://api.payments.example/");
   });
 
   test("order, casing and duplicates of a reply survive a change of other headers", async () => {
