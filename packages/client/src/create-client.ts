@@ -198,6 +198,7 @@ export const createClient = (options: ClientOptions): Client => {
       kit.closed = true;
       installation.uninstall();
       for (const stop of watching) stop();
+      table.close();
       parts.held.close();
       parts.mirrors.close();
       await ledger.close();

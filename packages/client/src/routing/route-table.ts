@@ -22,6 +22,7 @@ import { completeFailure, failCall } from "../failure.ts";
 import { ownDeadlineOf } from "../layers/enforce-deadline.ts";
 import type { Reply } from "../reply.ts";
 import type { Call, Send, UrlScheme } from "../send.ts";
+import { Compilation } from "./compilation.ts";
 
 /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
 export type CompileProblem = (revision: string, problem: unknown) => void;
@@ -29,63 +30,115 @@ export type CompileProblem = (revision: string, problem: unknown) => void;
 /** Asks for a service that the snapshot does not hold; settles when it is there. */
 export type Discover = (service: ServiceKey, signal?: AbortSignal) => Promise<void>;
 
+/** Lets the event loop have its turn before the next slice. */
+export type Later = (run: () => void) => void;
+
+/** A snapshot and its services, as far as they are compiled. */
+type Generation = Pick<Compilation, "snapshot" | "services">;
+
 /**
- * The ready chains of all services, made when the snapshot changes and swapped whole. A snapshot that does not compile
+ * The ready chains of all services, made when the snapshot changes and swapped whole. Large changes are compiled in slices,
+ * while what was in force before serves; so a call meets one revision, never half of two. A snapshot that does not compile
  * leaves the policies of the last good one in force, but its endpoints count all the same: who cannot take a policy must
  * still learn which endpoints are dead.
  */
 export class RouteTable {
   #kit: CompileKit;
   readonly #onProblem: CompileProblem;
-  #services: ReadonlyMap<ServiceKey, CompiledService> = new Map();
-  #snapshot: OutboundSnapshot;
-  /** The revision whose policies are in force. */
-  revision: string;
+  readonly #later: Later;
+  #inForce: Generation;
+  #compilation: Compilation | undefined;
+  #waiting: (() => void)[] = [];
 
-  constructor(snapshot: OutboundSnapshot, kit: CompileKit, onProblem: CompileProblem) {
+  constructor(snapshot: OutboundSnapshot, kit: CompileKit, onProblem: CompileProblem, later: Later = setImmediate) {
     this.#kit = kit;
     this.#onProblem = onProblem;
-    this.#snapshot = { ...snapshot, services: new Map() };
-    this.revision = snapshot.revision;
+    this.#later = later;
+    this.#inForce = { snapshot: { ...snapshot, services: new Map() }, services: new Map() };
     this.take(snapshot);
   }
 
+  /** The revision whose policies are in force. */
+  get revision(): string {
+    return this.#inForce.snapshot.revision;
+  }
+
   find(service: ServiceKey): CompiledService | undefined {
-    return this.#services.get(service);
+    return this.#inForce.services.get(service);
+  }
+
+  get isSettled(): boolean {
+    return this.#compilation === undefined;
+  }
+
+  /** Settles when nothing is being compiled: what the mesh has told by now is in force, or was refused. */
+  settled(): Promise<void> {
+    if (this.isSettled) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** Compiles anew for another identity of the caller. Renewed certificates carry the same one nearly always. */
   takeViewer(viewer: RouteViewer): void {
     if (viewer.source.principal === this.#kit.viewer.source.principal) return;
     this.#kit = { ...this.#kit, viewer };
-    const snapshot = this.#snapshot;
-    this.#services = new Map();
-    this.take(snapshot);
+    this.#compile(this.#compilation?.snapshot ?? this.#inForce.snapshot, []);
   }
 
-  /** Compiles what changed and keeps the rest. */
+  /** Compiles what changed and keeps the rest, also of a snapshot that was not yet compiled to its end. */
   take(snapshot: OutboundSnapshot): void {
-    const before = this.#snapshot;
     const { ledger } = this.#kit;
+    const generations: readonly Generation[] =
+      this.#compilation === undefined ? [this.#inForce] : [this.#compilation, this.#inForce];
+    const before = (this.#compilation ?? this.#inForce).snapshot;
     for (const [key, service] of snapshot.services) {
       if (before.services.get(key) !== service || before.mesh !== snapshot.mesh)
         ledger.update(service, effectiveConnectionPool(service.policy, snapshot.mesh));
     }
-    try {
-      const services = new Map<ServiceKey, CompiledService>();
-      for (const [key, service] of snapshot.services) {
-        const known = this.#services.get(key);
-        const same = known !== undefined && sameParts(service, before, snapshot);
-        services.set(key, same ? known : compileService(service, snapshot, this.#kit));
+    this.#compile(snapshot, generations);
+  }
+
+  /** What is being compiled is given up; what is in force stays. */
+  close(): void {
+    this.#compilation = undefined;
+    this.#settle();
+  }
+
+  #compile(snapshot: OutboundSnapshot, generations: readonly Generation[]): void {
+    const known = (service: ServiceSnapshot): CompiledService | undefined => {
+      for (const { snapshot: before, services } of generations) {
+        const compiled = services.get(service.key);
+        if (compiled !== undefined && sameParts(service, before, snapshot)) return compiled;
       }
-      this.#services = services;
-      this.#snapshot = snapshot;
-      this.revision = snapshot.revision;
+      return undefined;
+    };
+    const kit = this.#kit;
+    this.#compilation = new Compilation(snapshot, known, (service) => compileService(service, snapshot, kit));
+    this.#advance(this.#compilation);
+  }
+
+  #advance(compilation: Compilation): void {
+    // A newer one has taken over what this one had done.
+    if (compilation !== this.#compilation) return;
+    const { snapshot, services } = compilation;
+    try {
+      if (!compilation.advance()) {
+        this.#later(() => this.#advance(compilation));
+        return;
+      }
+      this.#inForce = { snapshot, services };
       const circuits = [...services.values()].flatMap((service) => [...service.circuits]);
-      ledger.retain(new Set(snapshot.services.keys()), new Set(circuits));
+      this.#kit.ledger.retain(new Set(services.keys()), new Set(circuits));
     } catch (problem) {
       this.#onProblem(snapshot.revision, problem);
     }
+    this.#compilation = undefined;
+    this.#settle();
+  }
+
+  #settle(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 }
 
@@ -105,7 +158,7 @@ export const routeCall =
   (call) => {
     const compiled = table.find(call.service);
     return compiled === undefined || compiled.missing.length > 0
-      ? discoverAndRoute({ table, discover, clock }, call, compiled)
+      ? discoverAndRoute({ table, discover, clock }, call)
       : route(table, compiled, call);
   };
 
@@ -137,7 +190,6 @@ export const ruleOf = (compiled: CompiledService, found: RouteFound | undefined)
 const discoverAndRoute = async (
   { table, discover, clock }: { readonly table: RouteTable; readonly discover: Discover; readonly clock: Clock },
   call: Call,
-  compiled: CompiledService | undefined,
 ): Promise<Reply> => {
   const abort = new AbortController();
   const stop = call.cancel.onCancel((reason) => abort.abort(reason));
@@ -151,7 +203,13 @@ const discoverAndRoute = async (
           ),
         );
   try {
-    for (const service of compiled?.missing ?? [call.service]) await discover(service, abort.signal);
+    // Only then, so that a caller's abort always meets a discovery that listens.
+    if (!table.isSettled) await table.settled();
+    const known = table.find(call.service);
+    for (const service of known?.missing ?? [call.service]) {
+      if (!call.cancel.cancelled) await discover(service, abort.signal);
+    }
+    await table.settled();
   } catch (error) {
     throw call.cancel.cancelled ? call.cancel.reason : completeFailure(call, error);
   } finally {
