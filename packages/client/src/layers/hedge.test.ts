@@ -211,6 +211,20 @@ describe("hedge", () => {
     expect([send.sent.length, counters.hedges]).toEqual([1, 0]);
   });
 
+  test("what stood in the way of a hedge is not told of a call that was answered", async () => {
+    const slow: AttemptSend = (call, attempt) =>
+      new Promise((resolve) => clock.after(70, () => resolve(send(call, attempt))));
+    const { kit, clock, send } = setup([404], {
+      budget: new RetryBudget({ ratio: 0, minPerSecond: 0, ttlMs: 1_000 }, 0),
+    });
+    const call = callOf();
+    const ended = hedge(kit)(slow)(call);
+    await clock.advanceAsync(60);
+    expect(call.noRetry).toBe("OVERFLOW_RETRIES");
+    await clock.advanceAsync(10);
+    expect([(await ended).status, call.noRetry]).toEqual([404, undefined]);
+  });
+
   test("a POST is hedged where the policy says so, or its caller by an Idempotency-Key", async () => {
     for (const [call, nonIdempotent] of [
       [callOf({ method: "POST" }), true],

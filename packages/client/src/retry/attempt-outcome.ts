@@ -100,9 +100,8 @@ export const mayRepeat = (
     },
   );
   if (verdict.repeat) return true;
-  // Nothing is asked of an answer like any other.
-  if (verdict.because === "no-condition") return false;
-  call.noRetry = verdict.because;
+  // Nothing is asked of an answer like any other, whatever stood in the way of a hedge before it came.
+  call.noRetry = verdict.because === "no-condition" ? undefined : verdict.because;
   if (verdict.because === "body-spent") counters.retriesWithoutBody++;
   else if (verdict.because === "retried-below" || verdict.because === "within-retry") counters.retriesLeftToHops++;
   return false;
