@@ -320,6 +320,23 @@ describe("the agent for node:http", () => {
     expect(client.counters()).toMatchObject({ outside: 1, calls: 1 });
   });
 
+  test("hands hosts outside the mesh over TLS to the agent for TLS, with the options that were meant for it", async () => {
+    const { request: requestTls } = await import("node:https");
+    const authority = await createTestAuthority();
+    const shown = await authority.issue({ serviceAccount: "outside" });
+    await using server = await TestServer.https(
+      { key: shown.privateKey, cert: shown.certificateChain },
+      (_request, response) => response.end("outside over TLS"),
+    );
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [] } }));
+    const sent = requestTls(`https://127.0.0.1:${server.port}/`, {
+      agent: client.agent as never,
+      ca: authority.root,
+      checkServerIdentity: () => undefined,
+    });
+    expect((await answerTo(sent.end())).text).toBe("outside over TLS");
+  });
+
   test("names the service's way of writing where a URL says https", async () => {
     const { request: requestTls } = await import("node:https");
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [endpointAt(1)] } }));

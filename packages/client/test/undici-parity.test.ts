@@ -290,6 +290,19 @@ describe("undici", () => {
   });
 });
 
+test("the bounds that an application gave its dispatcher hold for WebSocket and EventSource through the mesh", async () => {
+  const bounded = new undici.Agent({ webSocket: { maxPayloadSize: 7 }, eventSource: { maxEventSize: 9 } } as object);
+  await using client = clientOf(snapshotOf({}), { outside: bounded });
+  for (const dispatcher of [client.dispatcher, client.fetchDispatcher]) {
+    expect(dispatcher).toMatchObject({
+      webSocketOptions: (bounded as never as { webSocketOptions: object }).webSocketOptions,
+      eventSourceOptions: (bounded as never as { eventSourceOptions: object }).eventSourceOptions,
+    });
+  }
+  expect(client.dispatcher).toMatchObject({ webSocketOptions: { maxPayloadSize: 7 } });
+  await bounded.close();
+});
+
 test("a server that is gone is told by undici's own error outside the mesh", async () => {
   const gone = createServer();
   await new Promise<void>((resolve) => gone.listen(0, "127.0.0.1", resolve));

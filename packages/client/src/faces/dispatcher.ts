@@ -60,6 +60,16 @@ export class MeshDispatcher extends undici.Dispatcher {
     }
   }
 
+  /** undici reads the bounds of WebSocket from the dispatcher: those of the one outside hold here too, as in its own wrappers. */
+  get webSocketOptions(): unknown {
+    return (this.#outside() as { readonly webSocketOptions?: unknown }).webSocketOptions;
+  }
+
+  /** The same for EventSource. */
+  get eventSourceOptions(): unknown {
+    return (this.#outside() as { readonly eventSourceOptions?: unknown }).eventSourceOptions;
+  }
+
   /** The mesh is left by its own `leave()`; whoever closes the dispatcher closes nothing. */
   override close(callback?: () => void): Promise<void> {
     callback?.();

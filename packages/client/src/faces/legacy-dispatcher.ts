@@ -30,6 +30,14 @@ export class LegacyDispatcher extends undici.Dispatcher {
     return outside.dispatch(options, handler);
   }
 
+  get webSocketOptions(): unknown {
+    return this.#mesh.webSocketOptions;
+  }
+
+  get eventSourceOptions(): unknown {
+    return this.#mesh.eventSourceOptions;
+  }
+
   override close(callback?: () => void): Promise<void> {
     return this.#mesh.close(callback);
   }
