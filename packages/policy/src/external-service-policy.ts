@@ -114,16 +114,22 @@ export const targetsOfExternal = (external: ExternalServicePolicy): readonly Out
 };
 
 const ADDRESS = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[^:[\]\s]+))(?::(?<port>\d{1,5}))?$/;
-const BARE_V6 = /^[0-9a-f]*:[0-9a-f:.]*:[0-9a-f.]*$/;
+/** Eight groups of hexadecimal digits, of which one run of zeroes may be left out. */
+const isIpv6 = (text: string): boolean => {
+  const halves = text.split("::");
+  const groups = halves.flatMap((half) => (half === "" ? [] : half.split(":")));
+  const rightCount = halves.length === 1 ? groups.length === 8 : halves.length === 2 && groups.length < 8;
+  return rightCount && groups.every((group) => /^[0-9a-f]{1,4}$/.test(group));
+};
 
 /** Reads `host`, `host:port`, `::1` or `[::1]:port`; `undefined` for what is none of them. */
 export const parseOutsideAddress = (
   written: string,
 ): { readonly host: string; readonly port: number | undefined } | undefined => {
   const text = written.toLowerCase();
-  if (BARE_V6.test(text)) return { host: text, port: undefined };
+  if (isIpv6(text)) return { host: text, port: undefined };
   const { v6, name, port } = ADDRESS.exec(text)?.groups ?? {};
-  if (name !== undefined && wrongHost(name) !== undefined) return undefined;
+  if ((name !== undefined && wrongHost(name) !== undefined) || (v6 !== undefined && !isIpv6(v6))) return undefined;
   const host = v6 ?? name;
   const number = port === undefined ? undefined : Number(port);
   if (host === undefined || (number !== undefined && (number < 1 || number > 65_535))) return undefined;

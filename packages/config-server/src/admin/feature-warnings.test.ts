@@ -1,4 +1,4 @@
-import type { Policy, RoutePolicy, StringMatch } from "@tulle/policy";
+import { externalService, type Policy, type RoutePolicy, type StringMatch } from "@tulle/policy";
 import type { MemberStatus } from "@tulle/protocol";
 import { expect, test } from "vitest";
 import { featureWarnings } from "./feature-warnings.ts";
@@ -44,6 +44,18 @@ test("names the policies that need a feature and each connected member that lack
       "which these members lack: p-1 of default/productpage (tulle/0.1.0), p-2 of default/productpage (tulle/0.1.0); " +
       'each refuses the revision when it calls the service: install the package "re2js" beside tulle there',
   ]);
+});
+
+test.each<[string, Policy]>([
+  ["an external service", externalService("payments", "api.example")],
+  ["a service with TLS to the outside", { kind: "Service", name: "payments", tls: {} }],
+  ["a service that may ask DNS", { kind: "Service", name: "payments", fallback: "dns" }],
+])("tells of %s which members do not know such a thing, and what they do", (_, policy) => {
+  const [warning, ...more] = featureWarnings([policy], [member("new", ["policy:external-service"]), ...lacking]);
+  expect(warning).toContain("payments needs policy:external-service");
+  expect(warning).toContain("which these members lack: p-1 of default/productpage (tulle/0.1.0), p-2");
+  expect(warning).toContain("each goes on as if the hosts were not named");
+  expect(more).toEqual([]);
 });
 
 test("names twenty of many", () => {

@@ -1,5 +1,12 @@
-import type { AccessPolicy, Policy, RoutePolicy, ServiceKey, ServicePolicy } from "@tulle/policy";
-import { policyKey } from "@tulle/policy";
+import {
+  type AccessPolicy,
+  externalService,
+  type Policy,
+  policyKey,
+  type RoutePolicy,
+  type ServiceKey,
+  type ServicePolicy,
+} from "@tulle/policy";
 import { describe, expect, it } from "vitest";
 import type { PolicyRevision } from "../store/policy-store.ts";
 import { buildPolicySnapshot, policiesFor, unsendableResources } from "./policy-snapshot.ts";
@@ -85,6 +92,31 @@ describe("the policy snapshot", () => {
       "service/default/a",
     ]);
     expect(names("other/x")).toEqual(["mesh", "names/-", "external-names/-"]);
+  });
+
+  it("tells of services outside the mesh in resources of their own, which older members keep and do not use", () => {
+    const payments = externalService("payments", "api.example");
+    const passing = externalService("clouds", "*.example", { resolution: "none" });
+    const outside = buildPolicySnapshot(revisionOf(2, [...policies, payments, passing]), "cluster.local", snapshot);
+    expect(JSON.parse(outside.names.find(({ name }) => name === "external-names/-")!.json)).toEqual({
+      names: [
+        { key: "default/clouds", hosts: ["*.example"], passes: true },
+        { key: "default/payments", hosts: ["api.example"] },
+      ],
+    });
+    expect([...policiesFor(outside, "other/x", ["default/payments", "default/clouds"]).keys()]).toEqual([
+      "mesh",
+      "names/-",
+      "external-names/-",
+      "external/default/payments",
+    ]);
+    expect(JSON.parse(outside.external.get("default/payments")!.json)).toEqual({
+      key: "default/payments",
+      policy: payments,
+      routes: [],
+    });
+    const next = buildPolicySnapshot(revisionOf(3, [...policies, payments, passing]), "cluster.local", outside);
+    expect(next.external.get("default/payments")).toBe(outside.external.get("default/payments"));
   });
 
   it("says which resources could not be sent", () => {
