@@ -14,7 +14,8 @@ type Options = Record<string, unknown>;
 const outcomeOf = async (call: () => Promise<Dispatcher.ResponseData<unknown>>): Promise<unknown> => {
   try {
     const { statusCode, headers, trailers, opaque, body } = await call();
-    const { date: _date, ...told } = headers as Record<string, unknown>;
+    // What the hour says: it may change between two calls.
+    const { date: _date, age: _age, ...told } = headers as Record<string, unknown>;
     const text = await body.text();
     return { statusCode, headers: Array.isArray(headers) ? headers.length : told, trailers, opaque, text };
   } catch (caught) {
