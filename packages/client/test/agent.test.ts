@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type ClientRequest, get, type IncomingMessage, type RequestOptions, request } from "node:http";
 import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { type Credentials, MeshError } from "@tulle/policy";
+import { type Credentials, type Endpoint, MeshError, type RouteRule } from "@tulle/policy";
 import { createTestAuthority, FakeClock } from "@tulle/testing";
 import { constant, Watchable } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
@@ -342,5 +342,54 @@ describe("the agent for node:http", () => {
     await using client = clientOf(snapshotOf({ reviews: { endpoints: [endpointAt(1)] } }));
     const error = await failureOf(requestTls("https://reviews/", { agent: client.agent as never }).end());
     expect(error).toMatchObject({ code: "UNKNOWN_SERVICE", message: expect.stringContaining("write http://") });
+  });
+
+  describe("under a rule", () => {
+    const ruled = (endpoints: readonly Endpoint[], rule: RouteRule) =>
+      clientOf(
+        snapshotOf({
+          reviews: { endpoints, routes: [{ kind: "Route", name: "reviews", services: ["reviews"], rules: [rule] }] },
+        }),
+      );
+
+    test("that answers directly, gets that answer without a connection", async () => {
+      await using client = ruled([], { directResponse: { status: 410, body: "gone", headers: { "X-Rule": "yes" } } });
+      const { statusCode, headers, text } = await ask(client);
+      expect([statusCode, headers["x-rule"], text]).toEqual([410, "yes", "gone"]);
+      expect(client.counters()).toMatchObject({ connections: 0 });
+    });
+
+    test("that answers a body directly, throws the body away", async () => {
+      await using client = ruled([], { directResponse: { status: 200, body: "no need" } });
+      const sent = request("http://reviews/", { agent: client.agent, method: "POST" });
+      sent.end("a body");
+      expect((await answerTo(sent)).text).toBe("no need");
+    });
+
+    test("that redirects, gets the redirect", async () => {
+      await using client = ruled([], { redirect: { host: "example.org", status: 308 } });
+      const { statusCode, headers } = await ask(client, "http://reviews/7");
+      expect([statusCode, headers.location]).toEqual([308, "http://example.org/7"]);
+    });
+
+    test("that injects a fault, gets the fault", async () => {
+      await using client = ruled([], { fault: { abort: { status: 418 } } });
+      expect((await ask(client)).statusCode).toBe(418);
+    });
+
+    test("that rewrites path, host and headers, sends what the rule says", async () => {
+      await using server = await serve((request, response) =>
+        response.end(JSON.stringify({ url: request.url, raw: request.rawHeaders })),
+      );
+      await using client = ruled([server.endpoint], {
+        match: [{ path: { prefix: "/old" } }],
+        rewrite: { prefix: "/new", host: "ratings" },
+        requestHeaders: { set: { "X-Rule": "yes" }, remove: ["x-secret"] },
+      });
+      const told = JSON.parse((await ask(client, "http://reviews/old/7", { headers: { "X-Secret": "s" } })).text);
+      expect(told.url).toBe("/new/7");
+      expect(told.raw).toEqual(expect.arrayContaining(["X-Rule", "yes", "ratings"]));
+      expect(told.raw).not.toContain("X-Secret");
+    });
   });
 });
