@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { FakeClock } from "@tulle/testing";
 import { describe, expect, test, vi } from "vitest";
-import { EARLY_BODY_BYTES } from "../src/transport/dispatch.ts";
+import { EARLY_BODY_BYTES } from "../src/transport/reply-body.ts";
 import { TestCaller, TestServer, textOf } from "./transport-kit.ts";
 
 /** A server that answers each connection with raw bytes, once it has heard something. */

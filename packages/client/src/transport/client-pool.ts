@@ -1,29 +1,14 @@
 import { AsyncResource } from "node:async_hooks";
-import type { Socket } from "node:net";
 import type { EffectiveConnectionPool, MeshError } from "@tulle/policy";
 import type { Timer } from "@tulle/time";
-import type { Client, Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import type { Connect } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
 import type { HandshakeLimit } from "./handshake-limit.ts";
-import { UNDICI_THRESHOLD_MS } from "./idle-time.ts";
+import { type ConnectionOwner, PooledClient, type PooledHandler } from "./pooled-client.ts";
 import { SilenceWatch } from "./silence.ts";
 import type { Transport } from "./transport.ts";
 import { undici } from "./undici.ts";
-
-/** A handler of one exchange. */
-export interface PooledHandler extends Dispatcher.DispatchHandler {
-  /** Whether `onRequestStart` was called: from then on the request may have been sent. */
-  readonly started: boolean;
-  /** Whether the request was begun and its reply has not. */
-  readonly awaitsReply: boolean;
-  /** The endpoint says nothing any more and accepts no connection. */
-  silent(): void;
-  /** The request waited and will not be begun. */
-  refused(error: Error): void;
-  /** The connection that carries it. Written by the pool alone. */
-  connection: PooledClient | undefined;
-}
 
 /**
  * A connection that was idle for this long is looked at before it is used, milliseconds. undici waits for one turn of the
@@ -56,7 +41,7 @@ export interface ClientPoolOptions {
  * for one. undici's own pool knows neither bounds over several endpoints, nor how many wait for which destination, nor when
  * a connection was last used; and it holds calls that were given up in its queue.
  */
-export class ClientPool {
+export class ClientPool implements ConnectionOwner {
   readonly #options: ClientPoolOptions;
   readonly #transport: Transport;
   readonly #all = new Set<PooledClient>();
@@ -329,83 +314,4 @@ interface Waiting {
   readonly usage: DestinationUsage;
   /** It is begun by whoever frees a connection, but in its caller's context. */
   readonly context: AsyncResource;
-}
-
-/** One connection: an undici client that is given one request at a time. */
-export class PooledClient {
-  readonly client: Client;
-  socket: Socket | undefined = undefined;
-  /** Whose exchange it carries. */
-  handler: PooledHandler | undefined = undefined;
-  usage: DestinationUsage | undefined = undefined;
-  /** Clock milliseconds. */
-  idleSinceMs = 0;
-  /** Whether it has carried an exchange before this one. */
-  reused = false;
-  /** Whether it was idle for so long that its peer may have closed it meanwhile. */
-  rested = false;
-  /** Whether it carries another protocol. */
-  detached = false;
-  #spoiled = false;
-  readonly #pool: ClientPool;
-  readonly #options: ClientPoolOptions;
-  readonly #endPermit: () => void;
-
-  constructor(pool: ClientPool, options: ClientPoolOptions, connect: Connect, endPermit: () => void) {
-    this.#pool = pool;
-    this.#options = options;
-    this.#endPermit = endPermit;
-    this.client = new undici.Client(options.origin, {
-      pipelining: 1,
-      allowH2: false,
-      keepAliveTimeout: options.policy.keepAliveMs,
-      keepAliveMaxTimeout: options.policy.keepAliveMs,
-      keepAliveTimeoutThreshold: UNDICI_THRESHOLD_MS,
-      // The deadline, the attempt's limit and the body's idle limit are the mesh's own, on its own clock.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      // Typed for undici's own connectors; both arguments are called as it calls them.
-      connect: connect as NonNullable<Client.Options["connect"]>,
-    });
-    this.client.on("disconnect", () => pool.disconnected(this));
-  }
-
-  /** Whether another request may use it. */
-  get usable(): boolean {
-    return !this.#spoiled && this.socket !== undefined && !this.socket.destroyed;
-  }
-
-  /** The socket cannot be used again. */
-  spoil(): void {
-    this.#spoiled = true;
-  }
-
-  /** The caller gave up its request after it was begun: the socket is lost, and its replacement is charged. */
-  abandon(): void {
-    this.#spoiled = true;
-    this.#options.handshakes.charge();
-  }
-
-  noteHeard(): void {
-    this.#pool.noteHeard();
-  }
-
-  /** The connection changes its protocol. */
-  detach(): void {
-    this.detached = true;
-    this.#pool.detach(this);
-  }
-
-  /** Its exchange is over. */
-  release(): void {
-    if (this.usage !== undefined) this.usage.requests--;
-    this.usage = undefined;
-    this.handler = undefined;
-    this.#pool.free(this);
-  }
-
-  end(): Promise<void> {
-    this.#endPermit();
-    return this.client.close();
-  }
 }

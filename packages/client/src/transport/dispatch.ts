@@ -1,21 +1,17 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { MeshError } from "@tulle/policy";
-import type { Timer } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import type { Candidate } from "../endpoints/endpoint-set.ts";
 import { failCall } from "../failure.ts";
-import type { Flow, Reply, ReplySink } from "../reply.ts";
+import type { Reply } from "../reply.ts";
 import type { Attempt, Call, Carrier } from "../send.ts";
-import type { PooledClient, PooledHandler } from "./client-pool.ts";
 import { type ControlWords, takeControlHeaders, withoutControlHeaders } from "./control-headers.ts";
 import type { DestinationUsage } from "./destination-usage.ts";
-import { DISCARD_BYTES, DISCARD_IDLE_MS, Waste } from "./discard.ts";
 import { errorCodeOf } from "./error-code.ts";
+import type { PooledClient, PooledHandler } from "./pooled-client.ts";
+import { ReplyBody } from "./reply-body.ts";
 import { type FailedAt, isCertificateRefused, isTerminated, transportFailure } from "./transport-failure.ts";
-
-/** Body that may arrive before anybody takes it, bytes; the connection is paused beyond. */
-export const EARLY_BODY_BYTES = 65_536;
 
 /** What bounds an exchange. */
 export interface ExchangeLimits {
@@ -76,19 +72,11 @@ const carried = (
   );
 };
 
-type State =
-  /** No final headers yet. */
-  | "waiting"
-  /** Final headers were given to the caller; body to come. */
-  | "replying"
-  /** Whole, broken or given up. */
-  | "over";
-
 /**
  * One request and its reply. At once undici's handler, the reply and the flow of its body: one object per attempt instead of
  * three and a closure for each event.
  */
-class Exchange implements PooledHandler, Reply, Flow {
+class Exchange extends ReplyBody implements PooledHandler, Reply {
   status = 0;
   statusText = "";
   rawHeaders: readonly (string | Buffer)[] = [];
@@ -101,21 +89,7 @@ class Exchange implements PooledHandler, Reply, Flow {
   readonly #limits: ExchangeLimits;
   readonly #resolve: (reply: Reply) => void;
   readonly #reject: (reason: unknown) => void;
-  #state: State = "waiting";
-  #controller: Dispatcher.DispatchController | undefined = undefined;
   #stopListening: (() => void) | undefined = undefined;
-  #sink: ReplySink | undefined = undefined;
-  /** Chunks that came before the sink, or while it had asked for a pause. */
-  #held: Buffer[] | undefined = undefined;
-  #heldBytes = 0;
-  #paused = false;
-  #trailers: Record<string, string | string[]> = {};
-  #error: Error | undefined = undefined;
-  /** Whether the sink has been told how the body ended. */
-  #told = false;
-  #onDone: ((error: Error | undefined) => void) | undefined = undefined;
-  #lastChunkMs = 0;
-  #idleTimer: Timer | undefined = undefined;
 
   constructor(
     call: Call,
@@ -125,6 +99,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     resolve: (reply: Reply) => void,
     reject: (reason: unknown) => void,
   ) {
+    super(candidate.pool.clock, limits.idleTimeoutMs);
     this.#call = call;
     this.#attempt = attempt;
     this.#candidate = candidate;
@@ -139,7 +114,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     const giveUp = (reason: unknown): void => this.#giveUp(reason);
     attempt.abort = giveUp;
     this.#stopListening = call.cancel.onCancel(giveUp);
-    if (this.#state !== "over") this.#send();
+    if (this.state !== "over") this.#send();
   }
 
   #send(): void {
@@ -171,11 +146,11 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   get started(): boolean {
-    return this.#controller !== undefined;
+    return this.controller !== undefined;
   }
 
   get awaitsReply(): boolean {
-    return this.#controller !== undefined && this.#state === "waiting";
+    return this.controller !== undefined && this.state === "waiting";
   }
 
   silent(): void {
@@ -192,20 +167,20 @@ class Exchange implements PooledHandler, Reply, Flow {
 
   refused(error: Error): void {
     this.#release();
-    if (this.#state !== "over") this.#fail(error, "queued");
+    if (this.state !== "over") this.#fail(error, "queued");
   }
 
   // The events of undici, in the order in which they come.
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // Thrown, not aborted: aborting would close a connection that has not been used.
-    if (this.#state === "over") throw this.#error ?? new Error("given up");
+    if (this.state === "over") throw this.error ?? new Error("given up");
     if (this.#attempt.progress === "not-sent") this.#attempt.progress = "sent";
     else {
       this.#candidate.pool.counters.undiciReplays++;
       this.#limits.onReplay?.();
     }
-    this.#controller = controller;
+    this.controller = controller;
   }
 
   onResponseStart(
@@ -215,7 +190,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     statusText = "",
   ): void {
     this.connection?.noteHeard();
-    if (this.#state !== "waiting") return;
+    if (this.state !== "waiting") return;
     if (status < 200) {
       this.#call.informed?.onInformation(status, headers, controller.rawHeaders as readonly Buffer[]);
       return;
@@ -230,7 +205,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     headers: Record<string, string | string[] | undefined>,
     socket: Duplex,
   ): void {
-    if (this.#state === "over") {
+    if (this.state === "over") {
       socket.destroy();
       this.#release();
       return;
@@ -239,7 +214,7 @@ class Exchange implements PooledHandler, Reply, Flow {
     this.connection?.detach();
     this.#candidate.pool.keepUpgraded(socket, () => {
       this.#release();
-      if (this.#state !== "over") this.#end(undefined);
+      if (this.state !== "over") this.#end(undefined);
     });
     this.#answered(controller, status, headers, STATUS_CODES[status] ?? "");
   }
@@ -261,24 +236,13 @@ class Exchange implements PooledHandler, Reply, Flow {
     if (headers.connection === "close") this.connection?.spoil();
     const said = takeControlHeaders(headers);
     if (said !== undefined) this.#heed(said);
-    this.#state = "replying";
+    this.state = "replying";
     this.#resolve(this);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.connection?.noteHeard();
-    if (this.#sink !== undefined && this.#held === undefined && !this.#paused) {
-      this.#lastChunkMs = this.#candidate.pool.clock.now();
-      if (!this.#sink.data(chunk)) this.pause();
-      return;
-    }
-    this.#held ??= [];
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
-    if (this.#heldBytes >= EARLY_BODY_BYTES && !controller.paused) {
-      if (this.#sink === undefined) this.#candidate.pool.counters.earlyBodyFull++;
-      controller.pause();
-    }
+    if (this.receive(controller, chunk)) this.#candidate.pool.counters.earlyBodyFull++;
   }
 
   onResponseEnd(
@@ -286,9 +250,9 @@ class Exchange implements PooledHandler, Reply, Flow {
     trailers: Record<string, string | string[] | undefined>,
   ): void {
     this.#release();
-    if (this.#state === "over") return;
+    if (this.state === "over") return;
     // Values of a parsed list are never undefined.
-    this.#trailers = trailers as Record<string, string | string[]>;
+    this.receiveTrailers(trailers as Record<string, string | string[]>);
     this.#end(undefined);
   }
 
@@ -301,92 +265,19 @@ class Exchange implements PooledHandler, Reply, Flow {
       return;
     }
     this.#release();
-    if (this.#state === "over") return;
-    this.#fail(error, this.#state === "replying" ? "replying" : this.#controller === undefined ? "queued" : "sent");
+    if (this.state === "over") return;
+    this.#fail(error, this.state === "replying" ? "replying" : this.controller === undefined ? "queued" : "sent");
   }
 
   // The reply.
 
-  take(sink: ReplySink): Flow {
-    if (this.#sink !== undefined) throw new Error("the body of this reply was taken or discarded before");
-    this.#sink = sink;
-    if (this.#state === "replying") this.#watchIdle(this.#limits.idleTimeoutMs);
-    this.#flush(sink);
-    return this;
-  }
-
   discard(): void {
-    if (this.#sink !== undefined) return;
-    if (this.upgraded !== undefined) {
-      this.upgraded.destroy();
-      return;
-    }
-    const waste = new Waste(() => this.#cutShort());
-    this.#sink = waste;
-    if (Number(this.headers["content-length"] ?? 0) > DISCARD_BYTES) {
-      this.#cutShort();
-      return;
-    }
-    this.#watchIdle(Math.min(this.#limits.idleTimeoutMs, DISCARD_IDLE_MS));
-    this.#flush(waste);
-  }
-
-  onDone(listener: (error: Error | undefined) => void): void {
-    if (this.#state === "over") {
-      listener(this.#error);
-      return;
-    }
-    const before = this.#onDone;
-    this.#onDone =
-      before === undefined
-        ? listener
-        : (error) => {
-            before(error);
-            listener(error);
-          };
-  }
-
-  // The flow.
-
-  pause(): void {
-    this.#paused = true;
-    if (this.#state === "replying") this.#controller?.pause();
-  }
-
-  resume(): void {
-    this.#paused = false;
-    if (this.#sink !== undefined) this.#flush(this.#sink);
+    if (this.upgraded === undefined) this.discardBody(Number(this.headers["content-length"] ?? 0));
+    else this.upgraded.destroy();
   }
 
   abort(reason: Error): void {
     this.#giveUp(reason);
-  }
-
-  /** Gives the sink what was held, and the end once nothing is. */
-  #flush(sink: ReplySink): void {
-    const held = this.#held;
-    if (held !== undefined) {
-      let given = 0;
-      while (given < held.length && !this.#paused) {
-        const chunk = held[given++];
-        if (chunk !== undefined && !sink.data(chunk)) this.#paused = true;
-      }
-      if (given < held.length) {
-        this.#held = held.slice(given);
-        return;
-      }
-      this.#held = undefined;
-      this.#heldBytes = 0;
-    }
-    if (this.#state === "over") {
-      if (this.#told) return;
-      this.#told = true;
-      if (this.#error === undefined) sink.end(this.#trailers);
-      else sink.error(this.#error);
-    } else if (!this.#paused && this.#controller?.paused === true) {
-      this.#lastChunkMs = this.#candidate.pool.clock.now();
-      this.#controller.resume();
-    }
   }
 
   #release(): void {
@@ -402,7 +293,7 @@ class Exchange implements PooledHandler, Reply, Flow {
    * second chance, so it comes to an end.
    */
   #mayMove(error: Error): boolean {
-    return this.#state === "waiting" && this.connection?.reused === true && isTerminated(errorCodeOf(error));
+    return this.state === "waiting" && this.connection?.reused === true && isTerminated(errorCodeOf(error));
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
@@ -417,21 +308,19 @@ class Exchange implements PooledHandler, Reply, Flow {
   }
 
   #giveUp(reason: unknown): void {
-    if (this.#state === "over") return;
-    // What its reader has not taken is of no use to a call that is given up.
-    this.#held = undefined;
+    if (this.state === "over") return;
+    this.forget();
     this.#end(reason);
     if (this.upgraded !== undefined) this.upgraded.destroy();
-    else if (this.#controller !== undefined) this.#abandon(this.#controller, asError(reason));
+    else if (this.controller !== undefined) this.#abandon(this.controller, asError(reason));
     else if (this.connection === undefined && this.#candidate.pool.withdraw(this)) this.#release();
   }
 
-  /** Ends a discarded body that is not worth reading. */
-  #cutShort(): void {
-    if (this.#state === "over") return;
-    this.#held = undefined;
+  protected override cutShort(): void {
+    if (this.state === "over") return;
+    this.forget();
     this.#end(undefined);
-    if (this.#controller !== undefined) this.#abandon(this.#controller, new Error("the reply was discarded"));
+    if (this.controller !== undefined) this.#abandon(this.controller, new Error("the reply was discarded"));
   }
 
   #abandon(controller: Dispatcher.DispatchController, reason: Error): void {
@@ -454,42 +343,29 @@ class Exchange implements PooledHandler, Reply, Flow {
 
   /** The exchange is over: lets go of all that would keep the call alive, and tells whoever waits. */
   #end(failure: unknown): void {
-    const waiting = this.#state === "waiting";
-    this.#state = "over";
+    const waiting = this.state === "waiting";
+    this.state = "over";
     this.#stopListening?.();
     this.#attempt.abort = undefined;
-    this.#idleTimer?.cancel();
-    if (failure !== undefined) this.#error = asError(failure);
+    this.stopWatching();
+    if (failure !== undefined) this.error = asError(failure);
     if (waiting) {
       this.#reject(failure);
       return;
     }
-    if (this.#sink !== undefined) this.#flush(this.#sink);
-    this.#onDone?.(this.#error);
+    this.tellEnd();
   }
 
-  #watchIdle(limitMs: number): void {
-    if (limitMs === Number.POSITIVE_INFINITY || this.#state !== "replying") return;
-    const { clock } = this.#candidate.pool;
-    this.#lastChunkMs = clock.now();
-    const check = (): void => {
-      const silentMs = clock.now() - this.#lastChunkMs;
-      if (this.#paused || silentMs < limitMs) {
-        // A paused body is silent because its reader is slow, which is no fault of the peer.
-        this.#idleTimer = clock.after(this.#paused ? limitMs : limitMs - silentMs, check);
-        return;
-      }
-      this.#attempt.code = "IDLE_TIMEOUT";
-      this.#giveUp(
-        failCall(
-          this.#call,
-          "IDLE_TIMEOUT",
-          `the body of the reply of endpoint ${this.#candidate.endpoint.id} was silent for ${limitMs} ms`,
-          { hint: "idleTimeout of the Route or of the mesh's defaults sets the limit" },
-        ),
-      );
-    };
-    this.#idleTimer = clock.after(limitMs, check);
+  protected override silentFor(limitMs: number): void {
+    this.#attempt.code = "IDLE_TIMEOUT";
+    this.#giveUp(
+      failCall(
+        this.#call,
+        "IDLE_TIMEOUT",
+        `the body of the reply of endpoint ${this.#candidate.endpoint.id} was silent for ${limitMs} ms`,
+        { hint: "idleTimeout of the Route or of the mesh's defaults sets the limit" },
+      ),
+    );
   }
 }
 

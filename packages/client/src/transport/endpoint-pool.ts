@@ -3,12 +3,13 @@ import type { Credentials, EffectiveConnectionPool, EffectiveOutsideTls, Endpoin
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";
-import { ClientPool, type PooledHandler } from "./client-pool.ts";
+import { ClientPool } from "./client-pool.ts";
 import { type Connect, createConnector } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
 import { HandshakeLimit } from "./handshake-limit.ts";
 import { announcedIdleMs, usableIdleMs } from "./idle-time.ts";
 import type { ExpectedPeer } from "./mutual-tls.ts";
+import type { PooledHandler } from "./pooled-client.ts";
 import { SocketPool, type SocketTaker } from "./socket-pool.ts";
 import type { Transport, TransportCounters } from "./transport.ts";
 
