@@ -69,12 +69,14 @@ test("a process whose calls are done exits, with idle connections, circuits and 
     `
     const { TestCaller, TestServer } = await import(${url("./transport-kit.ts")});
     const { createCircuit } = await import(${url("../src/breaker/circuit.ts")});
+    const { effectiveCircuitBreaker } = await import("@tulle/policy");
     const { systemClock } = await import("@tulle/time");
     const endpoint = { id: "a", address: "127.0.0.1", port: Number(process.argv[1]), transport: "plaintext",
       labels: {}, health: "healthy", serviceAccount: "reviews" };
     const caller = new TestCaller([endpoint], { policy: { keepAliveMs: 600_000 } });
     caller.idleTimeoutMs = 600_000;
-    const policy = { errorPercent: 1, minimumVolume: 1, windowMs: 600_000, openForMs: 600_000 };
+    const circuitBreaker = { errorPercent: 1, minimumVolume: 1, window: "10m", openFor: "10m" };
+    const policy = effectiveCircuitBreaker({ kind: "Service", name: "a", circuitBreaker });
     const circuit = createCircuit({ name: "a", policy, clock: systemClock });
     await circuit.run({ deadlineMs: Infinity }, { progress: "answered" }, async () => ({ status: 503 }));
     const text = await caller.text();
