@@ -19,6 +19,8 @@ export interface AgentOptions {
   readonly instanceId?: string;
   /** Services that are called: `reviews`, `reviews.ns` or the long name. Others are learned at their first use. @default none */
   readonly dependencies?: readonly string[];
+  /** How long a service that is called for the first time may take to become known. @default 2000 */
+  readonly discoveryTimeoutMs?: number;
   /**
    * Where the last good state and the credentials survive a restart. Processes that share it take one slot each.
    * @default nowhere

@@ -53,7 +53,10 @@ export interface Agent {
   /**
    * Subscribes to a service, and settles when its policy and its endpoints have come.
    *
-   * @throws MeshError UNKNOWN_SERVICE after 2 s, with names that resemble it; NAMES_UNKNOWN where no names have come.
+   * All callers of one service share one subscription and one wait.
+   *
+   * @throws MeshError UNKNOWN_SERVICE after `discoveryTimeoutMs`, with names that resemble it, or with the policy that this
+   * member has refused; NAMES_UNKNOWN where no names have come; OVERFLOW_PENDING when 1,000 calls already wait; MESH_CLOSED.
    * @throws the signal's reason.
    */
   discover(service: ServiceKey, signal?: AbortSignal): Promise<void>;
@@ -138,6 +141,7 @@ class MeshAgent implements Agent {
       subscription: this.#subscription,
       clock: options.clock,
       send: (message) => this.#session?.open.send(message),
+      timeoutMs: options.discoveryTimeoutMs,
       dependencies: (options.dependencies ?? []).map((name) => referencedService(name, options.namespace)),
     });
     // Before its certificate a member by token may not register: what is registered meanwhile is told after it.
@@ -210,11 +214,12 @@ class MeshAgent implements Agent {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { ...this.#counters, ...this.#keeper.counters, ...this.#lastGood?.counters };
+    return { ...this.#counters, ...this.#discovery.counters, ...this.#keeper.counters, ...this.#lastGood?.counters };
   }
 
   async #leave(): Promise<void> {
     this.state.set({ state: "leaving" });
+    this.#discovery.close();
     await this.#session?.open.leave();
     this.#stop.abort();
     await this.#loop;

@@ -48,6 +48,8 @@ export class Subscription {
   readonly bundles: Watchable<readonly TrustBundle[]>;
   /** Counts the commits of all streams, taken or refused: each one may have changed what is held. */
   readonly commits: Watchable<number> = new Watchable(0);
+  /** The last policy that was refused and has not been made good since. */
+  refusal: Nack | undefined;
   readonly #own: ServiceKey;
   readonly #validate: ValidateSnapshot;
   readonly #open = new Map<Stream, OpenTransaction>();
@@ -110,16 +112,16 @@ export class Subscription {
     const committed = commitTransaction(this.#held[stream], open, message);
     this.#open.delete(stream);
     if (committed.outcome === "refused") {
-      this.#keep(stream, committed.state);
-      return nack(message, committed.reason, committed.resource);
+      return this.#refuse(committed.state, nack(message, committed.reason, committed.resource));
     }
     const next = { ...this.#held, [stream]: committed.state };
     const candidate = this.#candidate(next, new Set(committed.changed));
     const reason = stream === "policy" ? this.#reasonAgainst(candidate) : undefined;
     if (reason !== undefined) {
-      this.#keep(stream, refused(this.#held[stream], message.revision));
-      return nack(message, reason);
+      return this.#refuse(refused(this.#held[stream], message.revision), nack(message, reason));
     }
+    // What was refused stands while older revisions are told of.
+    if (stream === "policy" && committed.state.seen === message.revision) this.refusal = undefined;
     this.#swap(next, candidate);
     return { type: "ack", stream, revision: message.revision };
   }
@@ -149,9 +151,11 @@ export class Subscription {
     }
   }
 
-  #keep(stream: Stream, state: StreamState): void {
-    this.#held = { ...this.#held, [stream]: state };
+  #refuse(state: StreamState, answer: Nack): Nack {
+    if (answer.stream === "policy" && state.seen === answer.revision) this.refusal = answer;
+    this.#held = { ...this.#held, [answer.stream]: state };
     this.commits.set(this.commits.current + 1);
+    return answer;
   }
 
   #swap(held: HeldStreams, candidate: CandidateSnapshot): void {

@@ -212,6 +212,86 @@ describe("discovery", () => {
     await given;
   });
 
+  test("callers at the same time share one subscription and one wait, and a call that is given up leaves nothing", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock });
+    const timers = clock.pendingTimers;
+    const abort = new AbortController();
+    const given = expect(agent.discover("default/ratings", abort.signal)).rejects.toThrow("enough");
+    const others = [1, 2, 3].map(() => expect(agent.discover("default/ratings")).rejects.toThrow("UNKNOWN_SERVICE"));
+    expect(clock.pendingTimers).toBe(timers + 1);
+    abort.abort(new Error("enough"));
+    await given;
+    clock.advance(2_000);
+    await Promise.all(others);
+    await expect
+      .poll(() => members.server.member.of("subscribe"))
+      .toEqual([
+        { type: "subscribe", add: ["default/ratings"], remove: [] },
+        { type: "subscribe", add: [], remove: ["default/ratings"] },
+      ]);
+    expect(agent.counters()).toMatchObject({ discoveries: 1, discoveriesFailed: 1, discoveryOverflows: 0 });
+  });
+
+  test("waits as long as the member says, and for no more than 1,000 calls", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const agent = await members.joined({ clock, discoveryTimeoutMs: 50 });
+    const waiting = Array.from({ length: 1_000 }, () => agent.discover("default/ratings"));
+    await expect(agent.discover("default/other")).rejects.toMatchObject({ code: "OVERFLOW_PENDING" });
+    clock.advance(50);
+    const ends = await Promise.allSettled(waiting);
+    expect(ends.every(({ status }) => status === "rejected")).toBe(true);
+    expect(ends[0]).toMatchObject({ reason: { message: expect.stringContaining("within 50 ms") } });
+    expect(agent.counters()).toMatchObject({ discoveryOverflows: 1 });
+  });
+
+  test("of a service whose policy this member has refused says so, with the reason, and stays subscribed", async () => {
+    const clock = new FakeClock(0, Date.now());
+    const validate = ({ outbound }: { outbound: { services: ReadonlyMap<string, unknown> } }) =>
+      outbound.services.has("default/ratings") ? "no such regex" : undefined;
+    const agent = await members.joined({ clock, validate });
+    const { member } = members.server;
+    const failed = expect(agent.discover("default/ratings")).rejects.toThrow(
+      /UNKNOWN_SERVICE: .*this member has refused revision e\.2 of the policy: no such regex/,
+    );
+    member.transact({
+      stream: "policy",
+      revision: "e.2",
+      upserts: {
+        "names/-": { names: [{ key: "default/ratings" }, { key: "default/reviews" }] },
+        "service/default/ratings": { key: "default/ratings", policy: { kind: "Service", name: "ratings" }, routes: [] },
+      },
+    });
+    await expect.poll(() => member.of("nack")).toHaveLength(1);
+    clock.advance(2_000);
+    await failed;
+
+    // At the revision that it holds it learns of another one meanwhile.
+    const found = agent.discover("default/details");
+    member.transact({
+      stream: "policy",
+      revision: "e.1",
+      upserts: {
+        "service/default/details": { key: "default/details", policy: { kind: "Service", name: "details" }, routes: [] },
+      },
+    });
+    member.transact({
+      stream: "endpoints",
+      revision: "e.2",
+      upserts: { "endpoints/default/details/-": { endpoints: [] } },
+    });
+    await found;
+    expect(agent.outbound.current.revision).toBe("e.1");
+    expect(member.closed).toBeUndefined();
+  });
+
+  test("of a member that leaves fails at once", async () => {
+    const agent = await members.joined();
+    const failed = expect(agent.discover("default/ratings")).rejects.toMatchObject({ code: "MESH_CLOSED" });
+    await agent.leave();
+    await failed;
+  });
+
   test("dependencies are in the hello", async () => {
     const agent = await members.joined({ dependencies: ["reviews", "ratings.other"] });
     expect(members.server.member.hello?.subscriptions).toEqual(["default/reviews", "other/ratings"]);

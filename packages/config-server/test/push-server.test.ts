@@ -62,6 +62,7 @@ describe("the push server", () => {
     ]);
     expect(policy.begin).toMatchObject({ full: true, revision: fixture.policyStore.head.current.revision });
     expect(Object.keys(policy.upserts).sort()).toEqual([
+      "external-names/-",
       "inbound/default/reviews",
       "mesh",
       "names/-",
@@ -223,6 +224,40 @@ describe("the push server", () => {
     await member.accept("policy");
     await member.settled();
     expect(fixture.push.members.list().find(({ id }) => id === "r1")?.refusals).toEqual({});
+  });
+
+  it("tells a member that refused a revision of what it calls for the first time, at the revision that it holds", async () => {
+    const { revision: held } = await fixture.apply([service("reviews"), service("ratings"), service("details")]);
+    const member = await join("r1", { subscriptions: ["default/ratings"] });
+    const { revision } = await fixture.apply([service("ratings", { port: 81 })]);
+    member.nack(await member.take("policy"), "no such regex");
+    member.say({ type: "subscribe", add: ["default/details"], remove: [] });
+    const caughtUp = await member.accept("policy");
+    expect(caughtUp).toMatchObject({
+      revision: held,
+      begin: { full: false },
+      upserts: { "service/default/details": expect.any(String) },
+      removals: [],
+    });
+    expect(Object.keys(caughtUp.upserts)).toEqual(["service/default/details"]);
+    await member.settled();
+    expect(fixture.push.members.list()[0]).toMatchObject({
+      revisions: { policy: held },
+      refusals: { policy: { revision, reason: "no such regex" } },
+    });
+
+    // A member that refuses that too is not asked for ever.
+    member.say({ type: "subscribe", add: ["default/reviews"], remove: [] });
+    member.nack(await member.take("policy"), "nor this one");
+    await member.settled();
+    expect(member.unread.filter((message) => message.type === "begin" && message.stream === "policy")).toEqual([]);
+
+    await fixture.apply([service("ratings", { port: 82 })]);
+    expect(Object.keys((await member.accept("policy")).upserts).sort()).toEqual(
+      expect.arrayContaining(["service/default/ratings", "service/default/reviews"]),
+    );
+    await member.settled();
+    expect(fixture.push.members.list()[0]?.refusals).toEqual({});
   });
 
   it("tells when all members have answered a revision, and who refused", async () => {

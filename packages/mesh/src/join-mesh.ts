@@ -32,6 +32,8 @@ export interface JoinMeshOptions extends MeshOptions {
   readonly instanceId?: string;
   /** Services that are called, so that they are known before the first call. @default found out by use */
   readonly dependencies?: readonly string[];
+  /** How long the first call to a service waits until the mesh has told of it. From 1ms to 5m. @default "2s" */
+  readonly discoveryTimeout?: string;
   /** The address that others are told. @default TULLE_ADVERTISE, else see {@link MeshListenOptions} */
   readonly advertise?: string;
   /** How long to wait for policy and certificate. @default "5s" */
@@ -124,6 +126,7 @@ const agentOptions = (
   ...given("tokenFile", options.tokenFile ?? environment.tokenFile),
   ...given("stateDir", options.stateDir ?? environment.stateDir),
   ...given("instanceId", options.instanceId ?? environment.instanceId),
+  ...(options.discoveryTimeout === undefined ? {} : { discoveryTimeoutMs: parseDuration(options.discoveryTimeout) }),
   ...(options.dependencies === undefined ? {} : { dependencies: options.dependencies }),
 });
 

@@ -71,7 +71,9 @@ export const beginTransaction = (
   }
   const next = parseRevision(begin.revision);
   const seen = held.seen === null ? undefined : parseRevision(held.seen);
-  if (seen !== undefined && next?.epoch === seen.epoch && next.number < seen.number) {
+  // What is held may be told of again: a subscription changes what is sent of it, also after a refusal of something newer.
+  const repeats = begin.revision === held.revision && !begin.full;
+  if (!repeats && seen !== undefined && next?.epoch === seen.epoch && next.number < seen.number) {
     throw new ProtocolError("behind", `begin ${begin.revision} on ${begin.stream} after ${held.seen} was seen`);
   }
   const base = held.revision === null ? undefined : parseRevision(held.revision);
@@ -157,12 +159,21 @@ export const commitTransaction = (
     if (!(error instanceof ProtocolError)) throw error;
     return { outcome: "refused", state: refused(held, commit.revision), reason: error.message, resource: name };
   }
-  const state = { revision: commit.revision, seen: commit.revision, resources };
+  const state = { revision: commit.revision, seen: laterOf(held.seen, commit.revision), resources };
   return { outcome: "taken", state, changed: [...changed] };
 };
 
 /** The stream after a refusal: it holds what it held, and has seen more. */
-export const refused = (held: StreamState, revision: Revision): StreamState => ({ ...held, seen: revision });
+export const refused = (held: StreamState, revision: Revision): StreamState => ({
+  ...held,
+  seen: laterOf(held.seen, revision),
+});
+
+const laterOf = (seen: Revision | null, revision: Revision): Revision => {
+  const [before, after] = [seen === null ? undefined : parseRevision(seen), parseRevision(revision)];
+  const older = before !== undefined && before.epoch === after?.epoch && after.number < before.number;
+  return older && seen !== null ? seen : revision;
+};
 
 const demandOpen = (open: OpenTransaction | undefined, message: Part | Commit): OpenTransaction => {
   if (open?.begin.revision === message.revision) return open;

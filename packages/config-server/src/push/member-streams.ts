@@ -18,6 +18,7 @@ import {
   nextTransaction,
   progressOf,
   refused,
+  type SentTransaction,
   type StreamProgress,
   sent,
 } from "./stream-progress.ts";
@@ -33,6 +34,12 @@ export interface Published {
     own: ServiceKey,
     subscriptions: Iterable<ServiceKey>,
   ): ReadonlyMap<ResourceName, PreparedResource>;
+  /** As {@link wanted} of the policy stream, at a revision that was published lately; `undefined` for others. */
+  wantedAt(
+    revision: Revision,
+    own: ServiceKey,
+    subscriptions: Iterable<ServiceKey>,
+  ): ReadonlyMap<ResourceName, PreparedResource> | undefined;
 }
 
 /** What one member's streams are sent with. */
@@ -48,6 +55,8 @@ export class MemberStreams {
   readonly own: ServiceKey;
   readonly #subscriptions: Set<ServiceKey>;
   readonly #progress: Record<Stream, StreamProgress>;
+  /** Whether the member has subscribed to services of which a refused revision kept it from hearing. */
+  #catchUp = true;
   readonly #gzip: boolean;
   readonly #parts: MemberStreamsParts;
 
@@ -75,13 +84,32 @@ export class MemberStreams {
   advance(stream: Stream): void {
     const { published, outbox, counters } = this.#parts;
     const revision = published.revision(stream);
-    if (!mayAdvance(this.#progress[stream], revision)) return;
-    const wanted = published.wanted(stream, this.own, this.#subscriptions);
-    const next = nextTransaction(stream, this.#progress[stream], revision, wanted);
+    const next = mayAdvance(this.#progress[stream], revision)
+      ? nextTransaction(
+          stream,
+          this.#progress[stream],
+          revision,
+          published.wanted(stream, this.own, this.#subscriptions),
+        )
+      : this.#catchUpOf(stream);
     if (next === undefined) return;
     this.#progress[stream] = sent(this.#progress[stream], next);
     counters.count("transactions");
     outbox.transfer(stream, packTransaction({ stream, ...next, gzip: this.#gzip }));
+  }
+
+  /**
+   * A member that refused the present revision runs the one before. What it calls for the first time is told it at that
+   * revision, once for each subscription: it must not wait for somebody to correct the policy.
+   */
+  #catchUpOf(stream: Stream): SentTransaction | undefined {
+    const progress = this.#progress[stream];
+    if (stream !== "policy" || !this.#catchUp || progress.open !== undefined || progress.revision === null) {
+      return undefined;
+    }
+    this.#catchUp = false;
+    const wanted = this.#parts.published.wantedAt(progress.revision, this.own, this.#subscriptions);
+    return wanted && nextTransaction(stream, progress, progress.revision, wanted);
   }
 
   /** Notes the member's answer to a transaction. @throws ProtocolError `wrong-order` when none is open at that revision. */
@@ -101,6 +129,7 @@ export class MemberStreams {
   subscribe(add: readonly ServiceKey[], remove: readonly ServiceKey[]): void {
     for (const service of remove) this.#subscriptions.delete(service);
     for (const service of add) this.#subscriptions.add(service);
+    if (add.length > 0) this.#catchUp = true;
     if (this.#subscriptions.size > MAX_SUBSCRIPTIONS) {
       throw new ProtocolError("too-many", `a member may subscribe to ${MAX_SUBSCRIPTIONS} services at most`);
     }

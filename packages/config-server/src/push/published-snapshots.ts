@@ -7,10 +7,15 @@ import { buildTrustSnapshot, type TrustSnapshot } from "../snapshots/trust-snaps
 import type { PolicyRevision } from "../store/policy-store.ts";
 import type { Published } from "./member-streams.ts";
 
+/** Snapshots of the policy that are kept beside the present one. */
+const MAX_EARLIER = 4;
+
 /** What is published now: the three streams' snapshots, each replaced whole. */
 export class PublishedSnapshots implements Published {
   readonly #trustDomain: string;
   #policy: PolicySnapshot;
+  /** The last ones before it, oldest first, for members that refused what came after. They share most resources. */
+  #earlier: readonly PolicySnapshot[] = [];
   #endpoints: EndpointSnapshot;
   #trust: TrustSnapshot;
 
@@ -36,10 +41,21 @@ export class PublishedSnapshots implements Published {
     return stream === "endpoints" ? endpointsFor(this.#endpoints, subscriptions) : this.#trust.resources;
   }
 
+  wantedAt(
+    revision: Revision,
+    own: ServiceKey,
+    subscriptions: Iterable<ServiceKey>,
+  ): ReadonlyMap<ResourceName, PreparedResource> | undefined {
+    const snapshot = this.#earlier.find((each) => each.revision === revision);
+    return snapshot && policiesFor(snapshot, own, subscriptions);
+  }
+
   /** @throws ProtocolError `too-large`; then the last good snapshot stays. */
   takePolicy(revision: PolicyRevision): void {
     if (revision.revision === this.#policy.revision) return;
-    this.#policy = buildPolicySnapshot(revision, this.#trustDomain, this.#policy);
+    const before = this.#policy;
+    this.#policy = buildPolicySnapshot(revision, this.#trustDomain, before);
+    this.#earlier = [...this.#earlier, before].slice(-MAX_EARLIER);
   }
 
   takeEndpoints(revision: EndpointRevision): void {

@@ -89,7 +89,7 @@ export const acknowledged = (stream: Stream, progress: StreamProgress, revision:
   const gone = new Set(removals);
   const kept = full ? [] : Object.entries(progress.resources).filter(([name]) => !gone.has(name));
   const resources = Object.fromEntries([...kept, ...upserts.map(({ name, version }) => [name, version])]);
-  return { revision, resources, open: undefined, refusal: undefined };
+  return { revision, resources, open: undefined, refusal: ofNewer(progress, revision) };
 };
 
 /** @throws ProtocolError `wrong-order` when nothing is open at that revision. */
@@ -100,8 +100,12 @@ export const refused = (
   reason: string,
 ): StreamProgress => {
   openAt(stream, progress, revision);
-  return { ...progress, open: undefined, refusal: { revision, reason } };
+  return { ...progress, open: undefined, refusal: ofNewer(progress, revision) ?? { revision, reason } };
 };
+
+/** A refusal stands while the member is told of older revisions. */
+const ofNewer = ({ refusal }: StreamProgress, revision: Revision): StreamProgress["refusal"] =>
+  refusal !== undefined && refusal.revision !== revision && covers(refusal.revision, revision) ? refusal : undefined;
 
 /** Whether a position is at or after another of the same epoch; positions of different epochs cannot be compared. */
 export const covers = (revision: Revision, other: Revision): boolean => {
