@@ -2,9 +2,15 @@
 import { parseArgs } from "node:util";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
+import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
+import { measureMatchCosts, printMatchCosts } from "./match-cost.ts";
+import type { WorkEffort } from "./take-turns.ts";
 
 const FULL: Effort = { warmUp: 3_000, settle: 500, rounds: 7, calls: 10_000, inFlight: 50 };
 const QUICK: Effort = { warmUp: 1_000, settle: 200, rounds: 3, calls: 2_000, inFlight: 50 };
+
+const FULL_WORK: WorkEffort = { rounds: 9, runs: 50_000 };
+const QUICK_WORK: WorkEffort = { rounds: 3, runs: 5_000 };
 
 const usage = `Usage: npm run bench -- [--quick] [--json]
 
@@ -42,6 +48,13 @@ const options = readOptions();
 if (options === undefined) {
   process.exitCode = 2;
 } else {
-  const found = await measureCallCosts(options.quick ? QUICK : FULL);
-  process.stdout.write(options.json ? `${JSON.stringify(found)}\n` : print(found));
+  const work = options.quick ? QUICK_WORK : FULL_WORK;
+  const match = measureMatchCosts(work);
+  const compile = await measureCompileCosts({ services: 1_000, rules: 2 });
+  const calls = await measureCallCosts(options.quick ? QUICK : FULL);
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify({ ...calls, match, compile })}\n`
+      : [printMatchCosts(match), printCompileCosts(compile), print(calls)].join("\n"),
+  );
 }

@@ -101,7 +101,6 @@ export class PathIndex<Entry extends { readonly order: number }> {
 
   /** Gathers all entries whose place a path fits. */
   gather(path: string, into: Candidates<Entry>): void {
-    into.clear();
     gatherFrom(this.#asSent, path, 0, into);
     if (this.#ignoresCase) gatherFrom(this.#lowerCase, path.toLowerCase(), 0, into);
   }

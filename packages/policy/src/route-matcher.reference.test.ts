@@ -161,9 +161,16 @@ const match: fc.Arbitrary<RouteMatch> = fc.record(
   { requiredKeys: [] },
 );
 
-/** Mostly paths, as tables are. */
+/** Mostly paths, as tables are, and some that look at a header alone. */
 const mostlyPath: fc.Arbitrary<RouteMatch> = fc.oneof(
   { weight: 3, arbitrary: path.map((each) => ({ path: each })) },
+  fc
+    .dictionary(
+      fc.constantFrom("a", "b", "ab"),
+      word.map((exact) => ({ exact })),
+      { minKeys: 1, maxKeys: 2 },
+    )
+    .map((headers) => ({ headers })),
   match,
 );
 

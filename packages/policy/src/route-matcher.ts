@@ -1,4 +1,5 @@
 import { compileAuthorityMatch } from "./authority-match.ts";
+import { HeaderIndex } from "./header-index.ts";
 import { Candidates, PathIndex, type PathPlace, placeOf, stemOf } from "./path-index.ts";
 import { fitsTemplate, lowerCaseTemplate, parsePathTemplate } from "./path-template.ts";
 import { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";
@@ -209,14 +210,21 @@ const inOrder = (matches: readonly PreparedMatch[], viewer: RouteViewer | undefi
 
 const indexed = (matches: readonly PreparedMatch[], viewer: RouteViewer | undefined): RouteMatcher => {
   const index = new PathIndex<Entry>();
+  const byHeader = new HeaderIndex<Entry>();
   for (const [order, match] of matches.entries()) {
-    index.add(match.place, entryOf(match, order, match.place.partial, viewer));
+    const { place, found } = match;
+    const entry = entryOf(match, order, place.partial, viewer);
+    // A path tells more apart than a header does, and is there without being searched for.
+    if (place.way.length > 0 || place.follow !== "anything" || !byHeader.add(found.match, entry))
+      index.add(place, entry);
   }
   // One for all calls: a call is matched from beginning to end before the next.
   const candidates = new Candidates<Entry>();
   return (question) => {
     const seen = new Seen(question);
+    candidates.clear();
     index.gather(seen.path, candidates);
+    byHeader.gather(seen, candidates);
     for (let entry = candidates.next(); entry !== undefined; entry = candidates.next()) {
       if (entry.fits === undefined || entry.fits(seen)) return entry.found;
     }
