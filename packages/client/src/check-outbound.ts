@@ -14,9 +14,9 @@ const good = new WeakSet<object>();
 export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | undefined => {
   const unknown = problemOf(mesh);
   if (unknown !== undefined) return unknown;
-  for (const { key, policy, routes } of services.values()) {
-    if (good.has(policy) && good.has(routes)) continue;
-    const problem = [policy, ...routes].map(problemOf).find((found) => found !== undefined);
+  for (const { key, policy, external, routes } of services.values()) {
+    if (good.has(policy) && good.has(routes) && (external === undefined || good.has(external))) continue;
+    const problem = [external ?? policy, ...routes].map(problemOf).find((found) => found !== undefined);
     if (problem !== undefined) return problem;
     try {
       preparedRoutes(routes);
@@ -28,6 +28,7 @@ export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | un
       return `the routes of ${key} cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;
     }
     good.add(policy).add(routes);
+    if (external !== undefined) good.add(external);
   }
   return undefined;
 };

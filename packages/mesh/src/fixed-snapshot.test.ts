@@ -1,3 +1,4 @@
+import { externalService } from "@tulle/policy";
 import { describe, expect, test } from "vitest";
 import { fixedSnapshots } from "./fixed-snapshot.ts";
 
@@ -26,6 +27,30 @@ describe("values become the snapshots that a config-server would have pushed", (
     expect(outbound.services.get("default/reviews")?.endpoints).toMatchObject([
       { id: "::1:1", labels: { version: "v1" }, transport: "mtls", serviceAccount: "bookinfo-reviews" },
     ]);
+  });
+
+  test("services outside the mesh are services of the client, and known by their hosts", () => {
+    const payments = externalService("payments", "api.example", { port: 8443 });
+    const { outbound } = fixedSnapshots(
+      {
+        policies: [
+          payments,
+          externalService("clouds", "*.cloud.example", { resolution: "none" }),
+          { kind: "Route", name: "payments", services: ["payments"], rules: [{ timeout: "5s" }] },
+        ],
+        endpoints: {},
+      },
+      reader,
+    );
+    expect(outbound.names.lookup("api.example")).toBe("default/payments");
+    expect(outbound.names.passes("a.cloud.example")).toBe(true);
+    expect(outbound.services.get("default/payments")).toMatchObject({
+      external: payments,
+      policy: { kind: "Service", name: "payments", port: 8443 },
+      routes: [{ name: "payments" }],
+      endpoints: [],
+    });
+    expect(outbound.services.has("default/clouds")).toBe(false);
   });
 
   test("the member's own inbound policy is selected", () => {

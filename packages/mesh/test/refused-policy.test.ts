@@ -4,6 +4,7 @@ import { startMesh } from "./support/mesh-fixture.ts";
 
 const policies = (cookie: string | undefined): Policy[] => [
   { kind: "Service", name: "reviews" },
+  { kind: "Service", name: "details" },
   { kind: "Service", name: "ratings", subsets: { v1: { version: "v1" }, v2: { version: "v2" } } },
   {
     kind: "Route",
@@ -48,6 +49,12 @@ test("a member that refuses a policy keeps its last good one, still learns of en
 
   const newcomer = await fixture.startMember({ service: "ratings", instanceId: "ratings-1" });
   await expect.poll(async () => (await call()).pid, { timeout: 10_000 }).toBe(newcomer.child.pid);
+
+  // What it calls for the first time meanwhile, it learns at the revision that it holds.
+  await fixture.startMember({ service: "details", instanceId: "details-0" });
+  expect(await reviews.ask({ ask: "fetch", url: "http://details/7" }, "fetched")).toMatchObject({
+    fetched: { status: 200 },
+  });
 
   const { revision: healed } = await fixture.admin.apply(policies(undefined));
   expect(await fixture.admin.acknowledged(healed)).toMatchObject({ complete: true, refused: [] });

@@ -16,6 +16,7 @@ import type { PolicyChangeSet, PolicyRevision, PolicyStore } from "../store/poli
 import { applyWarnings } from "./apply-warnings.ts";
 import { featureWarnings } from "./feature-warnings.ts";
 import { proveRegexes } from "./policy-regex.ts";
+import { unreadableRoots } from "./policy-roots.ts";
 
 /** An apply as it came in, with its defaults filled in. */
 export interface ApplyOrder {
@@ -57,6 +58,7 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
       // Places among all policies of the mesh mean nothing to whoever sent some of them.
       ...checkPolicies(policies).map(({ index: _, ...problem }) => problem),
       ...otherTrustDomain(policies, trustDomain),
+      ...unreadableRoots(policies),
       ...unsendableResources(policies).map(({ name, message }) => ({ path: "", message: `${name}: ${message}` })),
     ];
     if (problems.length > 0) throw new PolicyError(problems);
