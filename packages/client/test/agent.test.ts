@@ -377,6 +377,64 @@ describe("the agent for node:http", () => {
       expect((await ask(client)).statusCode).toBe(418);
     });
 
+    test.each([
+      ["without a body", (sent: ClientRequest) => sent.end(), ""],
+      ["with a body in one piece", (sent: ClientRequest) => sent.end("one piece"), "one piece"],
+      [
+        "with a body in pieces",
+        (sent: ClientRequest) => (sent.write("in "), sent.write("two "), sent.end("pieces")),
+        "in two pieces",
+      ],
+      [
+        "with a body whose end comes late",
+        (sent: ClientRequest) => sent.write("in pieces, some of them"),
+        "in pieces, some of them late",
+      ],
+      ["with bytes", (sent: ClientRequest) => sent.end(Buffer.from("bytes")), "bytes"],
+      ["that flushed its headers", (sent: ClientRequest) => (sent.flushHeaders(), sent.end("late")), "late"],
+    ] as const)("that rewrites after a delay, sends what the rule says %s", async (_name, write, body) => {
+      await using server = await serve(async (request, response) => {
+        const heard = await text(request);
+        response.end(JSON.stringify({ url: request.url, body: heard, ...request.headers }));
+      });
+      await using client = ruled([server.endpoint], {
+        match: [{ path: { prefix: "/old" } }],
+        fault: { delay: { fixed: "1ms" } },
+        rewrite: { prefix: "/new" },
+        requestHeaders: { set: { "X-Rule": "a longer value than nothing at all" } },
+      });
+      const sent = request("http://reviews/old/7", { agent: client.agent, method: body === "" ? "GET" : "POST" });
+      const answered = answerTo(sent);
+      write(sent);
+      const later = body === "in pieces, some of them late";
+      if (later) await once(server.server, "request").then(() => sent.end(" late"));
+      expect(JSON.parse((await answered).text)).toMatchObject({
+        url: "/new/7",
+        body,
+        "x-rule": "a longer value than nothing at all",
+        "x-envoy-attempt-count": "1",
+      });
+    });
+
+    test("that rewrites, sends what the rule says with a body that waits for 100-continue", async () => {
+      await using server = await serve(() => undefined);
+      server.server.on("checkContinue", async (request, response) => {
+        response.writeContinue();
+        response.end(`${request.url} ${await text(request)}`);
+      });
+      await using client = ruled([server.endpoint], {
+        match: [{ path: { prefix: "/old" } }],
+        rewrite: { prefix: "/new" },
+      });
+      const sent = request("http://reviews/old", {
+        agent: client.agent,
+        method: "POST",
+        headers: { expect: "100-continue" },
+      });
+      sent.once("continue", () => sent.end("awaited"));
+      expect((await answerTo(sent)).text).toBe("/new awaited");
+    });
+
     test("that rewrites path, host and headers, sends what the rule says", async () => {
       await using server = await serve((request, response) =>
         response.end(JSON.stringify({ url: request.url, raw: request.rawHeaders })),

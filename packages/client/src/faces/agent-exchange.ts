@@ -57,6 +57,7 @@ export class AgentExchange implements Carrier {
   carry(_call: Call, attempt: Attempt, candidate: Candidate): Promise<Reply> {
     const request = this.#request;
     if (!request.headersSent) writeInto(request, this.#call, attempt);
+    else writeAnew(request, () => writeInto(request, this.#call, attempt));
     return new Promise((resolve, reject) => {
       const use = (socket: Duplex, reused: boolean): void => {
         this.#hasSocket = true;
@@ -124,6 +125,43 @@ const writeInto = (request: ClientRequest, call: Call, attempt: Attempt): void =
     if (before.length === values.length && before.every((each, place) => each === values[place])) continue;
     request.setHeader(name, values.length === 1 ? (values[0] ?? "") : values);
   }
+};
+
+/** What Node.js keeps of a request that it has written and that has no connection yet. */
+interface Written {
+  _header: string | null;
+  /** Whether {@link outputData} begins with the header. */
+  _headerSent: boolean;
+  readonly outputData?: { data: unknown }[];
+  _implicitHeader?(): void;
+}
+
+/**
+ * Changes the headers of a request that waits for its connection already written: one that had to be discovered, delayed or
+ * tried again. The agents of proxies rely on the same inner fields; where a version has others, the request goes as it is, and
+ * so does one whose headers were given as a list, for Node.js does not keep those.
+ */
+const writeAnew = (request: ClientRequest, change: () => void): void => {
+  // Fields that the types leave out; each is checked before it is used.
+  const written = request as unknown as Written;
+  const before = written._header;
+  const { outputData, _headerSent: queued } = written;
+  const first = outputData?.[0];
+  if (typeof before !== "string" || typeof written._implicitHeader !== "function") return;
+  if (request.getHeaderNames().length === 0) return;
+  if (outputData === undefined || queued !== (first !== undefined)) return;
+  if (first !== undefined && !(typeof first.data === "string" && first.data.startsWith(before))) return;
+  const pieces = outputData.length;
+  written._header = null;
+  try {
+    change();
+  } finally {
+    written._implicitHeader();
+    // It takes itself for the first to write, and with 100-continue it queues the header at once.
+    outputData.length = pieces;
+    written._headerSent = queued;
+  }
+  if (first !== undefined) first.data = `${written._header}${String(first.data).slice(before.length)}`;
 };
 
 const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)));

@@ -27,9 +27,8 @@ interface TakesRequests {
  *
  * What cannot hold, because Node.js writes the request and reads the reply: nothing is sent a second time once it has a
  * connection (no retries of replies, no hedging, no replay), nobody watches over the silence of a body, and the mesh does not
- * change a reply that has come. Routing sees the path and headers that the options name. Headers that are set later are sent
- * as they are, and so is a request whose headers are given as a list, or that expects 100-continue: Node.js has written those
- * before any agent sees them, so no trace and no deadline travel with them.
+ * change a reply that has come. Routing sees the path and headers that the options name. A request whose headers are given as a
+ * list is sent as it is: Node.js has written it before any agent sees it, so no trace and no deadline travel with it.
  */
 export class MeshAgent extends Agent implements TakesRequests {
   readonly #kit: FaceKit;
