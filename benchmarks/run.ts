@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
+import { measureLayerCosts, printLayerCosts } from "./layer-cost.ts";
 import { measureMatchCosts, printMatchCosts } from "./match-cost.ts";
 import type { WorkEffort } from "./take-turns.ts";
 
@@ -51,10 +52,11 @@ if (options === undefined) {
   const work = options.quick ? QUICK_WORK : FULL_WORK;
   const match = measureMatchCosts(work);
   const compile = await measureCompileCosts({ services: 1_000, rules: 2 });
+  const layers = await measureLayerCosts({ ...(options.quick ? QUICK : FULL), inFlight: 1 });
   const calls = await measureCallCosts(options.quick ? QUICK : FULL);
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ ...calls, match, compile })}\n`
-      : [printMatchCosts(match), printCompileCosts(compile), print(calls)].join("\n"),
+      ? `${JSON.stringify({ ...calls, match, compile, layers })}\n`
+      : [printMatchCosts(match), printCompileCosts(compile), printLayerCosts(layers), print(calls)].join("\n"),
   );
 }
