@@ -10,7 +10,13 @@ import { limitAttempt } from "./layers/limit-attempt.ts";
 import type { MirrorCounters, Mirrors } from "./layers/mirror-call.ts";
 import { observeAttempt } from "./layers/observe-attempt.ts";
 import { type CallSource, observeCall } from "./layers/observe-call.ts";
-import { type Destination, type EndpointSend, hasUntried, pickEndpoint } from "./layers/pick-endpoint.ts";
+import {
+  affordsLosers,
+  type Destination,
+  type EndpointSend,
+  hasUntried,
+  pickEndpoint,
+} from "./layers/pick-endpoint.ts";
 import { type RetryKit, retry } from "./layers/retry.ts";
 import { type ThrottleCounters, throttleAttempt } from "./layers/throttle-attempt.ts";
 import type { RetryCounters } from "./retry/attempt-outcome.ts";
@@ -187,7 +193,11 @@ const attemptsOf = (parts: DestinationParts): Line<AttemptsLayer> => {
   return line(
     "hedge and retry",
     "above the pick: several attempts may be under way, each elsewhere; all below happens once per attempt",
-    hedge({ ...kit, hedge: parts.hedge, hasUntried: (call) => hasUntried(destination, call) }),
+    hedge({
+      ...kit,
+      hedge: parts.hedge,
+      hasUntried: (call) => hasUntried(destination, call) && affordsLosers(destination, call, parts.clock.now()),
+    }),
   );
 };
 

@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import { FakeClock } from "@tulle/testing";
 import { Watchable } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
+import { affordsLosers } from "../src/layers/pick-endpoint.ts";
 import { MAX_CONCURRENT_CONNECTS, REPLACEMENT_BURST } from "../src/transport/handshake-limit.ts";
 import { clientOf, serve, snapshotOf } from "./mesh-of-servers.ts";
 import { poolPolicy, reviewsAt, TestCaller, TestServer, textOf } from "./transport-kit.ts";
@@ -185,6 +186,14 @@ describe("handshakes with one endpoint", () => {
     };
     for (let abort = 0; abort <= REPLACEMENT_BURST; abort++) await abortOne();
     expect(pool.affordsAbort(clock.now())).toBe(false);
+    // So no hedge is begun for a call that may have to give up an attempt there.
+    const toIt = caller.begin();
+    toIt.attempt.endpoint = caller.endpoints.all()[0]!.endpoint.id;
+    const { endpoints } = caller;
+    expect(affordsLosers({ endpoints, labels: undefined }, toIt.call, clock.now())).toBe(false);
+    toIt.attempt.endpoint = "another";
+    expect(affordsLosers({ endpoints, labels: undefined }, toIt.call, clock.now())).toBe(true);
+    giveUp(toIt);
     expect(caller.transport.counters.connections).toBe(REPLACEMENT_BURST + 1);
     const late = caller.begin();
     expect(caller.usage).toMatchObject({ requests: 0, pending: 1 });

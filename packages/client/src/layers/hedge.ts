@@ -23,7 +23,7 @@ import { type RetryKit, repeat, retry } from "./retry.ts";
 /** What {@link hedge} is made of: it retries as well. */
 export interface HedgeKit extends RetryKit {
   readonly hedge: EffectiveHedge;
-  /** Whether the destination has an endpoint that the call was not sent to. */
+  /** Whether the destination has an endpoint that the call was not sent to, and bears the loss of a loser's connection. */
   readonly hasUntried: (call: Call) => boolean;
 }
 

@@ -121,6 +121,18 @@ const isSuperseded = (error: unknown): boolean => error instanceof AttemptSupers
 export const hasUntried = ({ endpoints, labels }: Destination, { attempts }: Call): boolean =>
   endpoints.subset(labels).some(({ endpoint: { id } }) => attempts.every(({ endpoint }) => endpoint !== id));
 
+/** Whether the connections that the call's attempts hold could be lost now: on HTTP/1.1 a loser that is given up costs its own. */
+export const affordsLosers = (
+  { endpoints, labels }: Pick<Destination, "endpoints" | "labels">,
+  { attempts }: Call,
+  nowMs: number,
+): boolean =>
+  endpoints
+    .subset(labels)
+    .every(
+      ({ endpoint: { id }, pool }) => attempts.every(({ endpoint }) => endpoint !== id) || pool.affordsAbort(nowMs),
+    );
+
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);
 
