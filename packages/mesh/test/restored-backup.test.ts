@@ -5,12 +5,15 @@ import { type ConfigServer, type ConfigServerOptions, createConfigServer } from 
 import { expect, test } from "vitest";
 import { joinMesh } from "../src/index.ts";
 
+/** Members come back at once. A server that goes asks them to wait, too: up to a second, by its own chance. */
+const soon = (): number => 0.01;
+
 test("members refuse a restored, older store, until it goes on under a new epoch", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tulle-backup-"));
   const [stateDir, backup] = [join(folder, "state"), join(folder, "backup")];
   let port = 0;
   const up = async (options: ConfigServerOptions = {}): Promise<ConfigServer> => {
-    const server = await createConfigServer({ stateDir, port, adminPort: 0, ...options });
+    const server = await createConfigServer({ stateDir, port, adminPort: 0, random: soon, ...options });
     port = Number(new URL(server.url).port);
     return server;
   };
@@ -32,8 +35,7 @@ test("members refuse a restored, older store, until it goes on under a new epoch
     server: later.url,
     token,
     dependencies: ["reviews", "details"],
-    // Reconnects at once: the backoff is not what is looked at.
-    random: () => 0.01,
+    random: soon,
     logger: { info: () => undefined, warn: (line) => void warnings.push(line), error: () => undefined },
   });
   await expect.poll(() => mesh.status.revision).toBe(lost.revision);
