@@ -58,6 +58,19 @@ describe("a call over mTLS", () => {
     expect(await caller.text()).toBe("ok");
   });
 
+  test.each([
+    ["HEAD", undefined],
+    ["DELETE", "why"],
+  ])("keeps its connection after %s, which undici alone would close", async (method, body) => {
+    await using server = await serveReviews(
+      (request, response) => void request.resume().on("end", () => response.end()),
+    );
+    const { caller } = await callerOf(server);
+    await using _ = caller;
+    for (let each = 0; each < 20; each++) await caller.text({ method, ...(body === undefined ? {} : { body }) });
+    expect(caller.transport.counters.connections).toBe(1);
+  });
+
   test("makes no more handshakes than connections, whatever hosts the calls name", async () => {
     let handshakes = 0;
     await using server = await serveReviews();
