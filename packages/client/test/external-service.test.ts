@@ -2,6 +2,7 @@ import { externalService, mesh, type Policy, route, service } from "@tulle/polic
 import { createTestAuthority, type TestAuthority } from "@tulle/testing";
 import { constant, Watchable } from "@tulle/time";
 import { beforeAll, describe, expect, test } from "vitest";
+import { undici } from "../src/transport/undici.ts";
 import { clientOf, serve } from "./mesh-of-servers.ts";
 import { type OutsideServer, outsideServer, ScriptedResolver, snapshotOfPolicies } from "./outside-kit.ts";
 
@@ -48,6 +49,26 @@ describe("a service outside the mesh", () => {
       expect((await client.fetch(url)).status).toBe(200);
     }
     expect(server.seen.map(({ sni }) => sni)).toEqual(["api.payments.example", "api.payments.example"]);
+  });
+
+  test("is called through undici's functions and the built-in fetch as well", async () => {
+    await using server = await outsideServer(authority, ["api.payments.example"]);
+    await using client = clientOf(snapshotOfPolicies([paymentsAt(server)]), {
+      resolver: resolverFor("api.payments.example"),
+    });
+    const url = `https://api.payments.example:${server.port}/`;
+    const { body } = await client.request(url);
+    expect(await body.text()).toBe("api.payments.example");
+    expect(await (await undici.request(url, { dispatcher: client.dispatcher })).body.text()).toBe(
+      "api.payments.example",
+    );
+    client.install();
+    try {
+      expect(await (await fetch(url)).text()).toBe("api.payments.example");
+    } finally {
+      client.uninstall();
+    }
+    expect(server.seen.map(({ sni }) => sni)).toEqual(Array(3).fill("api.payments.example"));
   });
 
   test("keeps one connection, and asks DNS once, for many calls", async () => {
@@ -164,6 +185,19 @@ describe("a service outside the mesh", () => {
     await using client = clientOf(snapshotOfPolicies(policies), { resolver: resolverFor("out.example") });
     expect((await client.fetch(`http://out.example:${port}/`)).status).toBe(200);
     expect(await (await client.fetch("http://inside/")).text()).toBe(`out.example:${port}`);
+  });
+
+  test("is sent the host that a rule wrote, and is still asked in TLS by its own", async () => {
+    await using server = await outsideServer(authority, ["one.example"]);
+    const outside = externalService("outside", ["one.example", "two.example"], {
+      port: server.port,
+      tls: { ca: authority.root },
+    });
+    const inside = service("inside");
+    const policies = [outside, inside, route(inside).to(outside, { rewrite: { host: "tenant.example" } })];
+    await using client = clientOf(snapshotOfPolicies(policies), { resolver: resolverFor("one.example") });
+    expect((await client.fetch("http://inside/")).status).toBe(200);
+    expect(server.seen).toMatchObject([{ host: "tenant.example", sni: "one.example" }]);
   });
 
   test("that DNS does not know fails as DNS_FAILED, with the resolver's code, and is not asked for again at once", async () => {

@@ -21,7 +21,7 @@ export interface FindOutsideParts {
 /**
  * Lets a call on when its destination's addresses are known. Only the first calls wait, and those after a pause of use: names
  * in use are asked for again in the background. A call that a route led here from another host is sent under the
- * destination's own: outside the mesh nobody answers for ours.
+ * destination's own: outside the mesh nobody answers for ours. A host that a rule wrote is sent as it is.
  *
  * @throws MeshError DNS_FAILED, OVERFLOW_PENDING when too many calls wait.
  */
@@ -33,7 +33,7 @@ export const findOutside =
     let host = hostnameOf(call.sentAuthority);
     if (authority !== undefined && !hosts.includes(host)) {
       host = hostnameOf(authority);
-      call.sentAuthority = authority;
+      if (call.sentAuthority === call.authority) call.sentAuthority = authority;
     }
     const state = endpoints.use(host, clock.now());
     if (state === "ready") return next(call);

@@ -16,6 +16,13 @@ import { AttemptSuperseded } from "../retry/superseded.ts";
 import type { Attempt, AttemptSend, Call } from "../send.ts";
 import { hostnameOf } from "./find-outside.ts";
 
+/** The endpoints of each host, in the order of the hosts. */
+type LabelsByHost = ReadonlyMap<string, Readonly<Record<string, string>>>;
+
+/** Those of the host that is sent; under a name that is none of the hosts, those of the first. */
+const labelsFor = (hosts: LabelsByHost, { sentAuthority }: Call): Readonly<Record<string, string>> | undefined =>
+  hosts.get(hostnameOf(sentAuthority)) ?? hosts.values().next().value;
+
 /** Sends an attempt to the endpoint that was picked for it. */
 export type EndpointSend = (call: Call, attempt: Attempt, candidate: Candidate) => Promise<Reply>;
 
@@ -25,7 +32,7 @@ export interface Destination {
   /** Labels of the subset, `undefined` for all endpoints. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** Instead of `labels`, by the host that is sent, where a service outside the mesh tells its hosts apart. */
-  readonly labelsByHost?: ReadonlyMap<string, Readonly<Record<string, string>>> | undefined;
+  readonly labelsByHost?: LabelsByHost | undefined;
   readonly picker: Picker;
   /** What a call is told apart by, for pickers that send equal keys to equal endpoints; `undefined`: nothing. */
   readonly hash: CallHash | undefined;
@@ -54,9 +61,7 @@ export const pickEndpoint =
     next: EndpointSend,
   ): AttemptSend =>
   (call, attempt) => {
-    const candidates = endpoints.subset(
-      labelsByHost === undefined ? labels : labelsByHost.get(hostnameOf(call.sentAuthority)),
-    );
+    const candidates = endpoints.subset(labelsByHost === undefined ? labels : labelsFor(labelsByHost, call));
     const startedAtMs = clock.now();
     const candidate = pickUsable(
       picker,
@@ -118,8 +123,10 @@ export const pickEndpoint =
 const isSuperseded = (error: unknown): boolean => error instanceof AttemptSuperseded;
 
 /** Whether an endpoint is left that the call was not sent to and that may be picked. */
-export const hasUntried = ({ endpoints, labels }: Destination, { attempts }: Call): boolean =>
-  endpoints.subset(labels).some(({ endpoint: { id } }) => attempts.every(({ endpoint }) => endpoint !== id));
+export const hasUntried = ({ endpoints, labels, labelsByHost }: Destination, call: Call): boolean =>
+  endpoints
+    .subset(labelsByHost === undefined ? labels : labelsFor(labelsByHost, call))
+    .some(({ endpoint: { id } }) => call.attempts.every(({ endpoint }) => endpoint !== id));
 
 /** Whether the connections that the call's attempts hold could be lost now: on HTTP/1.1 a loser that is given up costs its own. */
 export const affordsLosers = (
