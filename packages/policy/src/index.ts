@@ -129,6 +129,7 @@ export {
 } from "./mirror-policy.ts";
 export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
 export { buildNameIndex, type ExternalNames, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
+export { nativePattern } from "./native-pattern.ts";
 export { notSupported } from "./not-supported.ts";
 export {
   type EffectiveOutlierDetection,

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_MATCHED_CHARACTERS, regexEngine, supportedPolicyFeatures } from "./regex-engine.ts";
 
@@ -28,4 +29,44 @@ describe("regexEngine", () => {
   test("what is not RE2 is refused", () => {
     expect(() => regexEngine("(a)\\1", {})).toThrow();
   });
+});
+
+test("a proven pattern matches on V8 what it matches on re2js", () => {
+  const atom = fc.constantFrom(
+    "a",
+    "b",
+    ".",
+    "\\s",
+    "\\S",
+    "\\d",
+    "\\w",
+    "\\.",
+    "[a.]",
+    "[^a]",
+    "[^\\s]",
+    "[\\sa]",
+    "\\b",
+    "^",
+    "$",
+  );
+  const pattern = fc.letrec<{ whole: string; part: string }>((tie) => ({
+    whole: fc.array(tie("part"), { maxLength: 4 }).map((parts) => parts.join("")),
+    part: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      atom,
+      fc
+        .tuple(fc.constantFrom("a", ".", "\\s", "[^a]"), fc.constantFrom("*", "+", "?", "{2}"))
+        .map((pair) => pair.join("")),
+      fc.tuple(tie("whole"), tie("whole")).map(([left, right]) => `(?:${left}|${right})`),
+    ),
+  })).whole;
+  // What the two count otherwise: line ends and spaces that are not ASCII.
+  const sign = fc.constantFrom("a", "b", "1", ".", " ", "\n", "\r", "\v", "\u00a0", "\u2028", "\ufeff", "\u00e9");
+  fc.assert(
+    fc.property(pattern, fc.array(sign, { maxLength: 5 }), (written, signs) => {
+      const text = signs.join("");
+      expect(regexEngine(written, { linear: true })(text)).toBe(regexEngine(written, {})(text));
+    }),
+    { numRuns: 2_000 },
+  );
 });

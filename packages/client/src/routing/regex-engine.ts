@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import type { PolicyFeature, RegexEngine } from "@tulle/policy";
+import { nativePattern, type PolicyFeature, type RegexEngine } from "@tulle/policy";
 
 /** Longer text is not searched and never matches: a bound on what a stranger's path or header can cost. */
 export const MAX_MATCHED_CHARACTERS = 8_192;
@@ -34,8 +34,10 @@ type Matcher = (text: string) => boolean;
 
 /** `undefined` for what RE2 can say and V8 cannot, such as `(?i)`. */
 const nativeMatcher = (pattern: string): Matcher | undefined => {
+  const native = nativePattern(pattern);
+  if (native === undefined) return undefined;
   try {
-    const compiled = new RegExp(`^(?:${pattern})$`, "u");
+    const compiled = new RegExp(`^(?:${native})$`, "u");
     return (text) => compiled.test(text);
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
 import {
   type Cors,
   type MeshPolicy,
+  nativePattern,
   type Policy,
   type PolicyProblem,
   policyKey,
@@ -50,8 +51,10 @@ const analyse = async (pattern: string): Promise<PatternClass> => {
 
 // In Unicode mode V8 refuses what it would read otherwise than RE2 does, such as `[[:alpha:]]` or `\A`.
 const meansTheSameOnV8 = (pattern: string): boolean => {
+  const native = nativePattern(pattern);
+  if (native === undefined) return false;
   try {
-    new RegExp(pattern, "u");
+    new RegExp(native, "u");
     return true;
   } catch {
     return false;
