@@ -1,6 +1,7 @@
 // The choice of the endpoint by itself, for simulations and for balancers of one's own: no sockets, no clock, no chance but
 // those that are handed in.
 
+export type { BalancerKit, CreateBalancer, CustomBalancer, CustomBalancers } from "./balancing/custom-balancer.ts";
 export { isPanic, pickUsable } from "./balancing/pick-usable.ts";
 export {
   type Balanced,
@@ -8,6 +9,7 @@ export {
   createPicker,
   type Outcome,
   type Picker,
+  type PickerKit,
 } from "./balancing/picker.ts";
 export { type EndpointFigures, newFigures } from "./endpoints/endpoint-figures.ts";
 export { type EndpointState, stateOf } from "./endpoints/endpoint-state.ts";

@@ -1,4 +1,6 @@
 import { checkPolicy, compileFault, describeProblem, type OutboundSnapshot, type Policy } from "@tulle/policy";
+import { unknownBalancers } from "./balancing/check-balancers.ts";
+import type { CustomBalancers } from "./balancing/custom-balancer.ts";
 import { compileActions } from "./compile-actions.ts";
 import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
@@ -10,8 +12,15 @@ const good = new WeakSet<object>();
  * Why this client cannot run a snapshot, or `undefined` when it can: a policy that a newer config-server allows and this
  * client does not know how to follow, or a pattern whose engine is not installed. A member that says so refuses the whole
  * revision and keeps its last good one, instead of following half of it.
+ *
+ * @param balancers those of the application's own, which policies may name.
  */
-export const checkOutbound = ({ mesh, services }: OutboundSnapshot): string | undefined => {
+export const checkOutbound = (
+  { mesh, services }: OutboundSnapshot,
+  balancers?: CustomBalancers,
+): string | undefined => {
+  const [unknownBalancer] = unknownBalancers({ services }, balancers);
+  if (unknownBalancer !== undefined) return describeProblem(unknownBalancer);
   const unknown = problemOf(mesh);
   if (unknown !== undefined) return unknown;
   for (const { key, policy, external, routes } of services.values()) {

@@ -9,6 +9,7 @@ import {
 } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
+import type { CustomBalancers } from "./balancing/custom-balancer.ts";
 import { assembleFront, type ClientParts, describeChain, frontChain } from "./chain.ts";
 import type { DnsResolver } from "./dns/dns-resolver.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
@@ -58,6 +59,8 @@ export interface ClientOptions {
   readonly resolver?: DnsResolver;
   /** Whether the mesh's own failures reject or answer as a proxy would. @default "error" */
   readonly localReplies?: "error" | "response";
+  /** Balancers of the application's own, by the names that policies call them. @default none */
+  readonly balancers?: CustomBalancers;
   /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
   readonly onProblem?: (revision: string, problem: unknown) => void;
   /** Hears what an operator should know, each thing once: that the default timeout is in force. */
@@ -127,14 +130,16 @@ export const createClient = (options: ClientOptions): Client => {
     credentials: options.credentials,
     resolver: options.resolver,
   });
-  const ledger = new Ledger({ clock, random, transport, onCircuit: options.onCircuit, onEjection: options.onEjection });
   const noticed = new Set<string>();
+  const notice = (text: string): void => {
+    if (noticed.has(text) || noticed.size >= MAX_NOTICES) return;
+    noticed.add(text);
+    options.onNotice?.(text);
+  };
+  const { balancers, onCircuit, onEjection } = options;
+  const ledger = new Ledger({ clock, random, transport, balancers, notice, onCircuit, onEjection });
   const parts: ClientParts = {
-    notice: (text) => {
-      if (noticed.has(text)) return;
-      noticed.add(text);
-      options.onNotice?.(text);
-    },
+    notice,
     clock,
     random,
     telemetry: new ClientTelemetry(),
@@ -205,6 +210,9 @@ export const createClient = (options: ClientOptions): Client => {
     },
   };
 };
+
+/** Different texts that an operator is told; a balancer of the application's own may fail in words that never repeat. */
+const MAX_NOTICES = 100;
 
 /** Who the member is to rules that ask for the caller. */
 const sourceOf = (

@@ -1,6 +1,9 @@
 // For users of the mesh.
-export { type Balanced, type CandidateFigures, createPicker, type Outcome, type Picker } from "./balancing/picker.ts";
+
 // For the other packages of the mesh: whether a snapshot can be run.
+export { unknownBalancers } from "./balancing/check-balancers.ts";
+export type { BalancerKit, CreateBalancer, CustomBalancer, CustomBalancers } from "./balancing/custom-balancer.ts";
+export { type Balanced, type CandidateFigures, createPicker, type Outcome, type Picker } from "./balancing/picker.ts";
 export { checkOutbound } from "./check-outbound.ts";
 export { type Client, type ClientOptions, createClient } from "./create-client.ts";
 export { type EndpointFigures, newFigures } from "./endpoints/endpoint-figures.ts";

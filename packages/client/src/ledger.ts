@@ -10,6 +10,7 @@ import type {
   ServiceSnapshot,
 } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
+import type { CustomBalancers } from "./balancing/custom-balancer.ts";
 import { createPicker, type Picker } from "./balancing/picker.ts";
 import { type Circuit, createCircuit } from "./breaker/circuit.ts";
 import { findsOwnEndpoints, OutsideEndpoints } from "./dns/outside-endpoints.ts";
@@ -27,6 +28,10 @@ export interface LedgerKit {
   readonly clock: Clock;
   readonly random: Random;
   readonly transport: Transport;
+  /** Balancers of the application's own, by name. */
+  readonly balancers?: CustomBalancers | undefined;
+  /** Hears what an operator should know. */
+  readonly notice?: ((text: string) => void) | undefined;
   /** Hears of each change of a circuit. */
   readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
   /** Hears of each decision to eject an endpoint or not. */
@@ -182,8 +187,11 @@ export class Ledger {
   }
 
   picker(service: ServiceKey, subset: string | undefined, policy: EffectiveBalancer): Picker {
-    const make = (): Picker => createPicker(policy, { random: this.#kit.random });
-    return keep(this.#pickers, destinationName(service, subset), policy, make, () => undefined);
+    const { random, balancers, notice } = this.#kit;
+    const where = destinationName(service, subset);
+    const onFault = (problem: string): void => notice?.(`${problem}; chance decides on such calls to ${where}`);
+    const make = (): Picker => createPicker(policy, { random, balancers, onFault });
+    return keep(this.#pickers, where, policy, make, () => undefined);
   }
 
   /** What is held against endpoints stays theirs when the policy changes. */

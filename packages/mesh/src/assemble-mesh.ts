@@ -54,6 +54,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     onNotice: (text) => logger.info(text),
     onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
+    ...(options.balancers === undefined ? {} : { balancers: options.balancers }),
     ...(options.localReplies === undefined ? {} : { localReplies: options.localReplies }),
   });
   const server = createServer({

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { unknownBalancers } from "@tulle/client";
 import type { Credentials, TrustBundle } from "@tulle/policy";
-import { DEFAULT_NAMESPACE, MeshError, parseSpiffeId } from "@tulle/policy";
+import { DEFAULT_NAMESPACE, MeshError, PolicyError, parseSpiffeId } from "@tulle/policy";
 import { constant, Watchable } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
 import { checkOption } from "./check-option.ts";
@@ -67,7 +68,13 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
   });
 
   let number = 1;
-  const first = fixedSnapshots(options, reader(number));
+  const read = (configuration: FixedConfiguration, of: number): ReturnType<typeof fixedSnapshots> => {
+    const snapshots = fixedSnapshots(configuration, reader(of));
+    const unknown = unknownBalancers(snapshots.outbound, options.balancers);
+    if (unknown.length > 0) throw new PolicyError(unknown);
+    return snapshots;
+  };
+  const first = read(options, number);
   const outbound = new Watchable(first.outbound);
   // Without a certificate nobody can be asked for one: strict would refuse every caller.
   const servable = ({ inbound }: typeof first): typeof first.inbound =>
@@ -99,7 +106,7 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
   const identity = { service, namespace, labels: options.labels ?? {}, mode, advertise: environment.advertise };
   const mesh = assembleMesh(source, identity, options);
   const update = (configuration: FixedConfiguration): void => {
-    const next = fixedSnapshots(configuration, reader(number + 1));
+    const next = read(configuration, number + 1);
     number += 1;
     inbound.set(servable(next));
     outbound.set(next.outbound);

@@ -1,5 +1,14 @@
 // For everyone: join, call, listen, explain.
-export { type Explanation, explain } from "@tulle/client";
+export {
+  type Balanced,
+  type BalancerKit,
+  type CreateBalancer,
+  type CustomBalancer,
+  type CustomBalancers,
+  type Explanation,
+  explain,
+  type Outcome,
+} from "@tulle/client";
 export { isMeshError, MeshError, type MeshErrorCode } from "@tulle/policy";
 export type { ListenApp, MeshListener } from "@tulle/server";
 export { type CreateMeshOptions, createMesh, type FixedMesh, type GivenCredentials } from "./create-mesh.ts";

@@ -119,7 +119,7 @@ const agentOptions = (
   labels: options.labels ?? {},
   clock: options.clock ?? systemClock,
   random: options.random ?? Math.random,
-  validate: ({ outbound, inbound }) => checkOutbound(outbound) ?? checkInbound(inbound),
+  validate: ({ outbound, inbound }) => checkOutbound(outbound, options.balancers) ?? checkInbound(inbound),
   features: supportedPolicyFeatures(),
   logger: options.logger ?? silentLogger,
   ...given("token", options.token ?? environment.token),

@@ -1,3 +1,4 @@
+import type { CustomBalancers } from "@tulle/client";
 import type { Clock, Random } from "@tulle/time";
 import type { Dispatcher } from "undici";
 
@@ -40,6 +41,11 @@ export interface MeshOptions {
   readonly outside?: Dispatcher;
   /** Whether the mesh's own failures reject or answer as a proxy would. @default "error" */
   readonly localReplies?: "error" | "response";
+  /**
+   * Balancers of the application's own, by the names under which `Service` policies ask for them: `balancer: { algorithm:
+   * custom, name: mine }`. A policy that names another is refused. @default none
+   */
+  readonly balancers?: CustomBalancers;
   /** @default silent */
   readonly logger?: MeshLogger;
   /** @default the system's clock */

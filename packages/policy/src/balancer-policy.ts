@@ -48,6 +48,12 @@ export type Balancer =
       /** As that of `ring-hash`. @default off (Envoy) */
       readonly balanceFactor?: number;
     }
+  /** One of the application's own, which each calling process was given as the option `balancers`. A process that was not refuses the policy. */
+  | {
+      readonly algorithm: "custom";
+      /** As the option names it: letters, digits, "-", "_" and ".", at most 63 characters. */
+      readonly name: string;
+    }
   /** Not supported yet. */
   | { readonly algorithm: "weighted-round-robin" | "prequal" };
 
@@ -115,6 +121,7 @@ export type EffectiveBalancer = { readonly slowStart?: EffectiveSlowStart } & (
       readonly balanceFactor: number | undefined;
     }
   | { readonly algorithm: "maglev"; readonly tableSize: number; readonly balanceFactor: number | undefined }
+  | { readonly algorithm: "custom"; readonly name: string }
 );
 
 /**
@@ -156,6 +163,8 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
         balanceFactor: timesOf(balancer.balanceFactor),
         ...slowStart,
       };
+    case "custom":
+      return { algorithm: "custom", name: balancer.name, ...slowStart };
     case "round-robin":
     case "random":
       return { algorithm: balancer.algorithm, ...slowStart };
@@ -206,12 +215,23 @@ export const checkBalancer = (
         check.report([at, "tableSize"], `${balancer.tableSize} is not a prime, so some places would never be reached`);
       }
       break;
+    case "custom":
+      check.text([at, "name"], balancer.name, wrongBalancerName);
+      break;
     default:
   }
   check.duration(["slowStart", "window"], slowStart?.window, durationLimits.slowStartWindow);
   check.number(["slowStart", "aggression"], slowStart?.aggression, numberLimits.aggression);
   check.number(["slowStart", "minimumPercent"], slowStart?.minimumPercent, numberLimits.minimumPercent);
 };
+
+const balancerName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+
+/** What is wrong with the name of a balancer of one's own, if anything. */
+export const wrongBalancerName = (text: string): string | undefined =>
+  balancerName.test(text)
+    ? undefined
+    : `"${text}" is not the name of a balancer: write letters, digits, "-", "_" and ".", at most 63 characters`;
 
 const isPrime = (number: number): boolean => {
   for (let divisor = 2; divisor * divisor <= number; divisor++) if (number % divisor === 0) return false;

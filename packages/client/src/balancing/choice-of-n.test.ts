@@ -1,10 +1,10 @@
 import { seededRandom } from "@tulle/testing";
+import { balanced, balancedSet, sendInTurn } from "@tulle/testing/balancing";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import { FiguresKeeper } from "./figures-keeper.ts";
 import { inFlightLoad, peakEwmaLoad } from "./load-measure.ts";
-import { balanced, balancedSet, sendInTurn } from "./picker.contract.ts";
 import { Weights } from "./weights.ts";
 
 const weights = new Weights(undefined);

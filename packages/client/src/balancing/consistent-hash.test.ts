@@ -1,4 +1,5 @@
 import { seededRandom } from "@tulle/testing";
+import { balanced, balancedSet } from "@tulle/testing/balancing";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { newFigures } from "../endpoints/endpoint-figures.ts";
@@ -7,7 +8,6 @@ import { ConsistentHash, type ConsistentHashOptions } from "./consistent-hash.ts
 import { FiguresKeeper } from "./figures-keeper.ts";
 import { buildRing } from "./hash-ring.ts";
 import { buildMaglevTable } from "./maglev-table.ts";
-import { balanced, balancedSet } from "./picker.contract.ts";
 import { Weights } from "./weights.ts";
 
 const tables: Record<string, ConsistentHashOptions["build"]> = {

@@ -1,6 +1,6 @@
+import { balanced } from "@tulle/testing/balancing";
 import { describe, expect, test } from "vitest";
 import { FAILURE_PENALTY_MS, FiguresKeeper, MAX_RETRY_AFTER_MS } from "./figures-keeper.ts";
-import { balanced } from "./picker.contract.ts";
 import type { Balanced } from "./picker.ts";
 
 const keeper = new FiguresKeeper(10_000);

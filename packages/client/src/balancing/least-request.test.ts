@@ -1,9 +1,9 @@
 import { seededRandom } from "@tulle/testing";
+import { balanced, balancedSet } from "@tulle/testing/balancing";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FiguresKeeper } from "./figures-keeper.ts";
 import { LeastRequest } from "./least-request.ts";
-import { balanced, balancedSet } from "./picker.contract.ts";
 import { Weights } from "./weights.ts";
 
 const create = (seed: number, bias = 1) =>

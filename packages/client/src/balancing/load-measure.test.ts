@@ -1,7 +1,7 @@
+import { balanced } from "@tulle/testing/balancing";
 import { describe, expect, test } from "vitest";
 import { FiguresKeeper } from "./figures-keeper.ts";
 import { inFlightLoad, peakEwmaLoad } from "./load-measure.ts";
-import { balanced } from "./picker.contract.ts";
 import { Weights } from "./weights.ts";
 
 const weights = new Weights(undefined);

@@ -1,8 +1,8 @@
 import { seededRandom } from "@tulle/testing";
+import { balancedSet } from "@tulle/testing/balancing";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isPanic, pickUsable } from "./pick-usable.ts";
-import { balancedSet } from "./picker.contract.ts";
 import { createPicker } from "./picker.ts";
 
 const balancers = {

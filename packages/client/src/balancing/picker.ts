@@ -5,6 +5,7 @@ import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import { ConsistentHash } from "./consistent-hash.ts";
+import { balancerNamed, type CustomBalancers, CustomPicker } from "./custom-balancer.ts";
 import { FiguresKeeper } from "./figures-keeper.ts";
 import { buildRing, type HashedHost, type HashRing } from "./hash-ring.ts";
 import { LeastRequest } from "./least-request.ts";
@@ -67,8 +68,21 @@ export interface Picker {
   explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[];
 }
 
-/** The picker that a policy asks for. */
-export const createPicker = (balancer: EffectiveBalancer, { random }: { readonly random: Random }): Picker => {
+/** What pickers are made with. */
+export interface PickerKit {
+  readonly random: Random;
+  /** Those of the application's own, by name. @default none */
+  readonly balancers?: CustomBalancers | undefined;
+  /** Hears what a balancer of the application's own did that it must not do. */
+  readonly onFault?: ((problem: string) => void) | undefined;
+}
+
+/**
+ * The picker that a policy asks for.
+ *
+ * @throws RangeError for a balancer of the application's own that the kit does not hold.
+ */
+export const createPicker = (balancer: EffectiveBalancer, { random, balancers, onFault }: PickerKit): Picker => {
   const weights = new Weights(balancer.slowStart);
   const keeper = new FiguresKeeper(balancer.algorithm === "peak-ewma" ? balancer.decayMs : DEFAULT_DECAY_MS);
   switch (balancer.algorithm) {
@@ -98,6 +112,12 @@ export const createPicker = (balancer: EffectiveBalancer, { random }: { readonly
       const { balanceFactor, tableSize } = balancer;
       const build = (hosts: readonly HashedHost[]): MaglevTable => buildMaglevTable(hosts, tableSize);
       return new ConsistentHash({ name: "maglev", build, balanceFactor, weights, keeper, random });
+    }
+    case "custom": {
+      const { name } = balancer;
+      const create = balancerNamed(balancers, name);
+      if (create === undefined) throw new RangeError(`this process was given no balancer "${name}"`);
+      return new CustomPicker({ name, create, weights, keeper, random, onFault });
     }
   }
 };

@@ -1,7 +1,7 @@
 import { seededRandom } from "@tulle/testing";
+import { balanced, sendInTurn } from "@tulle/testing/balancing";
 import { expect, test } from "vitest";
 import { FiguresKeeper } from "./figures-keeper.ts";
-import { balanced, sendInTurn } from "./picker.contract.ts";
 import { RandomChoice } from "./random-choice.ts";
 import { Weights } from "./weights.ts";
 

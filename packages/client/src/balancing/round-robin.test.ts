@@ -1,7 +1,7 @@
 import { seededRandom } from "@tulle/testing";
+import { balanced, balancedSet, sendInTurn } from "@tulle/testing/balancing";
 import { expect, test } from "vitest";
 import { FiguresKeeper } from "./figures-keeper.ts";
-import { balanced, balancedSet, sendInTurn } from "./picker.contract.ts";
 import { RoundRobin } from "./round-robin.ts";
 import { Weights } from "./weights.ts";
 

@@ -1,6 +1,6 @@
+import { balanced, balancedSet } from "@tulle/testing/balancing";
 import { describe, expect, test } from "vitest";
 import { newFigures } from "../endpoints/endpoint-figures.ts";
-import { balanced, balancedSet } from "./picker.contract.ts";
 import type { Balanced } from "./picker.ts";
 import { Weights } from "./weights.ts";
 

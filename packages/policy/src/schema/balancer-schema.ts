@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { Balancer, SlowStart } from "../balancer-policy.ts";
+import { type Balancer, type SlowStart, wrongBalancerName } from "../balancer-policy.ts";
 import { durationLimits, numberLimits } from "../field-limits.ts";
 import { exactly } from "./exactly.ts";
-import { duration, NOT_YET, number, optional } from "./fields.ts";
+import { duration, NOT_YET, number, optional, text } from "./fields.ts";
 
 const balanceFactor = optional(
   number(numberLimits.balanceFactor, "Most calls in flight, in percent of the mean. Default unbounded."),
@@ -39,6 +39,10 @@ export const balancerSchema: z.ZodType<Balancer> = exactly<Balancer>()(
         algorithm: z.literal("maglev"),
         tableSize: optional(number(numberLimits.maglevTableSize, "A prime. Default 65537.")),
         balanceFactor,
+      }),
+      z.strictObject({
+        algorithm: z.literal("custom"),
+        name: text(wrongBalancerName, "As the option `balancers` of the calling process names it."),
       }),
       z.strictObject({
         algorithm: z.enum(["weighted-round-robin", "prequal"]).meta({ description: NOT_YET }),
