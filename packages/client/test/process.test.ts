@@ -88,3 +88,29 @@ test("a process whose calls are done exits, with idle connections, circuits and 
   expect(output).toBe("done open");
   expect(code).toBe(0);
 });
+
+test("a process does not end while its calls wait for nothing but their turn to connect", async () => {
+  await using server = await TestServer.http(() => undefined);
+  const { code, output } = await run(
+    `
+    const { clientOf, endpointAt, snapshotOf } = await import(${url("./mesh-of-servers.ts")});
+    const endpoint = endpointAt(Number(process.argv[1]));
+    const client = clientOf(snapshotOf({ reviews: { endpoints: [endpoint], policy: { circuitBreaker: false } } }));
+    // Each abort costs its connection; the next call needs another one.
+    const giveUp = async () => {
+      const controller = new AbortController();
+      const signal = controller.signal;
+      setTimeout(() => controller.abort(new Error("given up")), 1).unref();
+      await client.request("http://reviews/", { signal, mesh: { retry: false } }).catch(() => undefined);
+    };
+    const worker = async () => {
+      for (let call = 0; call < 20; call++) await giveUp();
+    };
+    await Promise.all(Array.from({ length: 64 }, worker));
+    console.log(client.counters().calls, client.counters().connectsDeferred > 0);
+  `,
+    String(server.port),
+  );
+  expect(output).toBe("1280 true");
+  expect(code).toBe(0);
+});

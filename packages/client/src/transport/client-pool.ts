@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import type { EffectiveConnectionPool, MeshError } from "@tulle/policy";
-import type { Timer } from "@tulle/time";
+import { type Timer, whileHeld } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import type { Connect } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
@@ -269,10 +269,20 @@ export class ClientPool implements ConnectionOwner {
     const waitMs = this.#options.handshakes.waitMs(nowMs);
     if (waitMs === undefined || waitMs === 0) return;
     const { home, clock } = this.#transport;
-    this.#retry = home.runInAsyncScope(clock.after, clock, waitMs, () => {
+    const { promise: waited, resolve: letGo } = Promise.withResolvers<void>();
+    const timer = home.runInAsyncScope(clock.after, clock, waitMs, () => {
       this.#retry = undefined;
+      letGo();
       this.#serve();
     });
+    this.#retry = {
+      cancel: () => {
+        timer.cancel();
+        letGo();
+      },
+    };
+    // Where all calls wait for the bucket, no socket keeps the process alive.
+    void home.runInAsyncScope(whileHeld, undefined, waited);
   }
 
   #drop(connection: PooledClient): void {
