@@ -47,4 +47,4 @@ test(`${calls} calls with retries, hedges, aborts, faults and mirrors leave noth
   expect(unsettled).toEqual(idle);
   // And nothing at all when the client is closed.
   expect(closed).toMatchObject({ sockets: 0, clockTimers: 0, signalListeners: 0 });
-});
+}, 600_000);
