@@ -5,6 +5,7 @@ import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
 import { measureLayerCosts, printLayerCosts } from "./layer-cost.ts";
 import { measureMatchCosts, printMatchCosts } from "./match-cost.ts";
+import { measurePickCosts, printPickCosts } from "./pick-cost.ts";
 import type { WorkEffort } from "./take-turns.ts";
 
 const FULL: Effort = { warmUp: 3_000, settle: 500, rounds: 7, calls: 10_000, inFlight: 50 };
@@ -51,12 +52,19 @@ if (options === undefined) {
 } else {
   const work = options.quick ? QUICK_WORK : FULL_WORK;
   const match = measureMatchCosts(work);
+  const pick = measurePickCosts(work);
   const compile = await measureCompileCosts({ services: 1_000, rules: 2 });
   const layers = await measureLayerCosts({ ...(options.quick ? QUICK : FULL), inFlight: 1 });
   const calls = await measureCallCosts(options.quick ? QUICK : FULL);
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ ...calls, match, compile, layers })}\n`
-      : [printMatchCosts(match), printCompileCosts(compile), printLayerCosts(layers), print(calls)].join("\n"),
+      ? `${JSON.stringify({ ...calls, match, pick, compile, layers })}\n`
+      : [
+          printMatchCosts(match),
+          printPickCosts(pick),
+          printCompileCosts(compile),
+          printLayerCosts(layers),
+          print(calls),
+        ].join("\n"),
   );
 }
