@@ -382,7 +382,11 @@ describe("the agent for node:http", () => {
       ["with a body in one piece", (sent: ClientRequest) => sent.end("one piece"), "one piece"],
       [
         "with a body in pieces",
-        (sent: ClientRequest) => (sent.write("in "), sent.write("two "), sent.end("pieces")),
+        (sent: ClientRequest) => {
+          sent.write("in ");
+          sent.write("two ");
+          sent.end("pieces");
+        },
         "in two pieces",
       ],
       [
@@ -391,7 +395,14 @@ describe("the agent for node:http", () => {
         "in pieces, some of them late",
       ],
       ["with bytes", (sent: ClientRequest) => sent.end(Buffer.from("bytes")), "bytes"],
-      ["that flushed its headers", (sent: ClientRequest) => (sent.flushHeaders(), sent.end("late")), "late"],
+      [
+        "that flushed its headers",
+        (sent: ClientRequest) => {
+          sent.flushHeaders();
+          sent.end("late");
+        },
+        "late",
+      ],
     ] as const)("that rewrites after a delay, sends what the rule says %s", async (_name, write, body) => {
       await using server = await serve(async (request, response) => {
         const heard = await text(request);
