@@ -175,9 +175,6 @@ interface Entry {
   readonly fits: Test | undefined;
 }
 
-/** Up to so many alternatives are tried one after the other: that is as fast as the index, and simpler to step through. */
-export const INDEXED_ABOVE = 8;
-
 const assemble = (prepared: readonly PreparedMatch[], viewer: RouteViewer | undefined): RouteMatcher => {
   const open: PreparedMatch[] = [];
   for (const match of prepared) {
@@ -191,29 +188,18 @@ const assemble = (prepared: readonly PreparedMatch[], viewer: RouteViewer | unde
   const [first] = open;
   if (first === undefined) return () => undefined;
   if (fitsEvery(first, viewer)) return () => first.found;
-  return open.length > INDEXED_ABOVE ? indexed(open, viewer) : inOrder(open, viewer);
+  return indexed(open, viewer);
 };
 
 const fitsEvery = ({ fitsPath, cheap, dear, fraction }: PreparedMatch, viewer: RouteViewer | undefined): boolean =>
   fitsPath === undefined && cheap.length === 0 && dear.length === 0 && (fraction >= 100 || viewer === undefined);
-
-const inOrder = (matches: readonly PreparedMatch[], viewer: RouteViewer | undefined): RouteMatcher => {
-  const entries = matches.map((match, order) => entryOf(match, order, true, viewer));
-  return (question) => {
-    const seen = new Seen(question);
-    for (const { found, fits } of entries) {
-      if (fits === undefined || fits(seen)) return found;
-    }
-    return undefined;
-  };
-};
 
 const indexed = (matches: readonly PreparedMatch[], viewer: RouteViewer | undefined): RouteMatcher => {
   const index = new PathIndex<Entry>();
   const byHeader = new HeaderIndex<Entry>();
   for (const [order, match] of matches.entries()) {
     const { place, found } = match;
-    const entry = entryOf(match, order, place.partial, viewer);
+    const entry = entryOf(match, order, viewer);
     // A path tells more apart than a header does, and is there without being searched for.
     if (place.way.length > 0 || place.follow !== "anything" || !byHeader.add(found.match, entry))
       index.add(place, entry);
@@ -233,13 +219,12 @@ const indexed = (matches: readonly PreparedMatch[], viewer: RouteViewer | undefi
 };
 
 const entryOf = (
-  { found, fitsPath, cheap, dear, fraction }: PreparedMatch,
+  { found, place, fitsPath, cheap, dear, fraction }: PreparedMatch,
   order: number,
-  asksPath: boolean,
   viewer: RouteViewer | undefined,
 ): Entry => {
   const all = [...cheap];
-  if (asksPath && fitsPath !== undefined) all.push((seen) => fitsPath(seen.path));
+  if (place.partial && fitsPath !== undefined) all.push((seen) => fitsPath(seen.path));
   all.push(...dear);
   // Last: it is a share of the calls that fit otherwise.
   if (fraction < 100 && viewer !== undefined) all.push(() => fallsWithin(fraction, viewer.random));
