@@ -417,9 +417,9 @@ const tell = (told: Data): string[] => {
     );
     if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
     if (throttling !== undefined) lines.push(`    ${tellThrottling(throttling)}`);
-    for (const { endpoint, state, inFlight, rttMs, load } of candidates) {
+    for (const { endpoint, state, inFlight, rttMs, load, reserve } of candidates) {
       lines.push(
-        `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}`,
+        `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}${reserve === true ? ", in reserve" : ""}`,
       );
     }
   }

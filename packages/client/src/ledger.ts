@@ -17,6 +17,7 @@ import { findsOwnEndpoints, OutsideEndpoints } from "./dns/outside-endpoints.ts"
 import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts";
 import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
+import { type Hash64, randomHash } from "./hashing/xxh64.ts";
 import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
 import { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
@@ -65,6 +66,8 @@ export class Ledger {
   readonly #usages = new Map<string, DestinationUsage>();
   readonly #throttles = new Map<string, AdaptiveThrottle>();
   readonly #pickers = new Map<string, Kept<Picker>>();
+  /** Drawn when a policy first asks for it, and kept: a new policy leads to the same endpoints. */
+  #subsetSeed: Hash64 | undefined;
   readonly #outliers = new Map<string, Kept<OutlierDetector>>();
 
   constructor(kit: LedgerKit) {
@@ -190,7 +193,11 @@ export class Ledger {
     const { random, balancers, notice } = this.#kit;
     const where = destinationName(service, subset);
     const onFault = (problem: string): void => notice?.(`${problem}; chance decides on such calls to ${where}`);
-    const make = (): Picker => createPicker(policy, { random, balancers, onFault });
+    const subsetSeed = (): Hash64 => {
+      this.#subsetSeed ??= randomHash(random);
+      return this.#subsetSeed;
+    };
+    const make = (): Picker => createPicker(policy, { random, balancers, onFault, subsetSeed });
     return keep(this.#pickers, where, policy, make, () => undefined);
   }
 

@@ -102,8 +102,12 @@ export interface EffectiveSlowStart {
   readonly minimumShare: number;
 }
 
-/** A balancer that this version has, with every field filled in. `slowStart` is `undefined` where it is off. */
-export type EffectiveBalancer = { readonly slowStart?: EffectiveSlowStart } & (
+/** A balancer that this version has, with every field filled in. What is off is absent. */
+export type EffectiveBalancer = {
+  readonly slowStart?: EffectiveSlowStart;
+  /** Endpoints that each client calls, where there are more. */
+  readonly subsetSize?: number;
+} & (
   | { readonly algorithm: "peak-ewma"; readonly decayMs: number; readonly defaultRttMs: number }
   | { readonly algorithm: "round-robin" }
   | {
@@ -130,7 +134,10 @@ export type EffectiveBalancer = { readonly slowStart?: EffectiveSlowStart } & (
  * @throws RangeError for an algorithm that is not supported yet; `checkPolicies` refuses it before.
  */
 export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => {
-  const slowStart = service.slowStart === undefined ? {} : { slowStart: effectiveSlowStart(service.slowStart) };
+  const common = {
+    ...(service.slowStart === undefined ? {} : { slowStart: effectiveSlowStart(service.slowStart) }),
+    ...(service.subsetting === undefined ? {} : { subsetSize: service.subsetting.size }),
+  };
   const balancer = service.balancer ?? { algorithm: "peak-ewma" };
   switch (balancer.algorithm) {
     case "peak-ewma":
@@ -138,7 +145,7 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
         algorithm: "peak-ewma",
         decayMs: durationOr(balancer.decay, DEFAULT_DECAY_MS),
         defaultRttMs: durationOr(balancer.defaultRtt, DEFAULT_RTT_MS),
-        ...slowStart,
+        ...common,
       };
     case "least-request":
       return {
@@ -146,7 +153,7 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
         choiceCount: balancer.choiceCount ?? DEFAULT_CHOICE_COUNT,
         selection: balancer.selection ?? "n-choices",
         activeRequestBias: balancer.activeRequestBias ?? DEFAULT_ACTIVE_REQUEST_BIAS,
-        ...slowStart,
+        ...common,
       };
     case "ring-hash":
       return {
@@ -154,20 +161,20 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
         minimumRingSize: balancer.minimumRingSize ?? DEFAULT_MINIMUM_RING_SIZE,
         maximumRingSize: balancer.maximumRingSize ?? DEFAULT_MAXIMUM_RING_SIZE,
         balanceFactor: timesOf(balancer.balanceFactor),
-        ...slowStart,
+        ...common,
       };
     case "maglev":
       return {
         algorithm: "maglev",
         tableSize: balancer.tableSize ?? DEFAULT_MAGLEV_TABLE_SIZE,
         balanceFactor: timesOf(balancer.balanceFactor),
-        ...slowStart,
+        ...common,
       };
     case "custom":
-      return { algorithm: "custom", name: balancer.name, ...slowStart };
+      return { algorithm: "custom", name: balancer.name, ...common };
     case "round-robin":
     case "random":
-      return { algorithm: balancer.algorithm, ...slowStart };
+      return { algorithm: balancer.algorithm, ...common };
     default:
       throw new RangeError(`the balancer "${balancer.algorithm}" of service ${service.name} is not supported yet`);
   }

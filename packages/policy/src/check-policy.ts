@@ -38,6 +38,7 @@ import type { RoutePolicy, RouteRule } from "./route-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
+import { checkSubsetting } from "./subsetting-policy.ts";
 import { DEFAULT_WEIGHT } from "./traffic-split.ts";
 
 /** Whether one policy makes sense by itself: its values, and nothing in it that is not supported yet. All problems. */
@@ -91,6 +92,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
 /** What services inside and outside the mesh have in common. */
 const checkResilience = (service: Resilience, check: Check): void => {
   checkBalancer(service, check);
+  checkSubsetting(service.subsetting, service.balancer, check);
   checkHashKeys(["hashKey"], service.hashKey, check);
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);

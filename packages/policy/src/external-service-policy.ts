@@ -12,6 +12,7 @@ const resilienceFields = [
   "retryBudget",
   "outlierDetection",
   "slowStart",
+  "subsetting",
   "panicThreshold",
   "hashKey",
 ] as const;

@@ -49,6 +49,7 @@ export const numberLimits = {
   choiceCount: { min: 2, max: 100 },
   activeRequestBias: { min: 0, max: 10, fractions: true },
   aggression: { min: 0.1, max: 10, fractions: true },
+  subsetSize: { min: 2, max: 10_000 },
   minimumPercent: { min: 0, max: 100, fractions: true },
 } as const;
 

@@ -218,6 +218,7 @@ export {
   type RegexProof,
   type StringMatch,
 } from "./string-match.ts";
+export type { Subsetting } from "./subsetting-policy.ts";
 export {
   DEFAULT_CONNECT_TIMEOUT_MS,
   DEFAULT_IDLE_TIMEOUT_MS,

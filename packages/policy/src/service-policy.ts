@@ -7,6 +7,7 @@ import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { OutsideTls } from "./outside-tls.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget } from "./retry-policy.ts";
+import type { Subsetting } from "./subsetting-policy.ts";
 
 /** One service of the mesh and how it is called. Known elsewhere as DestinationRule, service-resolver. */
 export interface ServicePolicy extends PolicyMeta {
@@ -44,6 +45,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly locality?: Readonly<Record<string, unknown>>;
   /** Endpoints that join or recover get their share little by little. @default off */
   readonly slowStart?: SlowStart;
+  /** Each client calls only so many of the endpoints. @default off */
+  readonly subsetting?: Subsetting;
   /**
    * Ejections are ignored while fewer than so many percent of the endpoints that can be reached are left; 0: never. Range 0
    * to 100. @default 50 (Envoy)

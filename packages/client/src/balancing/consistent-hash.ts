@@ -1,5 +1,6 @@
 import type { Random } from "@tulle/time";
-import { type Hash64, unitOf } from "../hashing/xxh64.ts";
+import { type Hash64, randomHash, unitOf } from "../hashing/xxh64.ts";
+import { endpointKey } from "./endpoint-key.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
 import type { HashedHost } from "./hash-ring.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
@@ -54,7 +55,7 @@ export class ConsistentHash implements Picker {
     key?: Hash64,
   ): C | undefined {
     if (all.length <= 1) return all[0];
-    const hash = key ?? anyHash(this.#random);
+    const hash = key ?? randomHash(this.#random);
     if (this.#known?.of !== all) this.#known = this.#learn(all);
     const { table, hosts, totalWeight } = this.#known;
     const bound = this.#boundOf(hosts);
@@ -101,8 +102,8 @@ export class ConsistentHash implements Picker {
 
   #learn(all: readonly Balanced[]): Known {
     // By their addresses: clients that were told of the endpoints in another order build the same table.
-    const hosts = all.toSorted((a, b) => (hashedKeyOf(a) < hashedKeyOf(b) ? -1 : 1));
-    const table = this.#build(hosts.map((host) => ({ key: hashedKeyOf(host), weight: host.endpoint.weight ?? 1 })));
+    const hosts = all.toSorted((a, b) => (endpointKey(a) < endpointKey(b) ? -1 : 1));
+    const table = this.#build(hosts.map((host) => ({ key: endpointKey(host), weight: host.endpoint.weight ?? 1 })));
     return { of: all, hosts, table, totalWeight: hosts.reduce((sum, { endpoint }) => sum + (endpoint.weight ?? 1), 0) };
   }
 
@@ -137,15 +138,6 @@ interface Known {
 /** Places that are looked at before any endpoint is taken that may be. */
 const LONGEST_WALK = 4_096;
 
-/** What is hashed of an endpoint: its address and port, as Envoy does. */
-const hashedKeyOf = ({ endpoint: { address, port } }: Balanced): string =>
-  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-
 /** Another distance for each step, always the same for a key. */
 const jumpOf = ({ low }: Hash64, step: number): number =>
   1 + (Math.imul(low ^ Math.imul(step, 0x9e3779b1), 0x85ebca6b) >>> 8);
-
-const anyHash = (random: Random): Hash64 => ({
-  high: Math.floor(random() * 2 ** 32),
-  low: Math.floor(random() * 2 ** 32),
-});

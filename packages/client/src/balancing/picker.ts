@@ -2,7 +2,7 @@ import { DEFAULT_DECAY_MS, type EffectiveBalancer, type Endpoint } from "@tulle/
 import type { Random } from "@tulle/time";
 import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
-import type { Hash64 } from "../hashing/xxh64.ts";
+import { type Hash64, randomHash } from "../hashing/xxh64.ts";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import { ConsistentHash } from "./consistent-hash.ts";
 import { balancerNamed, type CustomBalancers, CustomPicker } from "./custom-balancer.ts";
@@ -12,6 +12,7 @@ import { LeastRequest } from "./least-request.ts";
 import { peakEwmaLoad } from "./load-measure.ts";
 import { buildMaglevTable, type MaglevTable } from "./maglev-table.ts";
 import { RandomChoice } from "./random-choice.ts";
+import { RandomSubset } from "./random-subset.ts";
 import { RoundRobin } from "./round-robin.ts";
 import { Weights } from "./weights.ts";
 
@@ -43,6 +44,8 @@ export interface CandidateFigures {
   readonly rttMs: number | undefined;
   /** What the picker compares; lower is better. Equal for all where it does not compare. */
   readonly load: number;
+  /** It is outside the client's subset: called only when no endpoint of that is left. */
+  readonly reserve?: boolean;
 }
 
 /** Chooses the endpoint of an attempt. Synchronous; time and chance are handed in. */
@@ -73,6 +76,8 @@ export interface PickerKit {
   readonly random: Random;
   /** Those of the application's own, by name. @default none */
   readonly balancers?: CustomBalancers | undefined;
+  /** The client's own, for the choice of its subset of endpoints. @default drawn for each picker */
+  readonly subsetSeed?: (() => Hash64) | undefined;
   /** Hears what a balancer of the application's own did that it must not do. */
   readonly onFault?: ((problem: string) => void) | undefined;
 }
@@ -82,7 +87,15 @@ export interface PickerKit {
  *
  * @throws RangeError for a balancer of the application's own that the kit does not hold.
  */
-export const createPicker = (balancer: EffectiveBalancer, { random, balancers, onFault }: PickerKit): Picker => {
+export const createPicker = (balancer: EffectiveBalancer, kit: PickerKit): Picker => {
+  const picker = wholePicker(balancer, kit);
+  const { subsetSize: size } = balancer;
+  if (size === undefined) return picker;
+  return new RandomSubset({ picker, size, seed: kit.subsetSeed?.() ?? randomHash(kit.random) });
+};
+
+/** The picker over all endpoints. */
+const wholePicker = (balancer: EffectiveBalancer, { random, balancers, onFault }: PickerKit): Picker => {
   const weights = new Weights(balancer.slowStart);
   const keeper = new FiguresKeeper(balancer.algorithm === "peak-ewma" ? balancer.decayMs : DEFAULT_DECAY_MS);
   switch (balancer.algorithm) {

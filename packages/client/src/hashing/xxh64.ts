@@ -86,6 +86,12 @@ export const unitOf = (hash: Hash64): number => ((hash.high >>> 0) * 2 ** 21 + (
 /** Whether a hash comes before (negative), after (positive) or at (0) another, as unsigned numbers. */
 export const compareHashes = (a: Hash64, b: Hash64): number => a.high - b.high || a.low - b.low;
 
+/** One of all hashes, by chance. */
+export const randomHash = (random: () => number): Hash64 => ({
+  high: Math.floor(random() * 2 ** 32),
+  low: Math.floor(random() * 2 ** 32),
+});
+
 const P1_HIGH = 0x9e3779b1 | 0;
 const P1_LOW = 0x85ebca87 | 0;
 const P2_HIGH = 0xc2b2ae3d | 0;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Balancer, type SlowStart, wrongBalancerName } from "../balancer-policy.ts";
 import { durationLimits, numberLimits } from "../field-limits.ts";
+import type { Subsetting } from "../subsetting-policy.ts";
 import { exactly } from "./exactly.ts";
 import { duration, NOT_YET, number, optional, text } from "./fields.ts";
 
@@ -49,6 +50,13 @@ export const balancerSchema: z.ZodType<Balancer> = exactly<Balancer>()(
       }),
     ])
     .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),
+);
+
+/** Each client calls only so many of the endpoints. */
+export const subsettingSchema: z.ZodType<Subsetting> = exactly<Subsetting>()(
+  z
+    .strictObject({ size: number(numberLimits.subsetSize, "Endpoints that a client calls, where there are more.") })
+    .meta({ description: "Each client calls only so many of the endpoints. Default off." }),
 );
 
 /** Endpoints that join or recover get their share little by little. */

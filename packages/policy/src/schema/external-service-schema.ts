@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type ExternalServicePolicy, wrongOutsideAddress, wrongOutsideHost } from "../external-service-policy.ts";
 import { numberLimits } from "../field-limits.ts";
 import { adaptiveThrottlingSchema } from "./adaptive-throttling-schema.ts";
-import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
+import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-schema.ts";
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { list, number, optional, texts } from "./fields.ts";
@@ -49,6 +49,7 @@ export const externalServiceSchema: z.ZodType<ExternalServicePolicy> = exactly<E
           .meta({ description: "Addresses that fail are left out for a while; false: never. Default on." }),
       ),
       slowStart: optional(slowStartSchema),
+      subsetting: optional(subsettingSchema),
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of addresses ejections are ignored. Default 50."),
       ),

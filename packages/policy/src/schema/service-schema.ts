@@ -3,7 +3,7 @@ import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
 import type { ServicePolicy } from "../service-policy.ts";
 import { adaptiveThrottlingSchema } from "./adaptive-throttling-schema.ts";
-import { balancerSchema, slowStartSchema } from "./balancer-schema.ts";
+import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-schema.ts";
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
@@ -72,6 +72,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: later("Endpoints nearby go first."),
       slowStart: optional(slowStartSchema),
+      subsetting: optional(subsettingSchema),
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
       ),
