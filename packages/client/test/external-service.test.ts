@@ -1,3 +1,4 @@
+import https from "node:https";
 import { externalService, mesh, type Policy, route, service } from "@tulle/policy";
 import { createTestAuthority, type TestAuthority } from "@tulle/testing";
 import { constant, Watchable } from "@tulle/time";
@@ -69,6 +70,22 @@ describe("a service outside the mesh", () => {
       client.uninstall();
     }
     expect(server.seen.map(({ sni }) => sni)).toEqual(Array(3).fill("api.payments.example"));
+  });
+
+  test("is called through the agent for node:https as well", async () => {
+    await using server = await outsideServer(authority, ["api.payments.example"]);
+    await using client = clientOf(snapshotOfPolicies([paymentsAt(server)]), {
+      resolver: resolverFor("api.payments.example"),
+    });
+    const answer = await new Promise<string>((resolve, reject) => {
+      https
+        .get(`https://api.payments.example:${server.port}/x`, { agent: client.agent }, (response) => {
+          response.setEncoding("utf8").on("data", resolve);
+        })
+        .on("error", reject);
+    });
+    expect(answer).toBe("api.payments.example");
+    expect(server.seen).toMatchObject([{ sni: "api.payments.example", url: "/x" }]);
   });
 
   test("keeps one connection, and asks DNS once, for many calls", async () => {

@@ -114,3 +114,30 @@ test("a process does not end while its calls wait for nothing but their turn to 
   expect(output).toBe("1280 true");
   expect(code).toBe(0);
 });
+
+test("a process whose calls to the outside are done exits, with its names still in use", async () => {
+  await using server = await TestServer.http((_, response) => response.end("outside"));
+  const { code, output } = await run(
+    `
+    const { createClient } = await import(${url("../src/create-client.ts")});
+    const { snapshotOfPolicies } = await import(${url("./outside-kit.ts")});
+    const { constant, systemClock } = await import("@tulle/time");
+    const { externalService } = await import("@tulle/policy");
+    const policy = externalService("here", "here.example", {
+      port: Number(process.argv[1]), addresses: ["localhost"], tls: { mode: "disable" },
+    });
+    const client = createClient({
+      outbound: constant(snapshotOfPolicies([policy])), credentials: constant(undefined), clock: systemClock,
+      random: Math.random, namespace: "default", service: "a", labels: {}, inherit: () => undefined,
+      discover: () => Promise.reject(new Error("no")),
+    });
+    for (let n = 0; n < 3; n++) {
+      const response = await client.fetch("http://here.example:" + process.argv[1] + "/");
+      if (n === 2) console.log(await response.text(), client.counters().dnsQueries);
+      else await response.text();
+    }
+  `,
+    String(server.port),
+  );
+  expect({ code, output }).toEqual({ code: 0, output: "outside 1" });
+});
