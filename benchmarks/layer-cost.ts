@@ -120,9 +120,12 @@ const snapshotWith = (routes: readonly RoutePolicy[]): OutboundSnapshot => {
   };
 };
 
+/** Who calls; nobody asks where it is. */
+const member = { service: "default/bench", locality: undefined, labels: {} } as const;
+
 const openClient = () => {
   const transport = createTransport({ clock: systemClock, random: Math.random, credentials: constant(undefined) });
-  const ledger = new Ledger({ clock: systemClock, random: Math.random, transport });
+  const ledger = new Ledger({ clock: systemClock, random: Math.random, transport, member });
   // Every counter that a layer raises; nobody reads them here.
   const counters = new Proxy({} as ClientParts["counters"], {
     get: (target, name) => Reflect.get(target, name) ?? 0,

@@ -1,11 +1,13 @@
 import type { Agent } from "node:http";
 import {
   type Credentials,
+  type EndpointLocality,
   type OutboundSnapshot,
   principalOf,
   type RouteSource,
   type RouteViewer,
   type ServiceKey,
+  serviceKey,
 } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -45,6 +47,8 @@ export interface ClientOptions {
   readonly namespace: string;
   readonly service: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Where the member is; policies that prefer localities say nothing to one that does not know. @default not known */
+  readonly locality?: EndpointLocality | undefined;
   /**
    * Asks for a service that is in the names index but not in the snapshot. Settles when the snapshot holds it.
    *
@@ -137,7 +141,12 @@ export const createClient = (options: ClientOptions): Client => {
     options.onNotice?.(text);
   };
   const { balancers, onCircuit, onEjection } = options;
-  const ledger = new Ledger({ clock, random, transport, balancers, notice, onCircuit, onEjection });
+  const member = {
+    service: serviceKey(options.namespace, options.service),
+    locality: options.locality,
+    labels: options.labels,
+  };
+  const ledger = new Ledger({ clock, random, transport, member, balancers, notice, onCircuit, onEjection });
   const parts: ClientParts = {
     notice,
     clock,

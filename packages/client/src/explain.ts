@@ -5,6 +5,7 @@ import type { CircuitDescription } from "./breaker/circuit.ts";
 import { callKey, MeshCall } from "./call.ts";
 import type { CompiledRule, CompiledService, DestinationPlan } from "./compile.ts";
 import { splitUrl } from "./faces/split-url.ts";
+import { type LocalityDescription, LocalityPicker } from "./locality/locality-picker.ts";
 import type { HostResolver } from "./routing/resolve-host.ts";
 import { findRule, type RouteTable, ruleOf, wrongPort } from "./routing/route-table.ts";
 import { flagsOf } from "./telemetry/attributes.ts";
@@ -35,6 +36,8 @@ export interface ExplainedDestination {
   /** How much the client refuses because the destination rejects many; `undefined` where the policy does not ask for it. */
   readonly throttling: ThrottleDescription | undefined;
   readonly balancer: string;
+  /** The tiers, localities or zones that calls are shared out to; `undefined` where the policy does not ask for it. */
+  readonly locality: LocalityDescription | undefined;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
   /** Endpoints of the service that may not: draining, unhealthy or of another subset. */
@@ -305,7 +308,7 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
 };
 
 const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
-  const { endpoints, labels, picker } = plan.target;
+  const { endpoints, labels, picker, panicPercent } = plan.target;
   const candidates = endpoints.subset(labels);
   return {
     name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
@@ -314,6 +317,8 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     circuitDetail: plan.circuit?.describe(),
     throttling: plan.throttle?.describe(plan.clock.now()),
     balancer: picker.name,
+    locality:
+      picker instanceof LocalityPicker ? picker.describe(candidates, plan.clock.now(), panicPercent) : undefined,
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
   };
@@ -411,12 +416,14 @@ const tell = (told: Data): string[] => {
   if (told.steps.length > 0) lines.push(`  before that: ${told.steps.join(", ")}`);
   if (told.injectedDelayMs > 0) lines.push(`  held up by a fault for ${told.injectedDelayMs.toFixed(1)} ms (DI)`);
   if (told.flags.includes("FI")) lines.push("  answered by a fault (FI)");
-  for (const { name, weight, circuit, circuitDetail, throttling, balancer, candidates, leftOut } of told.destinations) {
+  for (const destination of told.destinations) {
+    const { name, weight, circuit, circuitDetail, throttling, balancer, locality, candidates, leftOut } = destination;
     lines.push(
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
     if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
     if (throttling !== undefined) lines.push(`    ${tellThrottling(throttling)}`);
+    if (locality !== undefined) lines.push(...tellLocality(locality).map((line) => `    ${line}`));
     for (const { endpoint, state, inFlight, rttMs, load, reserve } of candidates) {
       lines.push(
         `    ${endpoint}: ${inFlight} in flight, ${rttMs === undefined ? "not measured" : `${rttMs.toFixed(1)} ms`}, load ${load.toFixed(1)}${state === "healthy" ? "" : `, ${state}`}${reserve === true ? ", in reserve" : ""}`,
@@ -441,6 +448,16 @@ const written = (ms: number): string => (ms === Number.POSITIVE_INFINITY ? "none
 
 const tellCircuit = ({ scope, opensAt, calls, failures, inARow }: CircuitDescription): string =>
   `circuit of the ${scope}: opens at ${opensAt}; now ${failures} failures in ${calls} calls, ${inARow} in a row`;
+
+const tellLocality = ({ mode, own, why, groups }: LocalityDescription): readonly string[] => [
+  `locality ${mode}, called from ${own === "" ? "an unknown place" : own}${why === undefined ? "" : `: does not matter now, ${why}`}`,
+  ...groups.map(({ name, healthy, total, healthPercent, loadPercent, panics }) => {
+    const shares = why === undefined ? `, bears ${tellPercent(healthPercent)}, gets ${tellPercent(loadPercent)}` : "";
+    return `  ${name}: ${healthy} of ${total} healthy${shares}${panics ? ", in panic" : ""}`;
+  }),
+];
+
+const tellPercent = (percent: number): string => `${Number(percent.toFixed(1))} %`;
 
 const tellThrottling = ({ rejectionPercent, requests, accepts }: ThrottleDescription): string =>
   `throttling refuses ${rejectionPercent.toFixed(1)} % now; ${accepts} of ${requests} calls were accepted`;

@@ -12,7 +12,12 @@ const budget = { ratio: 0.2, minPerSecond: 0, ttlMs: 10_000 };
 const ledgerOf = () => {
   const clock = new FakeClock();
   const random = seededRandom(1);
-  return new Ledger({ clock, random, transport: createTransport({ clock, random, credentials: constant(undefined) }) });
+  return new Ledger({
+    clock,
+    random,
+    transport: createTransport({ clock, random, credentials: constant(undefined) }),
+    member: { service: "default/productpage", locality: undefined, labels: {} },
+  });
 };
 
 describe("Ledger", () => {

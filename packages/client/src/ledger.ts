@@ -3,6 +3,7 @@ import type {
   EffectiveBalancer,
   EffectiveCircuitBreaker,
   EffectiveConnectionPool,
+  EffectiveLocality,
   EffectiveOutlierDetection,
   EffectiveRetryBudget,
   Endpoint,
@@ -18,6 +19,8 @@ import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts
 import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { type Hash64, randomHash } from "./hashing/xxh64.ts";
+import type { Place } from "./locality/failover-tiers.ts";
+import { LocalityPicker } from "./locality/locality-picker.ts";
 import { LatencyEstimate } from "./retry/latency-estimate.ts";
 import { RetryBudget } from "./retry/retry-budget.ts";
 import { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
@@ -33,6 +36,8 @@ export interface LedgerKit {
   readonly balancers?: CustomBalancers | undefined;
   /** Hears what an operator should know. */
   readonly notice?: ((text: string) => void) | undefined;
+  /** Where the member is, what it carries, and what it is an instance of. */
+  readonly member: Place & { readonly service: ServiceKey };
   /** Hears of each change of a circuit. */
   readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
   /** Hears of each decision to eject an endpoint or not. */
@@ -43,6 +48,14 @@ export interface LedgerKit {
 interface Outside {
   readonly endpoints: OutsideEndpoints;
   update: (endpoints: readonly Endpoint[]) => void;
+}
+
+/** What a picker is told of where its calls go. */
+interface PickerPlace {
+  /** Of the subset. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** `undefined`: where endpoints are does not matter. */
+  readonly locality?: EffectiveLocality | undefined;
 }
 
 /** Something made from a policy, kept until the policy's content changes. */
@@ -189,16 +202,34 @@ export class Ledger {
     return made;
   }
 
-  picker(service: ServiceKey, subset: string | undefined, policy: EffectiveBalancer): Picker {
-    const { random, balancers, notice } = this.#kit;
+  picker(
+    service: ServiceKey,
+    subset: string | undefined,
+    policy: EffectiveBalancer,
+    { labels, locality }: PickerPlace = {},
+  ): Picker {
+    const { random, balancers, notice, member } = this.#kit;
     const where = destinationName(service, subset);
     const onFault = (problem: string): void => notice?.(`${problem}; chance decides on such calls to ${where}`);
     const subsetSeed = (): Hash64 => {
       this.#subsetSeed ??= randomHash(random);
       return this.#subsetSeed;
     };
-    const make = (): Picker => createPicker(policy, { random, balancers, onFault, subsetSeed });
-    return keep(this.#pickers, where, policy, make, () => undefined);
+    const makePicker = (): Picker => createPicker(policy, { random, balancers, onFault, subsetSeed });
+    const make = (): Picker =>
+      locality === undefined
+        ? makePicker()
+        : new LocalityPicker({
+            policy: locality,
+            place: member,
+            makePicker,
+            random,
+            registered: () => this.#endpoints.get(service)?.all(),
+            labels,
+            callers: () => this.#endpoints.get(member.service)?.all(),
+          });
+    const content = locality === undefined ? policy : { policy, locality, labels };
+    return keep(this.#pickers, where, content, make, () => undefined);
   }
 
   /** What is held against endpoints stays theirs when the policy changes. */

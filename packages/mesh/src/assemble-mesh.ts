@@ -1,5 +1,5 @@
 import { createClient } from "@tulle/client";
-import { MeshError, parseDuration, servicePortOf } from "@tulle/policy";
+import { type EndpointLocality, MeshError, parseDuration, servicePortOf } from "@tulle/policy";
 import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
 import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
@@ -16,6 +16,7 @@ export interface MeshIdentity {
   readonly service: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly locality: EndpointLocality | undefined;
   readonly mode: MeshMode;
   readonly advertise: string | undefined;
 }
@@ -28,7 +29,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   const clock: Clock = options.clock ?? systemClock;
   const random: Random = options.random ?? Math.random;
   const logger = options.logger ?? silentLogger;
-  const { service, namespace, labels, mode } = identity;
+  const { service, namespace, labels, locality, mode } = identity;
   const visits = new VisitContext();
 
   const client = createClient({
@@ -39,6 +40,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     namespace,
     service,
     labels,
+    locality,
     discover: (key, signal) => source.discover(key, signal),
     inherit: () => visits.inherited(),
     onProblem: (revision, problem) =>
@@ -86,6 +88,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
       port: listener.port,
       transport: listener.transport,
       labels,
+      ...(locality === undefined ? {} : { locality }),
     });
     if (source.state() === "joined") {
       try {

@@ -22,6 +22,14 @@ test.each([
     withEndpoint({ address: "a", port: 80, transport: "http" }),
     'endpoints.reviews[0].transport is "http"; write mtls, plaintext or tls',
   ],
+  [
+    withEndpoint({ address: "a", port: 80, locality: { rack: "1" } }),
+    'endpoints.reviews[0].locality.rack is "1"; write { region, zone, subzone }, each a text of at most 253 characters, as far as they are known',
+  ],
+  [
+    { policies: [], endpoints: {}, locality: { zone: 1 } },
+    "locality.zone is 1; write { region, zone, subzone }, each a text of at most 253 characters, as far as they are known",
+  ],
   [{ policies: [], endpoints: {}, mode: "half" }, 'mode is "half"; write one of off, observe, client, full'],
 ])("%j is refused: %s", (options, message) => {
   expect(create(options)).toThrow(

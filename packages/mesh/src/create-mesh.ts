@@ -4,6 +4,7 @@ import type { Credentials, TrustBundle } from "@tulle/policy";
 import { DEFAULT_NAMESPACE, MeshError, PolicyError, parseSpiffeId } from "@tulle/policy";
 import { constant, Watchable } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
+import { checkLocality } from "./check-locality.ts";
 import { checkOption } from "./check-option.ts";
 import { readEnvironment } from "./environment.ts";
 import { type FixedConfiguration, type FixedReader, fixedSnapshots } from "./fixed-snapshot.ts";
@@ -103,7 +104,14 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
           leave: async () => onLeave(),
           counters: () => ({}),
         };
-  const identity = { service, namespace, labels: options.labels ?? {}, mode, advertise: environment.advertise };
+  const identity = {
+    service,
+    namespace,
+    labels: options.labels ?? {},
+    locality: checkLocality("locality", options.locality) ?? environment.locality,
+    mode,
+    advertise: environment.advertise,
+  };
   const mesh = assembleMesh(source, identity, options);
   const update = (configuration: FixedConfiguration): void => {
     const next = read(configuration, number + 1);

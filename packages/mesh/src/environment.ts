@@ -1,3 +1,4 @@
+import type { EndpointLocality } from "@tulle/policy";
 import { checkOption } from "./check-option.ts";
 import { type MeshMode, meshModes } from "./mesh-options.ts";
 
@@ -12,6 +13,8 @@ export interface MemberEnvironment {
   readonly instanceId: string | undefined;
   readonly advertise: string | undefined;
   readonly mode: MeshMode | undefined;
+  /** `undefined` when none of its variables is set. */
+  readonly locality: EndpointLocality | undefined;
 }
 
 /**
@@ -31,7 +34,17 @@ export const readEnvironment = (env: Readonly<Record<string, string | undefined>
     instanceId: read("TULLE_INSTANCE_ID"),
     advertise: read("TULLE_ADVERTISE"),
     mode: modeNamed(read("TULLE_MODE")),
+    locality: localityOf(read("TULLE_REGION"), read("TULLE_ZONE"), read("TULLE_SUBZONE")),
   };
+};
+
+const localityOf = (
+  region: string | undefined,
+  zone: string | undefined,
+  subzone: string | undefined,
+): EndpointLocality | undefined => {
+  const parts = Object.entries({ region, zone, subzone }).filter(([, part]) => part !== undefined);
+  return parts.length === 0 ? undefined : Object.fromEntries(parts);
 };
 
 const modeNamed = (text: string | undefined): MeshMode | undefined => {

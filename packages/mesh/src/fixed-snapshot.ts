@@ -2,6 +2,7 @@ import {
   buildNameIndex,
   checkPolicies,
   type Endpoint,
+  type EndpointLocality,
   externalNamesOf,
   externalServicesOf,
   type InboundPolicies,
@@ -31,6 +32,8 @@ export interface FixedEndpoint {
   readonly address: string;
   readonly port: number;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Where it is; policies may prefer some localities to others. @default not known */
+  readonly locality?: EndpointLocality;
   /** @default "mtls" where the mesh has credentials, else "plaintext" */
   readonly transport?: Transport;
   /** @default `address:port` */
@@ -144,6 +147,7 @@ const toEndpoint = (
     labels: given.labels ?? {},
     health: "healthy",
     serviceAccount: given.serviceAccount ?? account,
+    ...(given.locality === undefined ? {} : { locality: given.locality }),
   };
 };
 

@@ -4,6 +4,7 @@ import { DEFAULT_NAMESPACE, MeshError, parseDuration } from "@tulle/policy";
 import { checkInbound } from "@tulle/server";
 import { systemClock } from "@tulle/time";
 import { assembleMesh } from "./assemble-mesh.ts";
+import { checkLocality } from "./check-locality.ts";
 import { checkOption } from "./check-option.ts";
 import { type MemberEnvironment, readEnvironment } from "./environment.ts";
 import type { Mesh, MeshStatus } from "./mesh.ts";
@@ -62,7 +63,15 @@ export const joinMesh = async (options: JoinMeshOptions = {}): Promise<Mesh> => 
   const service = mode === "off" ? (named ?? NO_SERVICE) : required("service", "TULLE_SERVICE", named);
   const namespace = options.namespace ?? environment.namespace ?? DEFAULT_NAMESPACE;
   const labels = options.labels ?? {};
-  const identity = { service, namespace, labels, mode, advertise: options.advertise ?? environment.advertise };
+  const locality = checkLocality("locality", options.locality) ?? environment.locality;
+  const identity = {
+    service,
+    namespace,
+    labels,
+    locality,
+    mode,
+    advertise: options.advertise ?? environment.advertise,
+  };
   if (mode === "off") {
     return assembleMesh(passThroughSource({ service, namespace, instanceId: service }), identity, options);
   }

@@ -1,4 +1,5 @@
 import type { CustomBalancers } from "@tulle/client";
+import type { EndpointLocality } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { Dispatcher } from "undici";
 
@@ -35,6 +36,11 @@ export interface MeshOptions {
   readonly namespace?: string;
   /** Labels of this instance, such as `{ version: "v1" }`; subsets select by them. @default {} */
   readonly labels?: Readonly<Record<string, string>>;
+  /**
+   * Where this instance is: others prefer it by that, and its own calls prefer others. Each part at most 253 characters.
+   * @default TULLE_REGION, TULLE_ZONE, TULLE_SUBZONE
+   */
+  readonly locality?: EndpointLocality;
   /** @default TULLE_MODE, else "full" */
   readonly mode?: MeshMode;
   /** The undici dispatcher that hosts outside the mesh are handed to, untouched. @default the one that was global before */

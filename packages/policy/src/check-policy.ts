@@ -22,6 +22,7 @@ import {
 } from "./field-limits.ts";
 import { checkHashKeys } from "./hash-key.ts";
 import { checkHedge } from "./hedge-policy.ts";
+import { checkLocality } from "./locality-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { checkMirror } from "./mirror-policy.ts";
 import { notSupportedIn } from "./not-supported.ts";
@@ -86,6 +87,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
   checkOutsideTls(["tls"], service.tls, check);
+  checkLocality(service.locality, check);
   checkResilience(service, check);
 };
 

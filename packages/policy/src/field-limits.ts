@@ -51,6 +51,8 @@ export const numberLimits = {
   aggression: { min: 0.1, max: 10, fractions: true },
   subsetSize: { min: 2, max: 10_000 },
   minimumPercent: { min: 0, max: 100, fractions: true },
+  overprovisioningPercent: { min: 100, max: 1_000 },
+  minimumClusterSize: { min: 1, max: 10_000 },
 } as const;
 
 /** Every duration of the policies. The longest that a timer waits for is a week, within what one of Node.js can. */

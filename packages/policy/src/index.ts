@@ -116,6 +116,16 @@ export {
 } from "./header-changes-policy.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
+export { type EndpointLocality, fitsLocality, localityName } from "./locality-pattern.ts";
+export {
+  DEFAULT_MINIMUM_CLUSTER_SIZE,
+  DEFAULT_OVERPROVISIONING_PERCENT,
+  type EffectiveLocality,
+  effectiveLocality,
+  type Locality,
+  type LocalityDistribution,
+  type RegionFailover,
+} from "./locality-policy.ts";
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";

@@ -16,7 +16,6 @@ const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly st
     "balancer.algorithm=prequal",
     "healthCheck",
     "concurrencyLimit",
-    "locality",
   ],
   Route: ["mode=dry-run"],
   Access: [

@@ -3,6 +3,7 @@ import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
 import type { HashKey } from "./hash-key.ts";
+import type { Locality } from "./locality-policy.ts";
 import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { OutsideTls } from "./outside-tls.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
@@ -41,8 +42,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly healthCheck?: Readonly<Record<string, unknown>>;
   /** Not supported yet. */
   readonly concurrencyLimit?: Readonly<Record<string, unknown>>;
-  /** Not supported yet. */
-  readonly locality?: Readonly<Record<string, unknown>>;
+  /** How calls prefer some localities to others. @default not at all */
+  readonly locality?: Locality;
   /** Endpoints that join or recover get their share little by little. @default off */
   readonly slowStart?: SlowStart;
   /** Each client calls only so many of the endpoints. @default off */

@@ -71,6 +71,13 @@ describe("panic", () => {
     expect(isPanic(reachable, ejected, threshold)).toBe(panics);
   });
 
+  test("takes from nobody its turn", () => {
+    const picker = createPicker(balancers["round-robin"], { random: seededRandom(3) });
+    const set = endpoints(4, [0, 1, 2, 3]);
+    const picks = Array.from({ length: 4 }, () => pickUsable(picker, set, undefined, 500, 50)?.endpoint.id);
+    expect(picks.toSorted()).toEqual(["a", "b", "c", "d"]);
+  });
+
   test("spreads the calls over ejected endpoints too, but not over unreachable ones", () => {
     const picker = createPicker(balancers.random, { random: seededRandom(3) });
     const set = endpoints(5, [0, 1, 2], [4]);

@@ -20,8 +20,11 @@ export const pickUsable = <C extends Balanced>(
   panicPercent: number,
   key?: Hash64,
 ): C | undefined => {
+  if (picker.pickUsable !== undefined) return picker.pickUsable(candidates, tried, nowMs, panicPercent, key);
   const picked = picker.pick(candidates, tried, nowMs, key);
-  if (picked === undefined || isUsable(stateOf(picked, nowMs))) return picked;
+  if (picked === undefined) return undefined;
+  const pickedState = stateOf(picked, nowMs);
+  if (isUsable(pickedState)) return picked;
   const unreachable: string[] = [];
   const ejected: string[] = [];
   for (const candidate of candidates) {
@@ -30,6 +33,8 @@ export const pickUsable = <C extends Balanced>(
     else if (state === "ejected") ejected.push(candidate.endpoint.id);
   }
   const panics = isPanic(candidates.length - unreachable.length, ejected.length, panicPercent);
+  // To pick anew would cost those that are picked anew for their turns: round robin would leave out every second one.
+  if (panics && pickedState === "ejected") return picked;
   const avoided = new Set(tried);
   for (const id of unreachable) avoided.add(id);
   if (!panics) for (const id of ejected) avoided.add(id);

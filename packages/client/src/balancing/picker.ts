@@ -64,6 +64,18 @@ export interface Picker {
     nowMs: number,
     key?: Hash64,
   ): C | undefined;
+  /**
+   * Instead of `pick`, of a picker that weighs by itself who can be called: one that chooses where before whom.
+   *
+   * @param panicPercent as of `pickUsable`.
+   */
+  pickUsable?<C extends Balanced>(
+    candidates: readonly C[],
+    tried: ReadonlySet<string> | undefined,
+    nowMs: number,
+    panicPercent: number,
+    key?: Hash64,
+  ): C | undefined;
   /** An attempt was sent. */
   start(candidate: Balanced, nowMs: number): void;
   /** An attempt ended; exactly once after each `start`. */

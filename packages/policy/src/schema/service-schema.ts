@@ -7,6 +7,7 @@ import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-sc
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
+import { localitySchema } from "./locality-schema.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { outsideTlsSchema } from "./outside-tls-schema.ts";
@@ -70,7 +71,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       ),
       healthCheck: later("Endpoints are asked how they are."),
       concurrencyLimit: later("Calls in flight are bounded."),
-      locality: later("Endpoints nearby go first."),
+      locality: optional(localitySchema),
       slowStart: optional(slowStartSchema),
       subsetting: optional(subsettingSchema),
       panicThreshold: optional(
