@@ -41,7 +41,8 @@ describe("peak EWMA", () => {
         highest = Math.max(highest, latencyMs);
         observePeak(average, latencyMs, nowMs, DECAY_MS);
         expect(average.costMs).toBeGreaterThanOrEqual(0);
-        expect(average.costMs).toBeLessThanOrEqual(highest);
+        // An average of equal numbers may differ from them in its last bit.
+        expect(average.costMs).toBeLessThanOrEqual(highest * (1 + 4 * Number.EPSILON));
       }
     },
   );
