@@ -167,6 +167,8 @@ interface ServiceContext {
 interface RuleContext extends ServiceContext {
   /** The rule among those of all namespaces: `namespace/route/rule`, or "default" for calls that no rule matched. */
   readonly ruleKey: string;
+  /** The chains are those of copies, whose failures must not open a circuit of calls that somebody waits for. */
+  readonly copies?: true;
 }
 
 const compileRule = (
@@ -250,7 +252,7 @@ const trafficStepsOf = (
     const target = services.get(key);
     const destination = written.subset === undefined ? {} : { subset: written.subset };
     // One that is not known yet holds no call up.
-    const plan = target && compileDestination(context, target, destination, once, NO_ACTIONS);
+    const plan = target && compileDestination({ ...context, copies: true }, target, destination, once, NO_ACTIONS);
     return { written, key, ready: plan && { plan, send: assembleDestination(plan.chain) } };
   });
   return {
@@ -260,7 +262,7 @@ const trafficStepsOf = (
 };
 
 const compileDestination = (
-  { mesh, kit, circuits, ruleKey }: RuleContext,
+  { mesh, kit, circuits, ruleKey, copies }: RuleContext,
   service: ServiceSnapshot,
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
@@ -278,7 +280,8 @@ const compileDestination = (
   const authored = effectiveRetry(rule?.retry, mesh);
   const hedge = effectiveHedge(rule?.hedge);
   const retry = authored && compileRetry(authored, regexEngine);
-  const circuit = breaker && ledger.circuit(key, subset, breaker.scope === "rule" ? ruleKey : undefined, breaker);
+  const owner = copies ? "copies of calls" : breaker?.scope === "rule" ? `rule ${ruleKey}` : undefined;
+  const circuit = breaker && ledger.circuit(key, subset, owner, breaker);
   if (circuit !== undefined) circuits.add(circuit);
   const throttling = effectiveAdaptiveThrottling(policy);
   const throttle = throttling && ledger.throttle(key, subset, throttling);

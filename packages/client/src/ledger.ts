@@ -155,16 +155,16 @@ export class Ledger {
    * A circuit's counts mean nothing under other thresholds, so a changed policy starts a new one; the old one stays with the
    * chains that were made with it until {@link retain}. There are as many as destinations, or as ways of rules to them.
    *
-   * @param rule whose circuit it is, where it is a rule's; `undefined`: all calls to the destination share it.
+   * @param owner whose circuit it is, where it is a rule's or that of copies; `undefined`: all calls to the destination share it.
    */
   circuit(
     service: ServiceKey,
     subset: string | undefined,
-    rule: string | undefined,
+    owner: string | undefined,
     policy: EffectiveCircuitBreaker,
   ): Circuit {
     const destination = destinationName(service, subset);
-    const name = rule === undefined ? destination : `${destination}, rule ${rule}`;
+    const name = owner === undefined ? destination : `${destination}, ${owner}`;
     const key = `${name} ${JSON.stringify(policy)}`;
     const known = this.#circuits.get(key);
     if (known !== undefined) return known;

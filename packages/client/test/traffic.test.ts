@@ -349,6 +349,20 @@ describe("mirrors", () => {
     await vi.waitFor(() => expect(client.counters().mirrorsFailed).toBe(2));
   });
 
+  test("copies that fail open no circuit of the calls to the same destination", async () => {
+    await using server = await serve((request, response) =>
+      response.writeHead(request.headers.host === "reviews-shadow" ? 503 : 200).end(),
+    );
+    const routes = [routeOf({ mirror: [{ service: "reviews" }] })];
+    await using client = clientOf(snapshotOf({ reviews: { endpoints: [server.endpoint], routes } }));
+    for (let call = 0; call < 60; call++) {
+      const reply = await client.request("http://reviews/");
+      await reply.body.dump();
+      expect(reply.statusCode).toBe(200);
+    }
+    await vi.waitFor(() => expect(client.counters()).toMatchObject({ mirrored: 60 }));
+  });
+
   test("no more copies than allowed are under way, and calls go on without", async () => {
     await using v1 = await serve((_request, response) => response.end("v1"), { version: "v1" });
     await using silent = await serve(() => undefined, { version: "v2" });
