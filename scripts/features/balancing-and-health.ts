@@ -1,0 +1,251 @@
+import type { FeatureRow } from "./feature-row.ts";
+
+/** How the endpoint of a call is chosen, and who may be. */
+export const balancingAndHealth: readonly FeatureRow[] = [
+  {
+    row: 8,
+    capability: "Default balancer",
+    written: "none: `peak-ewma`",
+    tests: [["packages/policy/src/effective.test.ts", "the defaults of a mesh of which nothing is said"]],
+  },
+  {
+    row: 9,
+    capability: "Weighted round robin",
+    written: "`balancer: { algorithm: round-robin }`; weights are those of the endpoints",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: round-robin } }`,
+    tests: [
+      [
+        "packages/client/src/balancing/round-robin.test.ts",
+        "gives endpoints of different weights their shares, evenly spaced",
+      ],
+      ["packages/client/src/balancing/edf-scheduler.test.ts", "starts clients at different places"],
+    ],
+  },
+  {
+    row: 10,
+    capability: "Random",
+    written: "`balancer: { algorithm: random }`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: random } }`,
+    tests: [
+      [
+        "packages/client/src/balancing/random-choice.test.ts",
+        "respects weights within five standard deviations of the binomial (seed %i)",
+      ],
+    ],
+  },
+  {
+    row: 11,
+    capability: "Least request",
+    written: "`balancer: { algorithm: least-request }` with `choiceCount`, `selection`, `activeRequestBias`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: least-request, choiceCount: 2, activeRequestBias: 1 } }`,
+    tests: [
+      ["packages/client/src/balancing/least-request.test.ts", "of %i endpoints never picks a busier one"],
+      [
+        "packages/client/src/balancing/choice-of-n.test.ts",
+        "keeps the longest queue as short as the literature says: n balls in n bins, log log n / log d + O(1)",
+      ],
+    ],
+  },
+  {
+    row: 12,
+    capability: "Peak EWMA latency",
+    written: "`balancer: { algorithm: peak-ewma }` with `decay`, `defaultRtt`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: peak-ewma, decay: 10s, defaultRtt: 30ms } }`,
+    tests: [
+      ["packages/client/src/balancing/load-measure.test.ts", "is its latency times the calls it would then have"],
+      [
+        "benchmarks/simulation/simulate.test.ts",
+        "beside a slow fifth of %i servers, peak EWMA has at most a third of round robin's p99",
+      ],
+    ],
+  },
+  {
+    row: 13,
+    capability: "Failures and 429 count as slow",
+    written: "no setting: 5 s, or Retry-After up to 300 s",
+    tests: [
+      ["packages/client/src/balancing/figures-keeper.test.ts", "weighs five seconds, however fast it came"],
+      ["packages/client/src/balancing/figures-keeper.test.ts", "weighs what its Retry-After asks for, up to 300 s"],
+    ],
+  },
+  {
+    row: 15,
+    capability: "Ring hash",
+    written: "`balancer: { algorithm: ring-hash }` with `minimumRingSize`, `maximumRingSize`; `hashKey`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: ring-hash, minimumRingSize: 1024 }, hashKey: [{ header: x-user }] }`,
+    tests: [
+      ["packages/client/src/balancing/hash-tables.test.ts", "rings are equal, point by point"],
+      ["packages/client/src/balancing/hash-tables.test.ts", "moves only the keys of a host that leaves"],
+      ["packages/client/test/consistent-hash.test.ts", "%s keeps each user with one instance, and spreads the users"],
+    ],
+  },
+  {
+    row: 16,
+    capability: "Maglev",
+    written: "`balancer: { algorithm: maglev }` with `tableSize`; `hashKey`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: maglev, tableSize: 65537 }, hashKey: [{ cookie: user }] }`,
+    tests: [["packages/client/src/balancing/hash-tables.test.ts", "Maglev tables are equal, place by place"]],
+  },
+  {
+    row: 18,
+    capability: "Bounded-load hashing",
+    written: "`balanceFactor` of `ring-hash` and `maglev`",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: maglev, balanceFactor: 150 }, hashKey: [{ cookie: user }] }`,
+    tests: [
+      [
+        "packages/client/src/balancing/consistent-hash.test.ts",
+        "with bounded load no endpoint has more than its share of the calls in flight, however hot a key is",
+      ],
+    ],
+  },
+  {
+    row: 20,
+    capability: "Slow start",
+    written: "`slowStart` of a Service, with every balancer",
+    example: `
+{ kind: Service, name: reviews, slowStart: { window: 30s, aggression: 1, minimumPercent: 10 } }`,
+    tests: [
+      ["packages/client/src/balancing/slow-start.test.ts", "after %i ms of a minute the share is %d"],
+      [
+        "packages/client/src/balancing/consistent-hash.test.ts",
+        "a newcomer that starts slowly gets a part of its keys, and more of the same by and by",
+      ],
+    ],
+  },
+  {
+    row: 21,
+    capability: "Panic threshold",
+    written: "`panicThreshold` of a Service, 50 %",
+    example: `
+{ kind: Service, name: reviews, panicThreshold: 50 }`,
+    tests: [
+      [
+        "packages/client/src/balancing/pick-usable.test.ts",
+        "spreads the calls over ejected endpoints too, but not over unreachable ones",
+      ],
+    ],
+  },
+  {
+    row: 26,
+    capability: "Consecutive 5xx",
+    written: "`outlierDetection.consecutive5xx`, 5; on by default",
+    example: `
+{ kind: Service, name: reviews, outlierDetection: { consecutive5xx: 5, interval: 10s, baseEjectionTime: 30s } }`,
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "the fifth answer of 500 and above ejects, the fourth does not",
+      ],
+      [
+        "packages/client/test/outlier-detection.test.ts",
+        "an instance that only fails gets five calls in a row, and no more",
+      ],
+    ],
+  },
+  {
+    row: 27,
+    capability: "Consecutive gateway errors",
+    written: "`outlierDetection.consecutiveGatewayErrors`, 5",
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "five gateway errors eject as such, and another server error between them does not help",
+      ],
+    ],
+  },
+  {
+    row: 28,
+    capability: "Failures of local origin split off",
+    written: "`outlierDetection.splitLocalOriginErrors`, `consecutiveLocalOriginFailures`",
+    example: `
+{ kind: Service, name: reviews, outlierDetection: { splitLocalOriginErrors: true, consecutiveLocalOriginFailures: 5 } }`,
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "failures without an answer count as gateway errors, unless they are split off",
+      ],
+    ],
+  },
+  {
+    row: 29,
+    capability: "Success-rate outlier",
+    written: "`outlierDetection.successRate`, 5 hosts of 100 requests, 1.9 standard deviations",
+    example: `
+kind: Service
+name: reviews
+outlierDetection: { successRate: { minimumHosts: 5, requestVolume: 100, stdevFactor: 1.9 } }`,
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "the limit is the mean less 1.9 population standard deviations: Envoy's example gives 52",
+      ],
+      [
+        "packages/client/src/endpoints/outlier-detector.test.ts",
+        "compares success rates with the first call after an interval",
+      ],
+    ],
+  },
+  {
+    row: 30,
+    capability: "Failure-percentage outlier",
+    written: "`outlierDetection.failurePercentage`, from 85 %",
+    example: `
+{ kind: Service, name: reviews, outlierDetection: { failurePercentage: { threshold: 85 } } }`,
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "a share of failures of 85 % ejects by itself, where all are bad and none is an outlier",
+      ],
+    ],
+  },
+  {
+    row: 31,
+    capability: "Ejection time",
+    written: "`outlierDetection.baseEjectionTime`, `maxEjectionTime`, `maxEjectionTimeJitter`",
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "grows with each one up to the maximum, and shrinks with each quiet interval",
+      ],
+      ["packages/client/src/endpoints/outlier-ejection.test.ts", "gets up to the jitter on top"],
+    ],
+  },
+  {
+    row: 32,
+    capability: "Largest ejected share",
+    written: "`outlierDetection.maxEjectionPercent`, 10 %, but one where there are two, and never the last",
+    tests: [
+      ["packages/client/src/endpoints/outlier-ejection.test.ts", "never more than the share, or one, and never all"],
+      ["packages/client/src/endpoints/outlier-detector.test.ts", "tells why it did not eject"],
+    ],
+  },
+  {
+    row: 33,
+    capability: "Which answers are failures",
+    written: "500 and above, and failures without an answer",
+    tests: [["packages/client/src/endpoints/outlier-outcome.test.ts", "an answer of %i is a %s"]],
+    leftOut: "a list of statuses of one's own, and gRPC statuses",
+  },
+  {
+    row: 34,
+    capability: "Half-open probe with live traffic",
+    written: "no setting: one call after the time of an ejection",
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-ejection.test.ts",
+        "is one live call after the time is over; others stay away while it is out",
+      ],
+      [
+        "packages/client/src/layers/pick-endpoint.test.ts",
+        "is left out while it is ejected, and one call probes it afterwards",
+      ],
+    ],
+  },
+];
