@@ -25,7 +25,8 @@ writeFileSync(
 
 What each balancer makes of a fleet in trouble, by the balancers' own code in virtual time: no sockets, no real clock, equal
 seeds give equal results. Each server works on 4 requests at once, 20 ms each on the mean, exponentially distributed; the
-clients together ask for 70 % of what all servers can do when they are well, for 20 s, of which the first 4 do not count. Each
+clients together ask for 70 % of what all servers can do when they are well (half, where a zone is lost), for 20 s, of which
+the first 4 do not count. Each
 client sees its own calls alone, and leaves out endpoints that fail, as by default. Written by \`npm run simulate\`.
 
 In flight: the most requests that any server had at a time, and the same of the server in the middle.

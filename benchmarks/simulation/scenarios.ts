@@ -1,12 +1,27 @@
-import { WELL } from "./server-model.ts";
+import { DEFAULT_OVERPROVISIONING_PERCENT, type EffectiveLocality } from "@tulle/policy";
+import { type Behaviour, WELL } from "./server-model.ts";
 import type { Scenario, World } from "./simulate.ts";
 
 const SLOW = { slowness: 10, fails: false };
 const FAILING = { slowness: 1, fails: true };
+const UNREACHABLE = { slowness: 1, fails: false, unreachable: true };
+
+/** Tiers by zone, with Envoy's overprovisioning. */
+export const NEAREST_FIRST: EffectiveLocality = {
+  mode: "failover",
+  failover: [],
+  failoverPriority: undefined,
+  overprovisioningPercent: DEFAULT_OVERPROVISIONING_PERCENT,
+};
 const SECONDS = 20;
 
 /** What goes wrong, for a fleet of any size. */
-const troubles: readonly (Pick<Scenario, "name" | "arrange"> & { readonly title: string })[] = [
+type Trouble = Pick<Scenario, "name" | "arrange" | "zones" | "locality"> & {
+  readonly title: string;
+  readonly utilization?: number;
+};
+
+const troubles: readonly Trouble[] = [
   { name: "calm", title: "Nothing goes wrong" },
   {
     name: "one-slow",
@@ -37,7 +52,25 @@ const troubles: readonly (Pick<Scenario, "name" | "arrange"> & { readonly title:
     title: "Neighbours take half of some servers' CPU, come and go",
     arrange: (world) => disturb(world),
   },
+  {
+    name: "zone-loss",
+    title: "One of three zones cannot be reached for a while, at half the load, calls stay in their zone",
+    utilization: 0.5,
+    zones: 3,
+    locality: NEAREST_FIRST,
+    arrange: (world) => loseZone(world),
+  },
 ];
+
+/** A third of the servers takes no connection from the second fifth of the time to the fourth. */
+const loseZone = ({ events, servers, zoneOf }: World): void => {
+  const lost = servers.filter((_, place) => zoneOf(place) === 1);
+  const behave = (behaviour: Behaviour) => (): void => {
+    for (const server of lost) server.behaviour = behaviour;
+  };
+  events.at(SECONDS * 400, behave(UNREACHABLE));
+  events.at(SECONDS * 800, behave(WELL));
+};
 
 /** Each server is out of the registry for a moment, then comes back new. */
 const restart = ({ events, servers, announce }: World): void => {
@@ -63,14 +96,14 @@ const disturb = ({ events, servers, random }: World): void => {
 
 /** Every trouble for a large fleet and for one as most services are. */
 export const scenarios: readonly (Scenario & { readonly title: string })[] = [100, 5].flatMap((size) =>
-  troubles.map(({ name, title, arrange }) => ({
+  troubles.map(({ name, title, utilization = 0.7, ...rest }) => ({
     name: `${name}-${size}`,
     title: `${title}: ${size} clients, ${size} servers`,
     clients: size,
     servers: size,
-    utilization: 0.7,
+    utilization,
     seconds: SECONDS,
     outlierDetection: true,
-    ...(arrange === undefined ? {} : { arrange }),
+    ...rest,
   })),
 );

@@ -7,6 +7,8 @@ export interface Behaviour {
   readonly slowness: number;
   /** Answers with an error at once. */
   readonly fails: boolean;
+  /** Takes no connection. @default false */
+  readonly unreachable?: boolean;
 }
 
 /** As a server should be. */
@@ -23,6 +25,9 @@ export const FAILURE_MS = 1;
 
 /** The way there and back. */
 export const NETWORK_MS = 0.5;
+
+/** How a request ended. */
+export type Ending = "answered" | "failed" | "unreachable";
 
 /** One server: some slots, a queue before them. */
 export class ServerModel {
@@ -42,13 +47,17 @@ export class ServerModel {
     this.#random = random;
   }
 
-  handle(answer: (failed: boolean) => void): void {
+  handle(answer: (ending: Ending) => void): void {
+    if (this.behaviour.unreachable === true) {
+      this.#events.after(NETWORK_MS, () => answer("unreachable"));
+      return;
+    }
     this.inFlight++;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     const done = (failed: boolean): void => {
       this.inFlight--;
       this.answered++;
-      this.#events.after(NETWORK_MS / 2, () => answer(failed));
+      this.#events.after(NETWORK_MS / 2, () => answer(failed ? "failed" : "answered"));
     };
     this.#events.after(NETWORK_MS / 2, () => {
       if (this.behaviour.fails) {

@@ -2,20 +2,26 @@ import {
   type Balanced,
   beginCall,
   createPicker,
+  LocalityPicker,
   newFigures,
+  noteReached,
+  noteSent,
+  noteUnreachable,
   OutlierDetector,
   outcomeOfStatus,
+  type Picker,
   pickUsable,
 } from "@tulle/client/balancing";
 import {
   DEFAULT_PANIC_THRESHOLD,
   type EffectiveBalancer,
+  type EffectiveLocality,
   type Endpoint,
   effectiveOutlierDetection,
 } from "@tulle/policy";
 import { seededRandom } from "@tulle/testing";
 import { EventQueue } from "./event-queue.ts";
-import { MEAN_SERVICE_MS, ServerModel, SLOTS } from "./server-model.ts";
+import { type Ending, MEAN_SERVICE_MS, ServerModel, SLOTS } from "./server-model.ts";
 
 /** What happens in a simulation. */
 export interface Scenario {
@@ -27,6 +33,10 @@ export interface Scenario {
   readonly seconds: number;
   /** Whether clients leave out endpoints that fail. */
   readonly outlierDetection: boolean;
+  /** Zones that clients and servers are spread over, one after the other. @default 1 */
+  readonly zones?: number;
+  /** How clients prefer zones. @default not at all */
+  readonly locality?: EffectiveLocality;
   /** Arranges what goes wrong, and when. */
   readonly arrange?: (world: World) => void;
 }
@@ -35,6 +45,8 @@ export interface Scenario {
 export interface World {
   readonly events: EventQueue;
   readonly servers: readonly ServerModel[];
+  /** The zone of each server. */
+  readonly zoneOf: (server: number) => number;
   /** Tells all clients which servers the registry knows, as a push would. */
   readonly announce: (members: readonly number[]) => void;
   readonly random: () => number;
@@ -49,6 +61,8 @@ export interface Result {
   readonly p999Ms: number;
   /** Share of the answers that each server gave, of all. */
   readonly shares: readonly number[];
+  /** Share of the requests of the clients in each zone that servers in each zone got, by client's zone, then server's. */
+  readonly flows: readonly (readonly number[])[];
   /** The most requests that a server had at a time, over all servers, and on the median server. */
   readonly mostInFlight: number;
   readonly medianMostInFlight: number;
@@ -59,11 +73,14 @@ export const simulate = (scenario: Scenario, balancer: EffectiveBalancer, seed =
   const random = seededRandom(seed);
   const events = new EventQueue();
   const servers = Array.from({ length: scenario.servers }, () => new ServerModel(events, random));
-  const endpoints = servers.map((_, place) => endpointOf(place));
+  const { zones = 1 } = scenario;
+  const zoneOf = (place: number): number => place % zones;
+  const endpoints = servers.map((_, place) => endpointOf(place, zoneOf(place)));
   const clients = Array.from(
     { length: scenario.clients },
-    () => new ClientModel(scenario, balancer, endpoints, random),
+    (_, place) => new ClientModel(scenario, balancer, { zone: zoneOf(place), endpoints, random }),
   );
+  const sent = Array.from({ length: zones }, () => Array.from({ length: zones }, () => 0));
   const untilMs = scenario.seconds * 1_000;
   const countsFromMs = untilMs / 5;
   const latencies: number[] = [];
@@ -76,11 +93,14 @@ export const simulate = (scenario: Scenario, balancer: EffectiveBalancer, seed =
       if (startedAtMs >= countsFromMs) errors++;
       return;
     }
-    servers[call.server]?.handle((failed) => {
-      client.end(call, events.nowMs, events.nowMs - startedAtMs, failed);
+    const row = sent[client.zone];
+    const to = zoneOf(call.server);
+    if (row !== undefined && startedAtMs >= countsFromMs) row[to] = (row[to] ?? 0) + 1;
+    servers[call.server]?.handle((ending) => {
+      client.end(call, events.nowMs, events.nowMs - startedAtMs, ending);
       if (startedAtMs < countsFromMs) return;
       latencies.push(events.nowMs - startedAtMs);
-      if (failed) errors++;
+      if (ending !== "answered") errors++;
     });
   };
   const perSecond = (scenario.servers * SLOTS * 1_000 * scenario.utilization) / MEAN_SERVICE_MS;
@@ -96,7 +116,7 @@ export const simulate = (scenario: Scenario, balancer: EffectiveBalancer, seed =
   const announce = (members: readonly number[]): void => {
     for (const client of clients) client.announce(members, events.nowMs);
   };
-  scenario.arrange?.({ events, servers, announce, random });
+  scenario.arrange?.({ events, servers, zoneOf, announce, random });
   events.run();
 
   latencies.sort((a, b) => a - b);
@@ -109,6 +129,7 @@ export const simulate = (scenario: Scenario, balancer: EffectiveBalancer, seed =
     p99Ms: quantile(latencies, 0.99),
     p999Ms: quantile(latencies, 0.999),
     shares: servers.map((server) => server.answered / answered),
+    flows: sent.map((row) => row.map((count) => count / row.reduce((sum, each) => sum + each, 0))),
     mostInFlight: most.at(-1) ?? 0,
     medianMostInFlight: most[Math.floor(most.length / 2)] ?? 0,
   };
@@ -120,17 +141,37 @@ interface SimulatedCall {
   readonly isProbe: boolean;
 }
 
+/** Where a client is, and what it may call. */
+interface ClientPlace {
+  readonly zone: number;
+  readonly endpoints: readonly Endpoint[];
+  readonly random: () => number;
+}
+
 /** One client: the balancer, the figures and the outlier detection that a member of a mesh has, without its sockets. */
 class ClientModel {
-  readonly #picker: ReturnType<typeof createPicker>;
+  readonly zone: number;
+  readonly #picker: Picker;
+  readonly #random: () => number;
   readonly #outliers: OutlierDetector | undefined;
   #all: readonly Balanced[];
   readonly #endpoints: readonly Endpoint[];
 
-  constructor(scenario: Scenario, balancer: EffectiveBalancer, endpoints: readonly Endpoint[], random: () => number) {
+  constructor(scenario: Scenario, balancer: EffectiveBalancer, { zone, endpoints, random }: ClientPlace) {
+    this.zone = zone;
+    this.#random = random;
     this.#endpoints = endpoints;
     this.#all = endpoints.map((endpoint) => ({ endpoint, figures: newFigures(0) }));
-    this.#picker = createPicker(balancer, { random });
+    const makePicker = (): Picker => createPicker(balancer, { random });
+    this.#picker =
+      scenario.locality === undefined
+        ? makePicker()
+        : new LocalityPicker({
+            policy: scenario.locality,
+            place: { locality: localityOf(zone), labels: {} },
+            makePicker,
+            random,
+          });
     const policy = effectiveOutlierDetection({ kind: "Service", name: "simulated" });
     this.#outliers =
       scenario.outlierDetection && policy !== undefined
@@ -142,13 +183,18 @@ class ClientModel {
     const candidate = pickUsable(this.#picker, this.#all, undefined, nowMs, DEFAULT_PANIC_THRESHOLD);
     if (candidate === undefined) return undefined;
     const isProbe = this.#outliers !== undefined && beginCall(candidate.figures.outlier, nowMs);
+    noteSent(candidate.figures.reach, nowMs);
     this.#picker.start(candidate, nowMs);
     return { candidate, server: candidate.endpoint.port, isProbe };
   }
 
-  end({ candidate, isProbe }: SimulatedCall, nowMs: number, rttMs: number, failed: boolean): void {
-    this.#outliers?.observe(candidate, outcomeOfStatus(failed ? 500 : 200), isProbe, nowMs);
-    this.#picker.end(candidate, nowMs, { rttMs, failed });
+  end({ candidate, isProbe }: SimulatedCall, nowMs: number, rttMs: number, ending: Ending): void {
+    const { reach } = candidate.figures;
+    if (ending === "unreachable") noteUnreachable(reach, nowMs, this.#random);
+    else noteReached(reach);
+    const outcome = ending === "unreachable" ? "local-origin" : outcomeOfStatus(ending === "failed" ? 500 : 200);
+    this.#outliers?.observe(candidate, outcome, isProbe, nowMs);
+    this.#picker.end(candidate, nowMs, { rttMs, failed: ending !== "answered" });
   }
 
   /** Whoever stays keeps its figures; whoever comes is new. */
@@ -162,7 +208,7 @@ class ClientModel {
 }
 
 /** A server's place stands for its port. */
-const endpointOf = (place: number): Endpoint => ({
+const endpointOf = (place: number, zone: number): Endpoint => ({
   id: `server-${place}`,
   address: `10.0.0.${place}`,
   port: place,
@@ -170,6 +216,12 @@ const endpointOf = (place: number): Endpoint => ({
   labels: {},
   health: "healthy",
   serviceAccount: "simulated",
+  locality: localityOf(zone),
+});
+
+const localityOf = (zone: number): { readonly region: string; readonly zone: string } => ({
+  region: "simulated",
+  zone: String(zone),
 });
 
 const quantile = (sorted: readonly number[], share: number): number =>
