@@ -332,7 +332,7 @@ const sentAs = (
   { sentAuthority, sentPath }: Pick<MeshCall, "sentAuthority" | "sentPath">,
   only?: DestinationPlan,
 ): string | undefined => {
-  const sent = `http://${only?.sentAuthority ?? sentAuthority}${sentPath}`;
+  const sent = `${call.scheme}://${only?.sentAuthority ?? sentAuthority}${sentPath}`;
   return sent === urlOf(call) ? undefined : sent;
 };
 
