@@ -133,6 +133,74 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     ],
   },
   {
+    row: 22,
+    capability: "Priorities and overprovisioning",
+    written: "`locality: { mode: failover }` with `failover` or `failoverPriority`, `overprovisioningPercent`",
+    example: `
+{ kind: Service, name: reviews, locality: { mode: failover, failover: [{ from: eu-west, to: eu-north }] } }
+---
+kind: Service
+name: ratings
+locality:
+  mode: failover
+  failoverPriority: [topology.kubernetes.io/region, "version=v1"]
+  overprovisioningPercent: 140`,
+    tests: [
+      ["packages/client/src/locality/priority-load.test.ts", "of tiers %j percent healthy: %j percent of the calls"],
+      ["packages/client/src/locality/priority-load.test.ts", "both tiers panic when a quarter of each is left"],
+      [
+        "packages/client/src/locality/failover-tiers.test.ts",
+        "endpoints that carry the first n labels are nearer than those that carry fewer",
+      ],
+      [
+        "packages/client/test/locality.test.ts",
+        "calls stay in the caller's zone, and go on to the region when nobody is left there",
+      ],
+      [
+        "benchmarks/simulation/simulate.test.ts",
+        "of ten servers in the zone %i cannot be reached: %i percent of its clients' calls stay",
+      ],
+    ],
+  },
+  {
+    row: 23,
+    capability: "Locality-weighted and zone-aware",
+    written:
+      "`locality: { mode: distribute }`, `weighted` or `zone-aware`; members say where they are by `locality` or `TULLE_REGION`, `TULLE_ZONE`, `TULLE_SUBZONE`",
+    example: `
+kind: Service
+name: reviews
+locality:
+  mode: distribute
+  distribute: [{ from: "eu-west/*", to: { "eu-west/*": 80, "eu-north/*": 20 } }]
+---
+{ kind: Service, name: ratings, locality: { mode: weighted, weights: { "eu-west/a": 3, "eu-west/b": 1 } } }
+---
+{ kind: Service, name: details, locality: { mode: zone-aware, minimumClusterSize: 6, routingEnabledPercent: 100 } }`,
+    tests: [
+      [
+        "packages/client/src/locality/locality-weights.test.ts",
+        "beside a whole locality of weight 1, one of weight 2 that is %i percent healthy",
+      ],
+      [
+        "packages/client/src/locality/locality-picker.test.ts",
+        "shares are as they are written, whatever the number of endpoints; what is not named gets none",
+      ],
+      [
+        "packages/client/src/locality/zone-shares.test.ts",
+        "a zone with a smaller share hands on what it cannot take, to zones in proportion to what they have to spare",
+      ],
+      [
+        "packages/client/src/locality/zone-shares.test.ts",
+        "when every zone's callers do so, all endpoints get the same",
+      ],
+      [
+        "packages/mesh/test/locality.test.ts",
+        "instances tell their locality when they register, and callers prefer those of their zone",
+      ],
+    ],
+  },
+  {
     row: 26,
     capability: "Consecutive 5xx",
     written: "`outlierDetection.consecutive5xx`, 5; on by default",
