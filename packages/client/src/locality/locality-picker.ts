@@ -1,12 +1,12 @@
-import { type EffectiveLocality, type Endpoint, localityName } from "@tulle/policy";
+import { type EffectiveLocality, localityName } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import { pickUsable } from "../balancing/pick-usable.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "../balancing/picker.ts";
 import { stateOf } from "../endpoints/endpoint-state.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import type { Place } from "./failover-tiers.ts";
+import { countHealthy, type Group, LocalityGroups, NOTHING } from "./locality-groups.ts";
 import { compileLocality, type GroupCount, type LocalityStrategy, type Sharing, zoneOf } from "./locality-strategy.ts";
-import type { TierLoad } from "./priority-load.ts";
 
 /** What makes a {@link LocalityPicker}. */
 export interface LocalityPickerOptions {
@@ -51,24 +51,10 @@ export interface LocalityDescription {
 /** How old the count of a group's healthy endpoints may be: long against a pick, short against an ejection. */
 export const RECOUNT_MS = 100;
 
-interface Group {
-  readonly name: string;
-  readonly order: number;
-  readonly locality: Endpoint["locality"];
-  readonly picker: Picker;
-  /** Those that may be called. The same array while they are the same. */
-  readonly members: readonly Balanced[];
-  readonly total: number;
-  readonly weight: number;
-  healthy: number;
-  load: TierLoad;
-}
-
 interface Plan {
   readonly candidates: readonly Balanced[];
   readonly registered: readonly Balanced[];
   readonly groups: readonly Group[];
-  readonly groupOf: ReadonlyMap<string, Group>;
   recountAtMs: number;
   /** Why localities do not matter now. */
   why: string | undefined;
@@ -85,6 +71,7 @@ export class LocalityPicker implements Picker {
   readonly name: string;
   readonly #options: LocalityPickerOptions;
   readonly #strategy: LocalityStrategy;
+  readonly #groups: LocalityGroups;
   /** Of all endpoints: where localities do not matter. */
   readonly #whole: Picker;
   #plan: Plan | undefined;
@@ -93,7 +80,9 @@ export class LocalityPicker implements Picker {
   constructor(options: LocalityPickerOptions) {
     this.#options = options;
     this.#strategy = compileLocality(options.policy, options.place);
-    this.#whole = options.makePicker();
+    const { makePicker, labels } = options;
+    this.#groups = new LocalityGroups({ groupOf: this.#strategy.groupOf, makePicker, labels });
+    this.#whole = makePicker();
     this.name = this.#whole.name;
   }
 
@@ -156,9 +145,8 @@ export class LocalityPicker implements Picker {
     };
   }
 
-  /** What was picked by the whole ends where it began: a group's member is nobody else's as long as the endpoints stay. */
   #pickerOf({ endpoint }: Balanced): Picker {
-    return this.#plan?.groupOf.get(endpoint.id)?.picker ?? this.#whole;
+    return this.#groups.pickerOf(endpoint) ?? this.#whole;
   }
 
   #isEnabled(): boolean {
@@ -184,69 +172,17 @@ export class LocalityPicker implements Picker {
     const registered = this.#options.registered?.() ?? candidates;
     let plan = this.#plan;
     if (plan?.candidates !== candidates || plan.registered !== registered) {
-      plan = this.#group(candidates, registered);
+      const groups = this.#groups.group(candidates, registered);
+      plan = { candidates, registered, groups, recountAtMs: nowMs, why: undefined, only: undefined };
       this.#plan = plan;
     }
     if (nowMs >= plan.recountAtMs) this.#recount(plan, nowMs, panicPercent);
     return plan;
   }
 
-  #group(candidates: readonly Balanced[], registered: readonly Balanced[]): Plan {
-    const found = new Map<
-      string,
-      { order: number; members: Balanced[]; total: number; weight: number; at: Endpoint["locality"] }
-    >();
-    const of = (endpoint: Endpoint) => {
-      const { name, order } = this.#strategy.groupOf(endpoint);
-      const known = found.get(name);
-      if (known !== undefined) return known;
-      const made = { order, members: [], total: 0, weight: 0, at: endpoint.locality };
-      found.set(name, made);
-      return made;
-    };
-    const { labels } = this.#options;
-    for (const { endpoint } of registered) {
-      if (!carries(endpoint, labels)) continue;
-      const group = of(endpoint);
-      group.total++;
-      group.weight += endpoint.weight ?? 1;
-    }
-    for (const candidate of candidates) of(candidate.endpoint).members.push(candidate);
-    const before = new Map(this.#plan?.groups.map((group) => [group.name, group]));
-    const groups = [...found]
-      .map(([name, { order, members, total, weight, at }]): Group => {
-        const old = before.get(name);
-        return {
-          name,
-          order,
-          locality: at,
-          picker: old?.picker ?? this.#options.makePicker(),
-          members: old !== undefined && sameItems(old.members, members) ? old.members : members,
-          total: Math.max(total, members.length),
-          weight,
-          healthy: 0,
-          load: NOTHING,
-        };
-      })
-      .sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1));
-    const groupOf = new Map(groups.flatMap((group) => group.members.map(({ endpoint }) => [endpoint.id, group])));
-    return {
-      candidates,
-      registered,
-      groups,
-      groupOf,
-      recountAtMs: Number.NEGATIVE_INFINITY,
-      why: undefined,
-      only: undefined,
-    };
-  }
-
   #recount(plan: Plan, nowMs: number, panicPercent: number): void {
     plan.recountAtMs = nowMs + RECOUNT_MS;
-    for (const group of plan.groups) {
-      group.healthy = 0;
-      for (const member of group.members) if (isHealthy(member, nowMs)) group.healthy++;
-    }
+    for (const group of plan.groups) group.healthy = countHealthy(group.members, nowMs);
     const sharing = this.#share(plan.groups, panicPercent);
     const loads = "loads" in sharing ? sharing.loads : [];
     for (const [place, group] of plan.groups.entries()) group.load = loads[place] ?? NOTHING;
@@ -300,18 +236,5 @@ const isGood = (picked: Balanced, group: Group, tried: ReadonlySet<string> | und
   return state === "ejected" ? group.load.panics : state !== "unreachable";
 };
 
-const isHealthy = (member: Balanced, nowMs: number): boolean => {
-  const state = stateOf(member, nowMs);
-  return state !== "ejected" && state !== "unreachable";
-};
-
-const NOTHING: TierLoad = { healthPercent: 0, loadPercent: 0, panics: false };
-
 /** A hash modulo 100, which has nothing to do with its place on a ring. */
 const hundredth = ({ high, low }: Hash64): number => ((high >>> 0) * (2 ** 32 % 100) + (low >>> 0)) % 100;
-
-const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
-  labels === undefined || Object.entries(labels).every(([name, value]) => endpoint.labels[name] === value);
-
-const sameItems = <T>(one: readonly T[], other: readonly T[]): boolean =>
-  one.length === other.length && one.every((item, place) => item === other[place]);
