@@ -121,6 +121,31 @@ test("draining endpoints count in the health of their tier, and get no call", as
   });
 });
 
+test("zone-aware routing counts the instances of the caller's own service, where the snapshot holds them", async () => {
+  await using fleet = await serversIn(["eu/a", "eu/b"]);
+  const [near, far] = fleet.endpoints;
+  const locality: Locality = { mode: "zone-aware", minimumClusterSize: 2 };
+  const reviews = { endpoints: [near!, far!], policy: { locality } };
+  const callerIn = (zone: string, id: string): Endpoint => ({ ...near!, id, locality: { region: "eu", zone } });
+  const snapshots = new Watchable(snapshotOf({ reviews }));
+  await using client = clientOf(snapshots, { locality: here });
+  const sharesOf = () =>
+    client
+      .explain("http://reviews/")
+      .destinations[0]?.locality?.groups.map(({ name, loadPercent }) => [name, Math.round(loadPercent)]);
+  expect(sharesOf()).toEqual([
+    ["eu/a", 100],
+    ["eu/b", 0],
+  ]);
+  // Three of four callers are in zone a, which has half of the endpoints: two thirds of their calls stay.
+  const callers = ["a", "a", "a", "b"].map((zone, place) => callerIn(zone, `productpage-${place}`));
+  snapshots.set(snapshotOf({ reviews, productpage: { endpoints: callers } }, undefined, "static.2"));
+  await expect.poll(sharesOf).toEqual([
+    ["eu/a", 67],
+    ["eu/b", 33],
+  ]);
+});
+
 test("an explanation tells people the tiers, how well they are, and what they get", async () => {
   await using fleet = await serversIn(["eu/a", "us/a"]);
   const snapshot = snapshotOf({ reviews: { endpoints: fleet.endpoints, policy: { locality: failover } } });

@@ -1,7 +1,7 @@
 import { type EndpointLocality, MeshError } from "@tulle/policy";
 
 /** Longest part of a locality, characters: as the protocol bounds it. */
-const MAX_PART_LENGTH = 253;
+export const MAX_PART_LENGTH = 253;
 
 const parts: ReadonlySet<string> = new Set(["region", "zone", "subzone"]);
 

@@ -29,6 +29,16 @@ describe("a mesh file", () => {
     });
   });
 
+  test("may say where endpoints are", () => {
+    const text =
+      "kind: Endpoints\nservice: a\nendpoints: [{ address: h, port: 1, locality: { region: eu, zone: a } }]\n";
+    expect(readMeshFile(text, "mesh.yaml")).toEqual({
+      policies: [],
+      endpoints: { a: [{ address: "h", port: 1, locality: { region: "eu", zone: "a" } }] },
+      problems: [],
+    });
+  });
+
   test("may hold nothing but endpoints", () => {
     const text = "kind: Endpoints\nservice: reviews\nendpoints: ['127.0.0.1:9080']\n";
     expect(readMeshFile(text, "mesh.yaml")).toEqual({
@@ -46,6 +56,11 @@ describe("a mesh file", () => {
   test.each([
     ["no service", "kind: Endpoints\nendpoints: []", "service"],
     ["a port that is no number", "kind: Endpoints\nservice: a\nendpoints: [{ address: h, port: x }]", "endpoints.0"],
+    [
+      "a part of a locality that does not exist",
+      "kind: Endpoints\nservice: a\nendpoints: [{ address: h, port: 1, locality: { rack: x } }]",
+      "endpoints.0.locality",
+    ],
     ["an unknown field", "kind: Endpoints\nservice: a\nendpoints: []\nweights: 1", ""],
   ])("with %s has a problem that names the place", (_what, text, path) => {
     const { problems } = readMeshFile(`# first line\n${text}`, "mesh.yaml");

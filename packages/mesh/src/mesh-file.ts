@@ -2,10 +2,13 @@ import type { Policy, PolicyProblem } from "@tulle/policy";
 import { readPolicyFile } from "@tulle/policy/file";
 import { isMap, LineCounter, parseAllDocuments } from "yaml";
 import { z } from "zod";
+import { MAX_PART_LENGTH } from "./check-locality.ts";
 import type { FixedEndpoint } from "./fixed-snapshot.ts";
 
 const address = z.string().min(1);
 const port = z.number().int().min(1).max(65_535);
+
+const part = z.string().max(MAX_PART_LENGTH).optional();
 
 const endpointSchema = z.union([
   z.string().min(1),
@@ -16,6 +19,7 @@ const endpointSchema = z.union([
     transport: z.enum(["mtls", "plaintext", "tls"]).optional(),
     id: z.string().min(1).optional(),
     serviceAccount: z.string().min(1).optional(),
+    locality: z.strictObject({ region: part, zone: part, subzone: part }).optional(),
   }),
 ]);
 
