@@ -22,5 +22,16 @@ export const balancers: readonly { readonly name: string; readonly balancer: Eff
     },
   },
   { name: "maglev", balancer: { algorithm: "maglev", tableSize: 65_537, balanceFactor: undefined } },
+  {
+    name: "weighted-round-robin",
+    balancer: {
+      algorithm: "weighted-round-robin",
+      blackoutMs: 10_000,
+      expirationMs: 180_000,
+      updateMs: 1_000,
+      errorPenalty: 1,
+    },
+  },
+  { name: "prequal", balancer: { algorithm: "prequal", inFlightQuantile: 0.84 } },
   { name: "peak-ewma", balancer: { algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 } },
 ];

@@ -4,6 +4,7 @@ import { NEAREST_FIRST, scenarios } from "./scenarios.ts";
 import { type Result, type Scenario, simulate } from "./simulate.ts";
 
 const peakEwma: EffectiveBalancer = { algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 };
+const prequal: EffectiveBalancer = { algorithm: "prequal", inFlightQuantile: 0.84 };
 const roundRobin: EffectiveBalancer = { algorithm: "round-robin" };
 const run = (name: string, balancer: EffectiveBalancer, changes: object = {}): Result => {
   const scenario = scenarios.find((each) => each.name === name);
@@ -15,18 +16,34 @@ test("equal seeds give equal results", () => {
   expect(run("antagonist-5", peakEwma)).toEqual(run("antagonist-5", peakEwma));
 });
 
-test.each([5, 100])("beside a slow fifth of %i servers, peak EWMA has at most a third of round robin's p99", (size) => {
-  const fast = run(`slow-minority-${size}`, peakEwma);
-  const naive = run(`slow-minority-${size}`, roundRobin);
-  expect(fast.p99Ms).toBeLessThanOrEqual(naive.p99Ms / 3);
-});
+test.each([
+  [5, peakEwma],
+  [5, prequal],
+  [100, peakEwma],
+  [100, prequal],
+] as const)(
+  "beside a slow fifth of %i servers, $algorithm has at most a third of round robin's p99",
+  (size, balancer) => {
+    const fast = run(`slow-minority-${size}`, balancer);
+    const naive = run(`slow-minority-${size}`, roundRobin);
+    expect(fast.p99Ms).toBeLessThanOrEqual(naive.p99Ms / 3);
+  },
+);
 
-test.each([5, 100])("of %i servers the one that fails at once attracts no more than its share", (size) => {
-  for (const outlierDetection of [true, false]) {
-    const { shares } = run(`one-failing-${size}`, peakEwma, { outlierDetection });
-    expect(shares[0]).toBeLessThanOrEqual(1 / size);
-  }
-});
+test.each([
+  [5, peakEwma],
+  [5, prequal],
+  [100, peakEwma],
+  [100, prequal],
+] as const)(
+  "of %i servers the one that fails at once attracts no more than its share, by $algorithm",
+  (size, balancer) => {
+    for (const outlierDetection of [true, false]) {
+      const { shares } = run(`one-failing-${size}`, balancer, { outlierDetection });
+      expect(shares[0]).toBeLessThanOrEqual(1 / size);
+    }
+  },
+);
 
 describe("zone loss moves load by the priority table", () => {
   /** Three zones of ten servers and ten clients each. */

@@ -2,6 +2,7 @@ import {
   type Balanced,
   beginCall,
   createPicker,
+  type LoadReport,
   LocalityPicker,
   newFigures,
   noteReached,
@@ -96,8 +97,8 @@ export const simulate = (scenario: Scenario, balancer: EffectiveBalancer, seed =
     const row = sent[client.zone];
     const to = zoneOf(call.server);
     if (row !== undefined && startedAtMs >= countsFromMs) row[to] = (row[to] ?? 0) + 1;
-    servers[call.server]?.handle((ending) => {
-      client.end(call, events.nowMs, events.nowMs - startedAtMs, ending);
+    servers[call.server]?.handle((ending, report) => {
+      client.end(call, events.nowMs, events.nowMs - startedAtMs, ending, report);
       if (startedAtMs < countsFromMs) return;
       latencies.push(events.nowMs - startedAtMs);
       if (ending !== "answered") errors++;
@@ -188,12 +189,19 @@ class ClientModel {
     return { candidate, server: candidate.endpoint.port, isProbe };
   }
 
-  end({ candidate, isProbe }: SimulatedCall, nowMs: number, rttMs: number, ending: Ending): void {
+  end(
+    { candidate, isProbe }: SimulatedCall,
+    nowMs: number,
+    rttMs: number,
+    ending: Ending,
+    report: LoadReport | undefined,
+  ): void {
     const { reach } = candidate.figures;
     if (ending === "unreachable") noteUnreachable(reach, nowMs, this.#random);
     else noteReached(reach);
     const outcome = ending === "unreachable" ? "local-origin" : outcomeOfStatus(ending === "failed" ? 500 : 200);
     this.#outliers?.observe(candidate, outcome, isProbe, nowMs);
+    if (report !== undefined) this.#picker.report?.(candidate, nowMs, report);
     this.#picker.end(candidate, nowMs, { rttMs, failed: ending !== "answered" });
   }
 

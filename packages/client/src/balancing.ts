@@ -25,5 +25,6 @@ export {
 export { outcomeOfError, outcomeOfStatus } from "./endpoints/outlier-outcome.ts";
 export { noteReached, noteSent, noteUnreachable } from "./endpoints/probation.ts";
 export { type Hash64, unitOf, xxh64 } from "./hashing/xxh64.ts";
+export { type LoadReport, parseLoadReport } from "./load-reports/load-report.ts";
 export type { Place } from "./locality/failover-tiers.ts";
 export { type LocalityDescription, LocalityPicker, type LocalityPickerOptions } from "./locality/locality-picker.ts";

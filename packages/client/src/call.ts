@@ -128,6 +128,7 @@ class CallAttempt implements Attempt {
   abort: ((reason: Error) => void) | undefined = undefined;
   isolated = false;
   retriedBelow = false;
+  loadReport: string | undefined = undefined;
   readonly waitedMs: number;
 
   constructor(number: number, startedAtMs: number, waitedMs: number) {

@@ -160,6 +160,8 @@ export interface Attempt extends AttemptSummary {
   isolated: boolean;
   /** A verified peer's word that a hop further on was retried in vain. Set by the dispatch. */
   retriedBelow: boolean;
+  /** How busy a verified peer said it is, in ORCA's words, where it was asked. Set by the dispatch. */
+  loadReport: string | undefined;
   /** How long the retry layer waited before it, milliseconds. */
   readonly waitedMs: number;
 }

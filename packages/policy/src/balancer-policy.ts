@@ -54,8 +54,30 @@ export type Balancer =
       /** As the option names it: letters, digits, "-", "_" and ".", at most 63 characters. */
       readonly name: string;
     }
-  /** Not supported yet. */
-  | { readonly algorithm: "weighted-round-robin" | "prequal" };
+  /**
+   * Turns by what members report that they can do: `qps / (utilization + eps / qps × errorUtilizationPenalty)` (gRPC A58).
+   * Members report in their replies, to verified callers.
+   */
+  | {
+      readonly algorithm: "weighted-round-robin";
+      /** How long an endpoint must have reported before its weight counts. Range 0s to 10m. @default "10s" (gRPC, Envoy) */
+      readonly blackoutPeriod?: Duration;
+      /** How long a report counts. Range 1s to 1h. @default "3m" (gRPC, Envoy) */
+      readonly weightExpirationPeriod?: Duration;
+      /** How often weights are worked out anew. Range 100ms to 1m. @default "1s" (gRPC, Envoy) */
+      readonly weightUpdatePeriod?: Duration;
+      /** How much errors count against a weight. Range 0 to 100. @default 1 (gRPC, Envoy) */
+      readonly errorUtilizationPenalty?: number;
+    }
+  /**
+   * By what members report in their replies, to verified callers: of those that are not hot the one with the least latency,
+   * where all are hot the one with the least in flight (Prequal). Without fresh reports two choices by peak EWMA.
+   */
+  | {
+      readonly algorithm: "prequal";
+      /** An endpoint is hot with more in flight than this quantile of what was reported lately; 0: only requests in flight count, 1: only latency. Range 0 to 1. @default 0.84 (Prequal) */
+      readonly inFlightQuantile?: number;
+    };
 
 /** A newcomer's, or a recovered endpoint's, way to its whole share of calls. */
 export interface SlowStart {
@@ -87,6 +109,21 @@ export const DEFAULT_MAXIMUM_RING_SIZE = 8_388_608;
 
 /** Places of a Maglev table: 65,537 (Envoy). */
 export const DEFAULT_MAGLEV_TABLE_SIZE = 65_537;
+
+/** How long an endpoint must have reported before its weight counts: 10 s (gRPC A58). */
+export const DEFAULT_BLACKOUT_MS = 10_000;
+
+/** How long a report counts: 3 min (gRPC A58). */
+export const DEFAULT_WEIGHT_EXPIRATION_MS = 180_000;
+
+/** How often weights are worked out anew: 1 s (gRPC A58). */
+export const DEFAULT_WEIGHT_UPDATE_MS = 1_000;
+
+/** How much errors count against a weight: 1 (gRPC A58). */
+export const DEFAULT_ERROR_PENALTY = 1;
+
+/** Where hot begins: 2^-0.25, as in Prequal's evaluation. */
+export const DEFAULT_IN_FLIGHT_QUANTILE = 0.84;
 
 /** How evenly a slow start goes: 1 (Envoy). */
 export const DEFAULT_SLOW_START_AGGRESSION = 1;
@@ -125,14 +162,18 @@ export type EffectiveBalancer = {
       readonly balanceFactor: number | undefined;
     }
   | { readonly algorithm: "maglev"; readonly tableSize: number; readonly balanceFactor: number | undefined }
+  | {
+      readonly algorithm: "weighted-round-robin";
+      readonly blackoutMs: number;
+      readonly expirationMs: number;
+      readonly updateMs: number;
+      readonly errorPenalty: number;
+    }
+  | { readonly algorithm: "prequal"; readonly inFlightQuantile: number }
   | { readonly algorithm: "custom"; readonly name: string }
 );
 
-/**
- * The balancer of a service.
- *
- * @throws RangeError for an algorithm that is not supported yet; `checkPolicies` refuses it before.
- */
+/** The balancer of a service. */
 export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => {
   const common = {
     ...(service.slowStart === undefined ? {} : { slowStart: effectiveSlowStart(service.slowStart) }),
@@ -175,8 +216,21 @@ export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => 
     case "round-robin":
     case "random":
       return { algorithm: balancer.algorithm, ...common };
-    default:
-      throw new RangeError(`the balancer "${balancer.algorithm}" of service ${service.name} is not supported yet`);
+    case "weighted-round-robin":
+      return {
+        algorithm: "weighted-round-robin",
+        blackoutMs: durationOr(balancer.blackoutPeriod, DEFAULT_BLACKOUT_MS),
+        expirationMs: durationOr(balancer.weightExpirationPeriod, DEFAULT_WEIGHT_EXPIRATION_MS),
+        updateMs: durationOr(balancer.weightUpdatePeriod, DEFAULT_WEIGHT_UPDATE_MS),
+        errorPenalty: balancer.errorUtilizationPenalty ?? DEFAULT_ERROR_PENALTY,
+        ...common,
+      };
+    case "prequal":
+      return {
+        algorithm: "prequal",
+        inFlightQuantile: balancer.inFlightQuantile ?? DEFAULT_IN_FLIGHT_QUANTILE,
+        ...common,
+      };
   }
 };
 
@@ -221,6 +275,15 @@ export const checkBalancer = (
       if (balancer.tableSize !== undefined && !isPrime(balancer.tableSize)) {
         check.report([at, "tableSize"], `${balancer.tableSize} is not a prime, so some places would never be reached`);
       }
+      break;
+    case "weighted-round-robin":
+      check.duration([at, "blackoutPeriod"], balancer.blackoutPeriod, durationLimits.blackoutPeriod);
+      check.duration([at, "weightExpirationPeriod"], balancer.weightExpirationPeriod, durationLimits.weightExpiration);
+      check.duration([at, "weightUpdatePeriod"], balancer.weightUpdatePeriod, durationLimits.weightUpdate);
+      check.number([at, "errorUtilizationPenalty"], balancer.errorUtilizationPenalty, numberLimits.errorPenalty);
+      break;
+    case "prequal":
+      check.number([at, "inFlightQuantile"], balancer.inFlightQuantile, numberLimits.inFlightQuantile);
       break;
     case "custom":
       check.text([at, "name"], balancer.name, wrongBalancerName);

@@ -241,7 +241,7 @@ test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
       { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
-      { ...reviews, mode: "dry-run", protocol: "grpc", balancer: { algorithm: "prequal" }, healthCheck: {} },
+      { ...reviews, mode: "dry-run", protocol: "grpc", healthCheck: {} },
       {
         kind: "Access",
         name: "a",
@@ -256,7 +256,6 @@ test("everything that is not supported yet is refused with its place", () => {
     'Mesh/default/mesh sampling: "sampling"',
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',
-    'Service/default/reviews balancer.algorithm: algorithm "prequal"',
     'Service/default/reviews healthCheck: "healthCheck"',
     'Access/default/a selector.labels: "labels"',
     'Access/default/a action: action "audit"',

@@ -126,11 +126,21 @@ test("a base above the default maximum lifts the maximum", () => {
   expect(effectiveRetry({ backoff: { base: "1s" } }, DEFAULT_MESH)?.backoffMaxMs).toBe(1_000);
 });
 
-test("a balancer that is not supported is refused, not replaced", () => {
+test("balancers that read load reports have the defaults of gRPC and of Prequal", () => {
   expect(effectiveBalancer({ ...service, balancer: { algorithm: "round-robin" } })).toEqual({
     algorithm: "round-robin",
   });
-  expect(() => effectiveBalancer({ ...service, balancer: { algorithm: "prequal" } })).toThrow("not supported yet");
+  expect(effectiveBalancer({ ...service, balancer: { algorithm: "weighted-round-robin" } })).toEqual({
+    algorithm: "weighted-round-robin",
+    blackoutMs: 10_000,
+    expirationMs: 180_000,
+    updateMs: 1_000,
+    errorPenalty: 1,
+  });
+  expect(effectiveBalancer({ ...service, balancer: { algorithm: "prequal" } })).toEqual({
+    algorithm: "prequal",
+    inFlightQuantile: 0.84,
+  });
 });
 
 test("the mTLS mode of the service goes before that of the namespace before that of the mesh; the strictest of a level wins", () => {

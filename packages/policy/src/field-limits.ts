@@ -49,6 +49,8 @@ export const numberLimits = {
   choiceCount: { min: 2, max: 100 },
   activeRequestBias: { min: 0, max: 10, fractions: true },
   aggression: { min: 0.1, max: 10, fractions: true },
+  errorPenalty: { min: 0, max: 100, fractions: true },
+  inFlightQuantile: { min: 0, max: 1, fractions: true },
   subsetSize: { min: 2, max: 10_000 },
   minimumPercent: { min: 0, max: 100, fractions: true },
   overprovisioningPercent: { min: 100, max: 1_000 },
@@ -80,6 +82,9 @@ export const durationLimits = {
   baseEjectionTime: { min: "1ms", max: "1h" },
   maxEjectionTime: { min: "1ms", max: "24h" },
   maxEjectionTimeJitter: { min: "0s", max: "1h" },
+  blackoutPeriod: { min: "0s", max: "10m" },
+  weightExpiration: { min: "1s", max: "1h" },
+  weightUpdate: { min: "100ms", max: "1m" },
   slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 

@@ -124,7 +124,12 @@ const ofConnection: ReadonlySet<string> = new Set([
 
 const ofFraming: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
 
-const ofMesh: ReadonlySet<string> = new Set(["x-forwarded-client-cert", "grpc-timeout", "endpoint-load-metrics"]);
+const ofMesh: ReadonlySet<string> = new Set([
+  "x-forwarded-client-cert",
+  "grpc-timeout",
+  "endpoint-load-metrics",
+  "endpoint-load-metrics-format",
+]);
 
 const isOfMesh = (name: string): boolean =>
   name.startsWith("x-envoy-") || name.startsWith("tulle-") || ofMesh.has(name);

@@ -8,15 +8,7 @@ import type { PolicyPath } from "./policy-path.ts";
  */
 const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly string[]>> = {
   Mesh: ["mode=dry-run", "trustDomainAliases", "sampling", "accessLog"],
-  Service: [
-    "mode=dry-run",
-    "protocol=http2",
-    "protocol=grpc",
-    "balancer.algorithm=weighted-round-robin",
-    "balancer.algorithm=prequal",
-    "healthCheck",
-    "concurrencyLimit",
-  ],
+  Service: ["mode=dry-run", "protocol=http2", "protocol=grpc", "healthCheck", "concurrencyLimit"],
   Route: ["mode=dry-run"],
   Access: [
     "mode=dry-run",

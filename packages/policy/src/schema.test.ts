@@ -102,7 +102,7 @@ test.each<[string, unknown, readonly string[]]>([
     { kind: "Service", name: "a", protocol: "https", balancer: { algorithm: "maglv" } },
     [
       'Service/default/a protocol: expected "http"; got "https"; did you mean "http"?',
-      'Service/default/a balancer.algorithm: expected "peak-ewma", "round-robin", "least-request", "random", "ring-hash", "maglev", "custom"; got "maglv"; did you mean "maglev"?',
+      'Service/default/a balancer.algorithm: expected "peak-ewma", "round-robin", "least-request", "random", "ring-hash", "maglev", "custom", "weighted-round-robin", "prequal"; got "maglv"; did you mean "maglev"?',
     ],
   ],
   [

@@ -7,6 +7,7 @@ import { type Connection, knownConnection } from "./connection.ts";
 import type { Gate } from "./gate.ts";
 import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { LoadReports } from "./load-report.ts";
 import type { VisitObserver } from "./observe-visit.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
 import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
@@ -22,6 +23,8 @@ export interface AdmissionDesk {
   readonly current: { readonly policy: InboundPolicy | undefined };
   /** Runs the handler inside the visit's context. */
   readonly runIn: RunInVisit;
+  /** Tells callers how busy the process is. */
+  readonly load: LoadReports;
   /** What is known of a socket that came in by a listener of the service's own. */
   readonly inspect: (request: IncomingMessage) => Connection;
 }
@@ -43,6 +46,8 @@ export const admitRequest = (
     refuse(visit, refused, response);
     return undefined;
   }
+  visit.load = desk.load;
+  visit.found = desk.load.enter();
   guardReply(response, visit);
   bindRequestEvents(request, desk.runIn);
   return visit;

@@ -18,11 +18,21 @@ export const FIRST_SENT_HEADER = "tulle-first-sent";
 /** How a verified peer appears to handlers, in Envoy's form. */
 export const CLIENT_CERT_HEADER = "x-forwarded-client-cert";
 
+/** The header in which a member tells how busy it is (ORCA's). */
+export const LOAD_REPORT_HEADER = "endpoint-load-metrics";
+
+/** The header by which a verified caller asks for {@link LOAD_REPORT_HEADER}, and in which format. */
+export const LOAD_REPORT_FORMAT_HEADER = "endpoint-load-metrics-format";
+
+/** The only format: `TEXT name=value,name=value`. */
+export const LOAD_REPORT_FORMAT = "TEXT";
+
 /** Those that carry meaning between members: only a verified peer of our own trust domain may say them. */
 const exact: ReadonlySet<string> = new Set([
   CLIENT_CERT_HEADER,
   "grpc-timeout",
-  "endpoint-load-metrics",
+  LOAD_REPORT_HEADER,
+  LOAD_REPORT_FORMAT_HEADER,
   "traceparent",
   "tracestate",
   "baggage",

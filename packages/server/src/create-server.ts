@@ -12,6 +12,7 @@ import type { Visit } from "./gate.ts";
 import { CurrentInbound } from "./inbound-policy.ts";
 import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
 import { ProvenPeers } from "./listener/proven-peers.ts";
+import { LoadReports } from "./load-report.ts";
 import { VisitObserver } from "./observe-visit.ts";
 import { type ListenerState, type OpenVisit, visitOf } from "./visit.ts";
 import type { RunInVisit } from "./visit-events.ts";
@@ -91,6 +92,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const runIn: RunInVisit = (visit, run) =>
     enter(visit, () => (visit.context === undefined ? run() : activeContext.with(visit.context, run)));
 
+  const load = new LoadReports(clock);
   const desk: AdmissionDesk = {
     gates: mode === "off" ? [] : gatesFor({ current, clock, counters, touchHeaders: enforces }),
     enforces,
@@ -98,6 +100,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
     clock,
     current,
     runIn,
+    load,
     inspect,
   };
 
@@ -142,6 +145,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
       listeners.clear();
       current.close();
       peers.close();
+      load.close();
     },
     counters: () => ({
       ...counters.read(),

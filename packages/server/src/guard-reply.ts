@@ -1,5 +1,5 @@
 import { type OutgoingHttpHeader, ServerResponse } from "node:http";
-import { DRAIN_HEADER, RETRIED_HEADER } from "./control-headers.ts";
+import { DRAIN_HEADER, LOAD_REPORT_HEADER, RETRIED_HEADER } from "./control-headers.ts";
 import type { OpenVisit } from "./visit.ts";
 
 const visitKey = Symbol("tulle.visit");
@@ -7,7 +7,7 @@ const visitKey = Symbol("tulle.visit");
 type GuardedResponse = ServerResponse & { [visitKey]?: OpenVisit };
 
 /**
- * Keeps handlers from saying what only the mesh may say: `tulle-` headers, set in whatever way or copied from another
+ * Keeps handlers from saying what only the mesh may say: `tulle-` headers and load reports, set in whatever way or copied from another
  * member's reply, never leave the process; and makes replies of a draining listener close their connections.
  *
  * Every way of sending headers ends in the response's own `writeHead`, also `flushHeaders`, `write` and `end`. It is a
@@ -28,7 +28,7 @@ function guardedWriteHead(
   headers?: GivenHeaders,
 ): ServerResponse {
   const visit = this[visitKey];
-  if (status >= 200) visit?.answerBegins();
+  if (status >= 200) visit?.answerBegins(status);
   const closing = visit !== undefined && (visit.listenerState.draining || visit.connection.retiring);
   const unwanted = closing ? isReservedOrConnection : isReserved;
   const reason = typeof reasonOrHeaders === "string" ? reasonOrHeaders : undefined;
@@ -37,10 +37,12 @@ function guardedWriteHead(
   if (!this.headersSent) {
     for (const name of this.getHeaderNames()) if (unwanted(name)) this.removeHeader(name);
     const retried = visit?.trusted === true && visit.retriedInVain && status >= 500;
-    if (closing || retried) {
-      const ours = [
+    const load = status >= 200 ? visit?.loadReport : undefined;
+    if (closing || retried || load !== undefined) {
+      const ours: (readonly [string, string])[] = [
         ...(closing ? (visit.trusted && visit.listenerState.draining ? closeAndDrain : close) : []),
         ...(retried ? retriedInVain : []),
+        ...(load === undefined ? [] : [[LOAD_REPORT_HEADER, load] as const]),
       ];
       // A list stays a list: as single fields Node would drop all but the last of a name.
       if (clean !== undefined && isList(clean)) clean = [...clean, ...ours.flat()];
@@ -65,8 +67,13 @@ const inheritedWriteHead = (response: ServerResponse): ((...parts: unknown[]) =>
 
 const LETTER_T = 0x74;
 
-const isReserved = (name: string): boolean =>
-  (name.charCodeAt(0) | 0x20) === LETTER_T && name.slice(0, "tulle-".length).toLowerCase() === "tulle-";
+const LETTER_E = 0x65;
+
+const isReserved = (name: string): boolean => {
+  const letter = name.charCodeAt(0) | 0x20;
+  if (letter === LETTER_T) return name.slice(0, "tulle-".length).toLowerCase() === "tulle-";
+  return letter === LETTER_E && name.length === LOAD_REPORT_HEADER.length && name.toLowerCase() === LOAD_REPORT_HEADER;
+};
 
 const isReservedOrConnection = (name: string): boolean => isReserved(name) || name.toLowerCase() === "connection";
 

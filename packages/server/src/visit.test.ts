@@ -48,7 +48,7 @@ describe("a visit's signal", () => {
     const visit = open(clock);
     visit.deadlineMs = 500;
     const { signal } = visit;
-    visit.answerBegins();
+    visit.answerBegins(200);
     clock.advance(60_000);
     expect([signal.aborted, visit.deadlineMs, clock.pendingTimers]).toEqual([false, undefined, 0]);
     visit.end("caller-gone");

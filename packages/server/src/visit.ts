@@ -3,8 +3,14 @@ import type { Context, Span } from "@opentelemetry/api";
 import { MeshError, type MtlsMode } from "@tulle/policy";
 import type { Clock, Timer } from "@tulle/time";
 import type { Connection } from "./connection.ts";
-import { ATTEMPT_COUNT_HEADER, FIRST_SENT_HEADER } from "./control-headers.ts";
+import {
+  ATTEMPT_COUNT_HEADER,
+  FIRST_SENT_HEADER,
+  LOAD_REPORT_FORMAT,
+  LOAD_REPORT_FORMAT_HEADER,
+} from "./control-headers.ts";
 import type { ListenerKind, Peer, Permit, Refusal, Visit } from "./gate.ts";
+import type { LoadReports } from "./load-report.ts";
 
 /** What a listener tells the requests that come in by it. */
 export interface ListenerState {
@@ -48,10 +54,15 @@ export class OpenVisit implements Visit {
   /** What a gate said, also where it was only noted. */
   refusal: Refusal | undefined = undefined;
   retriedInVain = false;
+  /** Where the server tells callers how busy it is. Set when it is admitted. */
+  load: LoadReports | undefined = undefined;
+  /** How many others were in flight when it came. */
+  found = 0;
   readonly #clock: Clock;
   #abort: AbortController | undefined;
   #timer: Timer | undefined;
   #callerGone = false;
+  #answered = false;
 
   constructor(seed: VisitSeed, clock: Clock) {
     this.request = seed.request;
@@ -82,9 +93,17 @@ export class OpenVisit implements Visit {
    * The answer's headers are on their way: the caller's deadline is kept, for it may run until the headers only. A caller that wants
    * the whole body within it closes its connection.
    */
-  answerBegins(): void {
+  answerBegins(status: number): void {
     this.deadlineMs = undefined;
     this.#timer?.cancel();
+    if (!this.#answered) this.load?.answered(this.found, this.#clock.now() - this.startedAtMs, status);
+    this.#answered = true;
+  }
+
+  /** How busy the process is, for a verified caller that asks; nobody else is told. */
+  get loadReport(): string | undefined {
+    if (!this.trusted || this.load === undefined) return undefined;
+    return this.request.headers[LOAD_REPORT_FORMAT_HEADER] === LOAD_REPORT_FORMAT ? this.load.report() : undefined;
   }
 
   noteRetriedInVain(): void {
@@ -108,6 +127,8 @@ export class OpenVisit implements Visit {
   end(outcome: "answered" | "caller-gone"): void {
     this.open = false;
     this.#timer?.cancel();
+    this.load?.leave();
+    this.load = undefined;
     if (outcome === "caller-gone") {
       this.#callerGone = true;
       this.#abort?.abort(callerGone());

@@ -1,8 +1,9 @@
-import { DEFAULT_DECAY_MS, type EffectiveBalancer, type Endpoint } from "@tulle/policy";
+import { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, type EffectiveBalancer, type Endpoint } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
 import type { EndpointState } from "../endpoints/endpoint-state.ts";
 import { type Hash64, randomHash } from "../hashing/xxh64.ts";
+import type { LoadReport } from "../load-reports/load-report.ts";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import { ConsistentHash } from "./consistent-hash.ts";
 import { balancerNamed, type CustomBalancers, CustomPicker } from "./custom-balancer.ts";
@@ -11,9 +12,11 @@ import { buildRing, type HashedHost, type HashRing } from "./hash-ring.ts";
 import { LeastRequest } from "./least-request.ts";
 import { peakEwmaLoad } from "./load-measure.ts";
 import { buildMaglevTable, type MaglevTable } from "./maglev-table.ts";
+import { Prequal } from "./prequal.ts";
 import { RandomChoice } from "./random-choice.ts";
 import { RandomSubset } from "./random-subset.ts";
 import { RoundRobin } from "./round-robin.ts";
+import { WeightedRoundRobin } from "./weighted-round-robin.ts";
 import { Weights } from "./weights.ts";
 
 /** What a picker needs to know of an endpoint. */
@@ -80,6 +83,10 @@ export interface Picker {
   start(candidate: Balanced, nowMs: number): void;
   /** An attempt ended; exactly once after each `start`. */
   end(candidate: Balanced, nowMs: number, outcome: Outcome): void;
+  /** Whether endpoints are asked how busy they are. @default false */
+  readonly readsReports?: boolean;
+  /** An endpoint said how busy it is, in a reply; before the `end` of that attempt. */
+  report?(candidate: Balanced, nowMs: number, report: LoadReport): void;
   explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[];
 }
 
@@ -137,6 +144,14 @@ const wholePicker = (balancer: EffectiveBalancer, { random, balancers, onFault }
       const { balanceFactor, tableSize } = balancer;
       const build = (hosts: readonly HashedHost[]): MaglevTable => buildMaglevTable(hosts, tableSize);
       return new ConsistentHash({ name: "maglev", build, balanceFactor, weights, keeper, random });
+    }
+    case "weighted-round-robin": {
+      const { blackoutMs, expirationMs, updateMs, errorPenalty } = balancer;
+      return new WeightedRoundRobin({ blackoutMs, expirationMs, updateMs, errorPenalty, weights, keeper, random });
+    }
+    case "prequal": {
+      const ewma = { decayMs: DEFAULT_DECAY_MS, defaultRttMs: DEFAULT_RTT_MS };
+      return new Prequal({ inFlightQuantile: balancer.inFlightQuantile, ...ewma, weights, keeper, random });
     }
     case "custom": {
       const { name } = balancer;

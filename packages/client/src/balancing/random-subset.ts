@@ -1,4 +1,5 @@
 import { compareHashes, type Hash64, xxh64 } from "../hashing/xxh64.ts";
+import type { LoadReport } from "../load-reports/load-report.ts";
 import { endpointKey } from "./endpoint-key.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
 
@@ -54,6 +55,14 @@ export class RandomSubset implements Picker {
 
   end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
     this.#picker.end(candidate, nowMs, outcome);
+  }
+
+  get readsReports(): boolean {
+    return this.#picker.readsReports === true;
+  }
+
+  report(candidate: Balanced, nowMs: number, report: LoadReport): void {
+    this.#picker.report?.(candidate, nowMs, report);
   }
 
   explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {

@@ -170,15 +170,17 @@ export class AgentAttempt implements SocketTaker {
 
   /** What the mesh says to itself reaches no caller; a verified peer's word that it drains counts. */
   #heed(response: IncomingMessage): void {
-    const said = takeControlHeaders(response.headers);
-    if (said === undefined) return;
     const { candidate, attempt } = this.#parts;
-    if (candidate.pool.verified) {
+    const { verified } = candidate.pool;
+    const said = takeControlHeaders(response.headers, verified);
+    if (said === undefined) return;
+    if (verified) {
       if (said.drains) candidate.pool.onDrainHint?.();
       attempt.retriedBelow = said.retried;
+      attempt.loadReport = said.load;
     }
     // A list of strings stays one.
-    response.rawHeaders = withoutControlHeaders(response.rawHeaders) as string[];
+    response.rawHeaders = withoutControlHeaders(response.rawHeaders, verified) as string[];
   }
 
   #end(failure: unknown): void {

@@ -1,4 +1,4 @@
-import { effectiveOutlierDetection, isMeshError } from "@tulle/policy";
+import { type Endpoint, effectiveOutlierDetection, isMeshError } from "@tulle/policy";
 import { FakeClock } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
 import { endpointAt } from "../../test/mesh-of-servers.ts";
@@ -8,17 +8,20 @@ import { beginAttempt, type MeshCall } from "../call.ts";
 import { newFigures } from "../endpoints/endpoint-figures.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
 import { OutlierDetector } from "../endpoints/outlier-detector.ts";
+import type { AttemptSend } from "../send.ts";
 import type { EndpointPool } from "../transport/endpoint-pool.ts";
 import { pickEndpoint } from "./pick-endpoint.ts";
 
-const candidateAt = (port: number): Candidate => ({
-  endpoint: endpointAt(port),
+const candidateAt = (port: number, transport: Endpoint["transport"] = "plaintext"): Candidate => ({
+  endpoint: { ...endpointAt(port), transport },
   figures: newFigures(0),
   // The dispatch, which is scripted here, is the only user of the pool.
   pool: undefined as unknown as EndpointPool,
 });
 
-const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
+const setup = (candidates: readonly Candidate[], ...steps: Step[]) => setupWith(script(...steps), candidates);
+
+const setupWith = (next: AttemptSend, candidates: readonly Candidate[], reading: Partial<Picker> = {}) => {
   const clock = new FakeClock();
   const told: unknown[] = [];
   const picker: Picker = {
@@ -27,6 +30,7 @@ const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
     start: ({ endpoint }, nowMs) => void told.push(["start", endpoint.port, nowMs]),
     end: ({ endpoint }, nowMs, outcome: Outcome) => void told.push(["end", endpoint.port, nowMs, outcome]),
     explain: () => [],
+    ...reading,
   };
   const endpoints: EndpointSet = {
     update: () => undefined,
@@ -44,7 +48,7 @@ const setup = (candidates: readonly Candidate[], ...steps: Step[]) => {
   const send = pickEndpoint(
     { endpoints, labels: undefined, picker, hash: undefined, outliers, panicPercent: 50 },
     { clock, random: () => 0 },
-    script(...steps),
+    next,
   );
   return { clock, told, send };
 };
@@ -60,6 +64,34 @@ describe("pickEndpoint", () => {
     expect(told).toEqual([["start", 1, 0]]);
     reply.finish();
     expect(told[1]).toEqual(["end", 1, 70, { rttMs: 0, failed: false }]);
+  });
+
+  test("a balancer that reads load reports has members asked, and is told what they say", async () => {
+    const reports: unknown[] = [];
+    const picker = { readsReports: true, report: (...told: readonly unknown[]) => void reports.push(told) };
+    const members = [candidateAt(1, "mtls")];
+    const { send } = setupWith(
+      (_call, attempt) => {
+        attempt.loadReport = "TEXT named_metrics.rif=3,eps=x";
+        return Promise.resolve(new ScriptedReply(200));
+      },
+      members,
+      picker,
+    );
+    const call = callOf();
+    const attempt = beginAttempt(call, 0);
+    await send(call, attempt);
+    expect(attempt.headers).toEqual(["endpoint-load-metrics-format", "TEXT"]);
+    expect(reports).toEqual([[members[0], 0, { inFlight: 3 }]]);
+  });
+
+  test("nobody but members is asked how busy it is, and they are not by other balancers", async () => {
+    const call = callOf();
+    const strangers = beginAttempt(call, 0);
+    await setupWith(script(200), [candidateAt(1)], { readsReports: true }).send(call, strangers);
+    const unread = beginAttempt(call, 0);
+    await setupWith(script(200), [candidateAt(1, "mtls")]).send(call, unread);
+    expect([strangers.headers, unread.headers]).toEqual([[], []]);
   });
 
   test("each attempt avoids the endpoints of the call's earlier ones", async () => {

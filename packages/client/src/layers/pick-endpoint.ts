@@ -10,10 +10,12 @@ import { outcomeOfError, outcomeOfStatus } from "../endpoints/outlier-outcome.ts
 import { noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
 import type { CallHash } from "../hashing/hash-call.ts";
+import { parseLoadReport } from "../load-reports/load-report.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
 import { AttemptSuperseded } from "../retry/superseded.ts";
 import type { Attempt, AttemptSend, Call } from "../send.ts";
+import { LOAD_REPORT_FORMAT, LOAD_REPORT_FORMAT_HEADER } from "../transport/control-headers.ts";
 import { hostnameOf } from "./find-outside.ts";
 
 /** The endpoints of each host, in the order of the hosts. */
@@ -74,6 +76,10 @@ export const pickEndpoint =
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;
+    // Nobody else can be believed, and nobody else would answer.
+    if (picker.readsReports === true && candidate.endpoint.transport === "mtls") {
+      attempt.headers.push(LOAD_REPORT_FORMAT_HEADER, LOAD_REPORT_FORMAT);
+    }
     const { reach, outlier } = candidate.figures;
     noteSent(reach, startedAtMs);
     const isProbe = outliers !== undefined && beginCall(outlier, startedAtMs);
@@ -82,6 +88,7 @@ export const pickEndpoint =
       (reply) => {
         const rttMs = clock.now() - startedAtMs;
         noteReached(reach);
+        if (attempt.loadReport !== undefined) tellReport(picker, candidate, attempt.loadReport, clock.now());
         const answered = outcomeOfStatus(reply.status);
         // A body can go on for hours: only a success waits for its end, and a probe does not wait at all.
         const judged = isProbe || answered !== "success";
@@ -118,6 +125,11 @@ export const pickEndpoint =
       },
     );
   };
+
+const tellReport = (picker: Picker, candidate: Candidate, written: string, nowMs: number): void => {
+  const report = parseLoadReport(written);
+  if (report !== undefined) picker.report?.(candidate, nowMs, report);
+};
 
 /** One of two attempts was given up because the other answered: it may have been slow, which its time tells, not failing. */
 const isSuperseded = (error: unknown): boolean => error instanceof AttemptSuperseded;

@@ -283,3 +283,20 @@ describe("zone-aware", () => {
     expect(sharesOf(pickerOf(policy), [...near, ...far])).toEqual({ "eu/a": 50, "eu/b": 50 });
   });
 });
+
+test("what an endpoint reports counts within its group, and where localities do not matter", () => {
+  const told: string[] = [];
+  let made = 0;
+  const makePicker = (): Picker => {
+    const name = made++ === 0 ? "whole" : `group ${made - 1}`;
+    return Object.assign(createPicker({ algorithm: "prequal", inFlightQuantile: 0.84 }, { random: seededRandom(1) }), {
+      report: ({ endpoint }: Balanced) => void told.push(`${endpoint.id} to ${name}`),
+    });
+  };
+  const picker = pickerOf(FAILOVER, { makePicker });
+  const candidates = [...zone("eu/a", 1), ...zone("eu/b", 1)];
+  expect(picker.readsReports).toBe(true);
+  picker.pick(candidates, undefined, 0);
+  picker.report(candidates[0]!, 0, {});
+  expect(told).toEqual(["eu/a-0 to group 1", "eu/a-0 to whole"]);
+});

@@ -4,6 +4,7 @@ import { pickUsable } from "../balancing/pick-usable.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "../balancing/picker.ts";
 import { stateOf } from "../endpoints/endpoint-state.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
+import type { LoadReport } from "../load-reports/load-report.ts";
 import type { Place } from "./failover-tiers.ts";
 import { countHealthy, type Group, LocalityGroups, NOTHING } from "./locality-groups.ts";
 import { compileLocality, type GroupCount, type LocalityStrategy, type Sharing, zoneOf } from "./locality-strategy.ts";
@@ -127,6 +128,16 @@ export class LocalityPicker implements Picker {
     this.#pickerOf(candidate).end(candidate, nowMs, outcome);
   }
 
+  get readsReports(): boolean {
+    return this.#whole.readsReports === true;
+  }
+
+  /** What an endpoint says counts for its group, and for when localities do not matter. */
+  report(candidate: Balanced, nowMs: number, report: LoadReport): void {
+    this.#groups.pickerOf(candidate.endpoint)?.report?.(candidate, nowMs, report);
+    this.#whole.report?.(candidate, nowMs, report);
+  }
+
   explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
     const plan = this.#plan;
     return plan === undefined || plan.why !== undefined || plan.candidates !== candidates
@@ -146,6 +157,7 @@ export class LocalityPicker implements Picker {
   }
 
   #pickerOf({ endpoint }: Balanced): Picker {
+    if (this.#plan?.why !== undefined) return this.#whole;
     return this.#groups.pickerOf(endpoint) ?? this.#whole;
   }
 

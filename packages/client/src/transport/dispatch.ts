@@ -234,7 +234,7 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
     this.#attempt.progress = "answered";
     this.#candidate.pool.heedKeepAlive(headers["keep-alive"]);
     if (headers.connection === "close") this.connection?.spoil();
-    const said = takeControlHeaders(headers);
+    const said = takeControlHeaders(headers, this.#candidate.pool.verified);
     if (said !== undefined) this.#heed(said);
     this.state = "replying";
     this.#resolve(this);
@@ -297,14 +297,15 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
-  #heed({ refused, drains, retried }: ControlWords): void {
+  #heed({ refused, drains, retried, load }: ControlWords): void {
     const { pool } = this.#candidate;
     if (pool.verified) {
       if (refused) this.#attempt.progress = "refused";
       if (drains) pool.onDrainHint?.();
       this.#attempt.retriedBelow = retried;
+      this.#attempt.loadReport = load;
     }
-    this.rawHeaders = withoutControlHeaders(this.rawHeaders);
+    this.rawHeaders = withoutControlHeaders(this.rawHeaders, pool.verified);
   }
 
   #giveUp(reason: unknown): void {

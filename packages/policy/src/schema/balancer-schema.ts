@@ -3,7 +3,7 @@ import { type Balancer, type SlowStart, wrongBalancerName } from "../balancer-po
 import { durationLimits, numberLimits } from "../field-limits.ts";
 import type { Subsetting } from "../subsetting-policy.ts";
 import { exactly } from "./exactly.ts";
-import { duration, NOT_YET, number, optional, text } from "./fields.ts";
+import { duration, number, optional, text } from "./fields.ts";
 
 const balanceFactor = optional(
   number(numberLimits.balanceFactor, "Most calls in flight, in percent of the mean. Default unbounded."),
@@ -46,7 +46,28 @@ export const balancerSchema: z.ZodType<Balancer> = exactly<Balancer>()(
         name: text(wrongBalancerName, "As the option `balancers` of the calling process names it."),
       }),
       z.strictObject({
-        algorithm: z.enum(["weighted-round-robin", "prequal"]).meta({ description: NOT_YET }),
+        algorithm: z.literal("weighted-round-robin"),
+        blackoutPeriod: optional(
+          duration(durationLimits.blackoutPeriod, 'How long an endpoint must have reported. Default "10s".'),
+        ),
+        weightExpirationPeriod: optional(
+          duration(durationLimits.weightExpiration, 'How long a report counts. Default "3m".'),
+        ),
+        weightUpdatePeriod: optional(
+          duration(durationLimits.weightUpdate, 'How often weights are worked out anew. Default "1s".'),
+        ),
+        errorUtilizationPenalty: optional(
+          number(numberLimits.errorPenalty, "How much errors count against a weight. Default 1."),
+        ),
+      }),
+      z.strictObject({
+        algorithm: z.literal("prequal"),
+        inFlightQuantile: optional(
+          number(
+            numberLimits.inFlightQuantile,
+            "An endpoint with more in flight than this quantile is hot. Default 0.84.",
+          ),
+        ),
       }),
     ])
     .meta({ description: "How an endpoint is chosen. Default peak-ewma." }),

@@ -1,0 +1,105 @@
+import type { Random } from "@tulle/time";
+import type { LoadReport } from "../load-reports/load-report.ts";
+import { ReportedWeight, type WeightRules } from "../load-reports/reported-weight.ts";
+import type { FiguresKeeper } from "./figures-keeper.ts";
+import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { RoundRobin } from "./round-robin.ts";
+import { WeightedTurns } from "./weighted-turns.ts";
+import type { Weights } from "./weights.ts";
+
+/** What makes a {@link WeightedRoundRobin}. */
+export interface WeightedRoundRobinOptions extends WeightRules {
+  /** How often weights are worked out anew, milliseconds. */
+  readonly updateMs: number;
+  readonly weights: Weights;
+  readonly keeper: FiguresKeeper;
+  readonly random: Random;
+}
+
+/**
+ * Turns in proportion to what endpoints report that they can do (gRPC A58, Envoy's client-side weighted round robin). An
+ * endpoint that reports nothing, or not long enough, counts as the mean; with fewer than two known weights it is plain round
+ * robin by the registered ones.
+ */
+export class WeightedRoundRobin implements Picker {
+  readonly name = "weighted-round-robin";
+  readonly readsReports = true;
+  readonly #options: WeightedRoundRobinOptions;
+  readonly #plain: RoundRobin;
+  readonly #turns: WeightedTurns;
+  /** By figures, which an endpoint keeps as long as it keeps its address. */
+  readonly #reported = new WeakMap<object, ReportedWeight>();
+  #known:
+    | { readonly of: readonly Balanced[]; readonly untilMs: number; readonly weights: Known | undefined }
+    | undefined;
+
+  constructor(options: WeightedRoundRobinOptions) {
+    this.#options = options;
+    this.#plain = new RoundRobin(options);
+    this.#turns = new WeightedTurns(options.random);
+  }
+
+  pick<C extends Balanced>(all: readonly C[], tried: ReadonlySet<string> | undefined, nowMs: number): C | undefined {
+    if (all.length <= 1) return all[0];
+    const known = this.#weightsOf(all, nowMs);
+    if (known === undefined) {
+      this.#turns.forget();
+      return this.#plain.pick(all, tried, nowMs);
+    }
+    return this.#turns.next(all, tried, (candidate) => this.#weightOf(candidate, known, nowMs));
+  }
+
+  start(candidate: Balanced, _nowMs: number): void {
+    this.#options.keeper.start(candidate);
+  }
+
+  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
+    this.#options.keeper.end(candidate, nowMs, outcome);
+  }
+
+  report({ figures }: Balanced, nowMs: number, report: LoadReport): void {
+    let reported = this.#reported.get(figures);
+    if (reported === undefined) {
+      reported = new ReportedWeight();
+      this.#reported.set(figures, reported);
+    }
+    reported.note(report, nowMs, this.#options);
+  }
+
+  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
+    const known = this.#learn(candidates, nowMs);
+    const weightOf = (candidate: Balanced): number =>
+      known === undefined ? this.#options.weights.of(candidate, nowMs) : this.#weightOf(candidate, known, nowMs);
+    return this.#options.keeper.explain(candidates, nowMs, (candidate) => 1 / weightOf(candidate));
+  }
+
+  /** What it reported, less while it starts slowly. The registered weight is a guess that reports replace. */
+  #weightOf(candidate: Balanced, { byFigures, mean }: Known, nowMs: number): number {
+    const share = this.#options.weights.of(candidate, nowMs) / (candidate.endpoint.weight ?? 1);
+    return share * (byFigures.get(candidate.figures) ?? mean);
+  }
+
+  #weightsOf(all: readonly Balanced[], nowMs: number): Known | undefined {
+    if (this.#known?.of !== all || nowMs >= this.#known.untilMs) {
+      this.#known = { of: all, untilMs: nowMs + this.#options.updateMs, weights: this.#learn(all, nowMs) };
+    }
+    return this.#known.weights;
+  }
+
+  #learn(all: readonly Balanced[], nowMs: number): Known | undefined {
+    const byFigures = new Map<object, number>();
+    let sum = 0;
+    for (const { figures } of all) {
+      const weight = this.#reported.get(figures)?.at(nowMs, this.#options);
+      if (weight === undefined) continue;
+      byFigures.set(figures, weight);
+      sum += weight;
+    }
+    return byFigures.size < 2 ? undefined : { byFigures, mean: sum / byFigures.size };
+  }
+}
+
+interface Known {
+  readonly byFigures: ReadonlyMap<object, number>;
+  readonly mean: number;
+}
