@@ -181,7 +181,7 @@ class ClientModel {
   }
 
   begin(nowMs: number): SimulatedCall | undefined {
-    const candidate = pickUsable(this.#picker, this.#all, undefined, nowMs, DEFAULT_PANIC_THRESHOLD);
+    const candidate = pickUsable(this.#picker, this.#all, undefined, nowMs, DEFAULT_PANIC_THRESHOLD, this.#random);
     if (candidate === undefined) return undefined;
     const isProbe = this.#outliers !== undefined && beginCall(candidate.figures.outlier, nowMs);
     noteSent(candidate.figures.reach, nowMs);

@@ -241,7 +241,7 @@ test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
       { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
-      { ...reviews, mode: "dry-run", protocol: "grpc", healthCheck: {} },
+      { ...reviews, mode: "dry-run", protocol: "grpc", concurrencyLimit: {} },
       {
         kind: "Access",
         name: "a",
@@ -256,7 +256,7 @@ test("everything that is not supported yet is refused with its place", () => {
     'Mesh/default/mesh sampling: "sampling"',
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',
-    'Service/default/reviews healthCheck: "healthCheck"',
+    'Service/default/reviews concurrencyLimit: "concurrencyLimit"',
     'Access/default/a selector.labels: "labels"',
     'Access/default/a action: action "audit"',
     'Access/default/a rules[0].from[0].addresses: "addresses"',

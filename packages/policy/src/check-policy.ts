@@ -21,6 +21,7 @@ import {
   wrongWildcard,
 } from "./field-limits.ts";
 import { checkHashKeys } from "./hash-key.ts";
+import { checkHealthCheck } from "./health-check-policy.ts";
 import { checkHedge } from "./hedge-policy.ts";
 import { checkLocality } from "./locality-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
@@ -88,6 +89,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
   checkOutsideTls(["tls"], service.tls, check);
   checkLocality(service.locality, check);
+  checkHealthCheck(service.healthCheck, check);
   checkResilience(service, check);
 };
 

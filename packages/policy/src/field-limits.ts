@@ -19,6 +19,8 @@ export const numberLimits = {
   port: { min: 1, max: 65_535 },
   retries: { min: 0, max: 10 },
   status: { min: 400, max: 599 },
+  checkedStatus: { min: 200, max: 599 },
+  healthThreshold: { min: 1, max: 100 },
   budgetRatio: { min: 0, max: 1, fractions: true },
   hedgeQuantile: { min: 0.5, max: 0.999, fractions: true },
   hedgeAttempts: { min: 1, max: 4 },
@@ -85,6 +87,9 @@ export const durationLimits = {
   blackoutPeriod: { min: "0s", max: "10m" },
   weightExpiration: { min: "1s", max: "1h" },
   weightUpdate: { min: "100ms", max: "1m" },
+  healthCheckInterval: { min: "100ms", max: "1h" },
+  noTrafficInterval: { min: "100ms", max: "24h" },
+  healthCheckTimeout: { min: "1ms", max: "1m" },
   slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 

@@ -114,6 +114,18 @@ export {
   type HeaderChanges,
   type HeaderListChange,
 } from "./header-changes-policy.ts";
+export {
+  DEFAULT_HEALTH_CHECK_INTERVAL_MS,
+  type EffectiveHealthCheck,
+  type EffectiveHttpCheck,
+  type EffectiveTcpCheck,
+  effectiveHealthCheck,
+  type HealthCheck,
+  type HealthCheckBytes,
+  type HttpHealthCheck,
+  MAX_HEALTH_CHECK_BYTES,
+  type TcpHealthCheck,
+} from "./health-check-policy.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
 export { type EndpointLocality, fitsLocality, localityName } from "./locality-pattern.ts";

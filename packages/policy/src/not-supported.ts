@@ -8,7 +8,7 @@ import type { PolicyPath } from "./policy-path.ts";
  */
 const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly string[]>> = {
   Mesh: ["mode=dry-run", "trustDomainAliases", "sampling", "accessLog"],
-  Service: ["mode=dry-run", "protocol=http2", "protocol=grpc", "healthCheck", "concurrencyLimit"],
+  Service: ["mode=dry-run", "protocol=http2", "protocol=grpc", "concurrencyLimit"],
   Route: ["mode=dry-run"],
   Access: [
     "mode=dry-run",

@@ -26,6 +26,8 @@ export interface OutlierDetection {
   readonly maxEjectionTimeJitter?: Duration;
   /** Share of the endpoints that may be ejected at a time. Range 0 to 100. @default 10 (Envoy) */
   readonly maxEjectionPercent?: number;
+  /** A passed health check ends an ejection before its time. @default true (Envoy) */
+  readonly healthCheckUnejects?: boolean;
   /** Ejects whose success rate is below the mean by so many standard deviations; `false` turns it off. */
   readonly successRate?: SuccessRateDetection | false;
   /** Ejects whose share of failures is too high by itself; `false` turns it off. */
@@ -84,6 +86,7 @@ export interface EffectiveOutlierDetection {
   readonly maxEjectionMs: number;
   readonly maxJitterMs: number;
   readonly maxEjectionPercent: number;
+  readonly healthCheckUnejects: boolean;
   readonly successRate: Required<SuccessRateDetection> | undefined;
   readonly failurePercentage: Required<FailurePercentageDetection> | undefined;
 }
@@ -103,6 +106,7 @@ export const effectiveOutlierDetection = (service: ServicePolicy): EffectiveOutl
     maxEjectionMs: durationOr(policy.maxEjectionTime, Math.max(baseEjectionMs, DEFAULT_MAX_EJECTION_MS)),
     maxJitterMs: durationOr(policy.maxEjectionTimeJitter, 0),
     maxEjectionPercent: policy.maxEjectionPercent ?? DEFAULT_MAX_EJECTION_PERCENT,
+    healthCheckUnejects: policy.healthCheckUnejects ?? true,
     successRate: policy.successRate === false ? undefined : { ...DEFAULT_SUCCESS_RATE, ...policy.successRate },
     failurePercentage:
       policy.failurePercentage === false ? undefined : { ...DEFAULT_FAILURE_PERCENTAGE, ...policy.failurePercentage },

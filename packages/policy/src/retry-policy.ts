@@ -1,5 +1,5 @@
 import { type Duration, durationOr } from "./duration.ts";
-import { numberLimits, wrongNumber } from "./field-limits.ts";
+import { type NumberLimit, numberLimits, wrongNumber } from "./field-limits.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import type { StringMatch } from "./string-match.ts";
@@ -143,10 +143,17 @@ const boundsOf = (range: string): readonly [number, number] | undefined => {
   return from === undefined || to === undefined || from > to ? undefined : [Number(from), Number(to)];
 };
 
-/** What is wrong with a status or a range of statuses on which is repeated, if anything. */
-export const wrongStatuses = (written: number | string): string | undefined => {
-  const { min, max } = numberLimits.status;
-  if (typeof written === "number") return wrongNumber(written, numberLimits.status);
+/**
+ * What is wrong with a status or a range of statuses, if anything.
+ *
+ * @param limit where they must lie. Default: those of failures.
+ */
+export const wrongStatuses = (
+  written: number | string,
+  limit: NumberLimit = numberLimits.status,
+): string | undefined => {
+  const { min, max } = limit;
+  if (typeof written === "number") return wrongNumber(written, limit);
   const [from, to] = boundsOf(written) ?? [0, 0];
   return from >= min && to <= max
     ? undefined

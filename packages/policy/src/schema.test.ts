@@ -115,12 +115,12 @@ test.each<[string, unknown, readonly string[]]>([
   ],
   [
     "ranges, together with what is not supported yet",
-    { kind: "Service", name: "a", port: 0, zone: 1, healthCheck: {}, connectionPool: { keepAlive: "4" } },
+    { kind: "Service", name: "a", port: 0, zone: 1, concurrencyLimit: {}, connectionPool: { keepAlive: "4" } },
     [
       "Service/default/a port: 0 is not a whole number from 1 to 65535",
       'Service/default/a connectionPool.keepAlive: "4" is not a duration: write a number and a unit (ms, s, m, h), such as "250ms" or "1m30s"',
       'Service/default/a zone: unknown field "zone"',
-      'Service/default/a healthCheck: "healthCheck" is not supported yet',
+      'Service/default/a concurrencyLimit: "concurrencyLimit" is not supported yet',
     ],
   ],
   [

@@ -3,6 +3,7 @@ import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
 import type { HashKey } from "./hash-key.ts";
+import type { HealthCheck } from "./health-check-policy.ts";
 import type { Locality } from "./locality-policy.ts";
 import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { OutsideTls } from "./outside-tls.ts";
@@ -38,8 +39,8 @@ export interface ServicePolicy extends PolicyMeta {
   readonly fallback?: "none" | "dns";
   /** `false` turns it off. @default on */
   readonly outlierDetection?: OutlierDetection | false;
-  /** Not supported yet. */
-  readonly healthCheck?: Readonly<Record<string, unknown>>;
+  /** Endpoints are asked how they are. `false` turns it off. @default false */
+  readonly healthCheck?: HealthCheck | false;
   /** Not supported yet. */
   readonly concurrencyLimit?: Readonly<Record<string, unknown>>;
   /** How calls prefer some localities to others. @default not at all */
@@ -49,8 +50,8 @@ export interface ServicePolicy extends PolicyMeta {
   /** Each client calls only so many of the endpoints. @default off */
   readonly subsetting?: Subsetting;
   /**
-   * Ejections are ignored while fewer than so many percent of the endpoints that can be reached are left; 0: never. Range 0
-   * to 100. @default 50 (Envoy)
+   * Ejections and health checks are ignored while fewer than so many percent of the endpoints that can be reached are left;
+   * 0: never. Range 0 to 100. @default 50 (Envoy)
    */
   readonly panicThreshold?: number;
   /** What tells calls apart for `ring-hash` and `maglev`; a call that has none of it goes anywhere. @default none */

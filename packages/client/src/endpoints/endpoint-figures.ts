@@ -1,4 +1,5 @@
 import type { PeakEwma } from "@tulle/time";
+import { type HealthRecord, newHealthRecord } from "../health/health-record.ts";
 import { newOutlierRecord, type OutlierRecord } from "./outlier-ejection.ts";
 import { newReachability, type Reachability } from "./probation.ts";
 
@@ -17,6 +18,8 @@ export interface EndpointFigures {
   readonly reach: Reachability;
   /** Written by outlier detection. */
   readonly outlier: OutlierRecord;
+  /** Written by health checks. */
+  readonly health: HealthRecord;
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
@@ -31,6 +34,7 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   failed: 0,
   reach: newReachability(),
   outlier: newOutlierRecord(),
+  health: newHealthRecord(),
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
   joinedAtMs: nowMs,

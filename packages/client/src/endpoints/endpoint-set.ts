@@ -2,12 +2,17 @@ import {
   type EffectiveConnectionPool,
   type EffectiveOutsideTls,
   type Endpoint,
+  effectiveHealthCheck,
+  effectiveOutlierDetection,
   effectiveOutsideTls,
+  type ServicePolicy,
   type ServiceSnapshot,
   serviceAccountsOf,
   splitServiceKey,
 } from "@tulle/policy";
 import type { Timer } from "@tulle/time";
+import { checkEndpoint } from "../health/check-endpoint.ts";
+import { HealthChecker } from "../health/health-checker.ts";
 import type { ServiceConnections } from "../transport/destination-usage.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
@@ -76,6 +81,8 @@ class Endpoints implements EndpointSet {
   #subsets = new Map<Readonly<Record<string, string>> | undefined, readonly Candidate[]>();
   #all: readonly Candidate[] = [];
   readonly #departing = new Set<EndpointPool>();
+  /** `undefined` where the policy asks for no checks. */
+  #health: HealthChecker<EndpointPool> | undefined;
   readonly #connections: ServiceConnections = { open: 0, max: Number.POSITIVE_INFINITY };
 
   constructor(transport: Transport) {
@@ -101,9 +108,11 @@ class Endpoints implements EndpointSet {
     }
     for (const member of before.values()) this.#depart(member);
     this.#changed();
+    this.#check(service.policy);
   }
 
   subset(labels: Readonly<Record<string, string>> | undefined): readonly Candidate[] {
+    this.#health?.noteCall();
     const known = this.#subsets.get(labels);
     if (known !== undefined) return known;
     const callable = [...this.#members.values()].filter(
@@ -137,6 +146,7 @@ class Endpoints implements EndpointSet {
     const members = [...this.#members.values()];
     this.#members.clear();
     this.#changed();
+    this.#health?.close();
     for (const { drainHint } of members) drainHint?.cancel();
     const pools = [...members.map(({ candidate }) => candidate.pool), ...this.#departing];
     await Promise.all(pools.map((pool) => pool.close(CLOSE_GRACE_MS)));
@@ -188,6 +198,22 @@ class Endpoints implements EndpointSet {
         ? known.candidate.figures
         : newFigures(this.#transport.clock.now());
     return { candidate: { endpoint, figures, pool }, drainHint: undefined };
+  }
+
+  /** Endpoints that drain or are unhealthy to the registry get no calls, and need no checks. */
+  #check(policy: ServicePolicy): void {
+    const check = effectiveHealthCheck(policy);
+    if (check === undefined && this.#health === undefined) return;
+    const { clock, random, counters, checkSlots, home } = this.#transport;
+    const detached = (work: () => void): void => home.runInAsyncScope(work);
+    this.#health ??= new HealthChecker({ clock, random, counters, slots: checkSlots, probe: checkEndpoint, detached });
+    const unejects = effectiveOutlierDetection(policy)?.healthCheckUnejects ?? false;
+    const order = check && { policy: check, unejects };
+    this.#health.update(
+      order,
+      this.#all.filter(({ endpoint }) => isCallable(endpoint)),
+    );
+    if (check === undefined) this.#health = undefined;
   }
 
   /** Nobody's call has to find out once more. */

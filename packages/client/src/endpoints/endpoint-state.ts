@@ -10,19 +10,30 @@ export type EndpointState =
   | "stale"
   /** The registry says that it leaves: no new calls. */
   | "draining"
-  /** The registry says that it cannot serve: no calls. */
+  /** The registry says that it cannot serve: no calls. Or health checks say so: none while another endpoint is left. */
   | "unhealthy"
+  /** Its first health check is not over: no calls while another endpoint is left. */
+  | "pending"
+  /** It said in a health check that it is degraded: calls only as far as the healthy ones are not enough. */
+  | "degraded"
   /** It could not be reached: no calls while another endpoint is left, until its probation is over. */
   | "unreachable"
   /** It failed too often: no calls while another endpoint is left, until its ejection is over. */
   | "ejected";
 
-/** The state of an endpoint now: what the registry says, then what this client has seen itself. */
+/** Whether calls must go elsewhere, unless so many are in such a state that it counts no more. */
+export const isFailing = (state: EndpointState): boolean =>
+  state === "ejected" || state === "unhealthy" || state === "pending";
+
+/** The state of an endpoint now: what the registry says, then what this client has seen itself, then its health checks. */
 export const stateOf = (
   { endpoint, figures }: { readonly endpoint: Endpoint; readonly figures: EndpointFigures },
   nowMs: number,
 ): EndpointState => {
   if (endpoint.health === "draining" || endpoint.health === "unhealthy") return endpoint.health;
   if (isAvoided(figures.reach, nowMs)) return "unreachable";
-  return isEjected(figures.outlier, nowMs) ? "ejected" : endpoint.health;
+  const { state, degraded } = figures.health;
+  if (state === "unhealthy" || state === "pending") return state;
+  if (isEjected(figures.outlier, nowMs)) return "ejected";
+  return state === "healthy" && degraded ? "degraded" : endpoint.health;
 };

@@ -80,6 +80,14 @@ export const beginCall = (record: OutlierRecord, nowMs: number): boolean => {
   return true;
 };
 
+/** Ends an ejection before its time, and forgets the failures that led to it. How often it was ejected is kept. */
+export const uneject = (record: OutlierRecord): void => {
+  if (record.ejectedUntilMs === 0) return;
+  record.ejectedUntilMs = 0;
+  record.probing = false;
+  clearConsecutive(record);
+};
+
 /** A call came to an end that says nothing about the endpoint, such as its caller's abort: if it was the probe, the next call is. */
 export const forgetProbe = (record: OutlierRecord, isProbe: boolean): void => {
   if (isProbe) record.probing = false;

@@ -83,6 +83,9 @@ export const xxh64 = (input: string | Uint8Array, seed: number | Hash64 = 0): Ha
 /** A hash as a share of the whole range: from 0 up to, but not including, 1. Its upper 53 bits. */
 export const unitOf = (hash: Hash64): number => ((hash.high >>> 0) * 2 ** 21 + (hash.low >>> 11)) / 2 ** 53;
 
+/** As {@link unitOf}, but its lower half: independent of what is chosen by the upper one. */
+export const unitOfLow = (hash: Hash64): number => (hash.low >>> 0) / 2 ** 32;
+
 /** Whether a hash comes before (negative), after (positive) or at (0) another, as unsigned numbers. */
 export const compareHashes = (a: Hash64, b: Hash64): number => a.high - b.high || a.low - b.low;
 

@@ -71,6 +71,7 @@ export const pickEndpoint =
       triedBefore(call, attempt),
       startedAtMs,
       panicPercent,
+      random,
       hash?.(call),
     );
     if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));

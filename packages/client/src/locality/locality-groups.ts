@@ -1,6 +1,6 @@
 import type { Endpoint } from "@tulle/policy";
 import type { Balanced, Picker } from "../balancing/picker.ts";
-import { stateOf } from "../endpoints/endpoint-state.ts";
+import { isFailing, stateOf } from "../endpoints/endpoint-state.ts";
 import type { Tier } from "./failover-tiers.ts";
 import type { TierLoad } from "./priority-load.ts";
 
@@ -142,7 +142,7 @@ export const countHealthy = (members: readonly Balanced[], nowMs: number): numbe
   let healthy = 0;
   for (const member of members) {
     const state = stateOf(member, nowMs);
-    if (state !== "ejected" && state !== "unreachable") healthy++;
+    if (!isFailing(state) && state !== "unreachable") healthy++;
   }
   return healthy;
 };

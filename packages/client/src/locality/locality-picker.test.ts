@@ -47,7 +47,7 @@ const lose = (candidates: readonly Balanced[], count = candidates.length): void 
 const sharesOf = (picker: Picker, candidates: readonly Balanced[], panicPercent = 50): Record<string, number> => {
   const counts: Record<string, number> = {};
   for (let pick = 0; pick < 10_000; pick++) {
-    const picked = pickUsable(picker, candidates, undefined, 500, panicPercent);
+    const picked = pickUsable(picker, candidates, undefined, 500, panicPercent, seededRandom(2));
     const name = picked!.endpoint.id.replace(/-\d+$/, "");
     counts[name] = (counts[name] ?? 0) + 1;
   }
@@ -112,7 +112,7 @@ describe("failover", () => {
         const good = [...near.slice(bad), ...far.slice(worse)];
         const picker = pickerOf(FAILOVER);
         for (let pick = 0; pick < 20; pick++) {
-          const picked = pickUsable(picker, [...near, ...far], undefined, 500, 0);
+          const picked = pickUsable(picker, [...near, ...far], undefined, 500, 0, seededRandom(2));
           if (good.length > 0) expect(good).toContain(picked);
           else expect(picked).toBeDefined();
         }
@@ -126,26 +126,27 @@ describe("failover", () => {
     eject(far, 5);
     const picker = pickerOf(FAILOVER);
     const picks = new Set<Balanced | undefined>();
-    for (let pick = 0; pick < 2_000; pick++) picks.add(pickUsable(picker, [...near, ...far], undefined, 500, 50));
+    for (let pick = 0; pick < 2_000; pick++)
+      picks.add(pickUsable(picker, [...near, ...far], undefined, 500, 50, seededRandom(2)));
     expect(near.every((each) => picks.has(each))).toBe(true);
     expect(far.filter((each) => picks.has(each))).toEqual(far.slice(5));
   });
 
   test("a call that was tried everywhere in the zone goes on to the next tier", () => {
     const [near, far] = [zone("eu/a", 1), zone("eu/b", 2)];
-    const picked = pickUsable(pickerOf(FAILOVER), [...near, ...far], new Set(["eu/a-0"]), 0, 50);
+    const picked = pickUsable(pickerOf(FAILOVER), [...near, ...far], new Set(["eu/a-0"]), 0, 50, seededRandom(2));
     expect(far).toContain(picked);
     const all = new Set([...near, ...far].map(({ endpoint }) => endpoint.id));
-    expect(pickUsable(pickerOf(FAILOVER), [...near, ...far], all, 0, 50)).toBeDefined();
+    expect(pickUsable(pickerOf(FAILOVER), [...near, ...far], all, 0, 50, seededRandom(2))).toBeDefined();
   });
 
   test("whoever fails between two counts is passed over at once, and counted within the time of a count", () => {
     const [near, far] = [zone("eu/a", 1), zone("eu/b", 1)];
     const candidates = [...near, ...far];
     const picker = pickerOf(FAILOVER);
-    expect(pickUsable(picker, candidates, undefined, 0, 50)).toBe(near[0]);
+    expect(pickUsable(picker, candidates, undefined, 0, 50, seededRandom(2))).toBe(near[0]);
     eject(near);
-    expect(pickUsable(picker, candidates, undefined, 1, 50)).toBe(far[0]);
+    expect(pickUsable(picker, candidates, undefined, 1, 50, seededRandom(2))).toBe(far[0]);
     expect(picker.describe(candidates, 1, 50).groups[0]).toMatchObject({ healthy: 1 });
     expect(picker.describe(candidates, RECOUNT_MS, 50).groups[0]).toMatchObject({ healthy: 0, loadPercent: 0 });
   });
@@ -180,9 +181,9 @@ describe("failover", () => {
     let nearby = 0;
     for (let key = 0; key < 500; key++) {
       const hash = xxh64(`user-${key}`);
-      const pick = () => pickUsable(picker, [...near, ...far], undefined, 500, 50, hash)?.endpoint.id;
+      const pick = () => pickUsable(picker, [...near, ...far], undefined, 500, 50, seededRandom(2), hash)?.endpoint.id;
       const candidates = [...near, ...far];
-      const first = pickUsable(picker, candidates, undefined, 500, 50, hash)?.endpoint.id;
+      const first = pickUsable(picker, candidates, undefined, 500, 50, seededRandom(2), hash)?.endpoint.id;
       expect(pick()).toBe(first);
       if (first?.startsWith("eu/a") === true) nearby++;
     }
@@ -198,7 +199,7 @@ describe("when the endpoints change", () => {
     const picks: (string | undefined)[] = [];
     for (let turn = 0; turn < 6; turn++) {
       // A new list each time, as after a push; the zone's own endpoints are the same.
-      picks.push(pickUsable(picker, [...near, ...zone("eu/b", turn)], undefined, 0, 50)?.endpoint.id);
+      picks.push(pickUsable(picker, [...near, ...zone("eu/b", turn)], undefined, 0, 50, seededRandom(2))?.endpoint.id);
     }
     expect(picks.slice(0, 3).toSorted()).toEqual(["eu/a-0", "eu/a-1", "eu/a-2"]);
     expect(picks.slice(3)).toEqual(picks.slice(0, 3));

@@ -2,7 +2,7 @@ import { type EffectiveLocality, localityName } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import { pickUsable } from "../balancing/pick-usable.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "../balancing/picker.ts";
-import { stateOf } from "../endpoints/endpoint-state.ts";
+import { isFailing, stateOf } from "../endpoints/endpoint-state.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import type { LoadReport } from "../load-reports/load-report.ts";
 import type { Place } from "./failover-tiers.ts";
@@ -105,19 +105,19 @@ export class LocalityPicker implements Picker {
   ): C | undefined {
     const plan = this.#planFor(candidates, nowMs, panicPercent);
     if (plan.why !== undefined || !this.#isEnabled()) {
-      return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, key);
+      return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, this.#options.random, key);
     }
     const drawn = plan.only ?? this.#draw(plan, key);
     // A group's members are some of the candidates, and so of their type.
-    const picked = pickIn(drawn, tried, nowMs, key) as C | undefined;
+    const picked = this.#pickIn(drawn, tried, nowMs, key) as C | undefined;
     if (picked !== undefined && isGood(picked, drawn, tried, nowMs)) return picked;
     for (const group of plan.groups) {
       if (group === drawn) continue;
-      const other = pickIn(group, tried, nowMs, key) as C | undefined;
+      const other = this.#pickIn(group, tried, nowMs, key) as C | undefined;
       if (other !== undefined && isGood(other, group, tried, nowMs)) return other;
     }
     // Nobody is good: the last resort is what it would be without localities.
-    return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, key);
+    return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, this.#options.random, key);
   }
 
   start(candidate: Balanced, nowMs: number): void {
@@ -154,6 +154,16 @@ export class LocalityPicker implements Picker {
       why,
       groups: groups.map(({ name, healthy, total, load }) => ({ name, healthy, total, ...load })),
     };
+  }
+
+  /** The pick within a group; where the group panics health is ignored, else it counts however few are left. */
+  #pickIn(
+    { picker, members, load }: Group,
+    tried: ReadonlySet<string> | undefined,
+    nowMs: number,
+    key: Hash64 | undefined,
+  ): Balanced | undefined {
+    return pickUsable(picker, members, tried, nowMs, load.panics ? 100 : 0, this.#options.random, key);
   }
 
   #pickerOf({ endpoint }: Balanced): Picker {
@@ -233,19 +243,11 @@ export class LocalityPicker implements Picker {
   }
 }
 
-/** The pick within a group; where the group panics ejections are ignored, else they count however few are left. */
-const pickIn = (
-  { picker, members, load }: Group,
-  tried: ReadonlySet<string> | undefined,
-  nowMs: number,
-  key: Hash64 | undefined,
-): Balanced | undefined => pickUsable(picker, members, tried, nowMs, load.panics ? 100 : 0, key);
-
 /** Whether no other group needs to be asked. */
 const isGood = (picked: Balanced, group: Group, tried: ReadonlySet<string> | undefined, nowMs: number): boolean => {
   if (tried?.has(picked.endpoint.id) === true) return false;
   const state = stateOf(picked, nowMs);
-  return state === "ejected" ? group.load.panics : state !== "unreachable";
+  return isFailing(state) ? group.load.panics : state !== "unreachable";
 };
 
 /** A hash modulo 100, which has nothing to do with its place on a ring. */

@@ -259,13 +259,21 @@ export class EndpointPool {
     }
   }
 
-  #connector(): Connect {
+  /**
+   * Makes connections beside those of calls: for health checks, which must not wait for calls nor take their places. Trust and
+   * identity are checked as for calls; failures hold nobody back.
+   */
+  connectApart(connectTimeoutMs: number): Connect {
+    return this.#connector(connectTimeoutMs);
+  }
+
+  #connector(connectTimeoutMs: number = this.#policy.connectTimeoutMs): Connect {
     return createConnector(
       {
         endpoint: this.endpoint,
         servername: this.servername,
         tls: this.#tls,
-        connectTimeoutMs: this.#policy.connectTimeoutMs,
+        connectTimeoutMs,
         expected: () => this.#expected,
       },
       this.#transport,

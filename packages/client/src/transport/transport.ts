@@ -3,12 +3,14 @@ import type { Credentials } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { DnsCounters } from "../dns/dns-name.ts";
 import { type DnsResolver, systemDnsResolver } from "../dns/dns-resolver.ts";
+import { CheckSlots } from "../health/check-slots.ts";
+import type { HealthCheckCounters } from "../health/health-checker.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { MutualTls } from "./mutual-tls.ts";
 import { OutsideTlsDialler } from "./outside-tls.ts";
 
 /** What the transport counted since it was made. Plain integers: telemetry reads them, tests compare them. */
-export interface TransportCounters extends DnsCounters {
+export interface TransportCounters extends DnsCounters, HealthCheckCounters {
   /** Sockets that became usable, handshake and peer check included. */
   connections: number;
   /** TLS handshakes that were completed, also those whose peer was then refused. */
@@ -55,6 +57,8 @@ export interface Transport {
   readonly resolver: DnsResolver;
   readonly counters: TransportCounters;
   readonly lag: LoopLag;
+  /** Bounds the health checks of all endpoints. */
+  readonly checkSlots: CheckSlots;
   /**
    * The async context in which sockets and timers are made. They outlive the call that caused them: in its context they
    * would keep a visit, its deadline and its trace alive.
@@ -99,7 +103,12 @@ export const createTransport = (options: {
     dnsFailures: 0,
     dnsLastGoodKept: 0,
     dnsWaits: 0,
+    healthChecks: 0,
+    healthChecksEnded: 0,
+    healthCheckFailures: 0,
+    healthCheckWaits: 0,
   },
   lag: new LoopLag(options.clock),
+  checkSlots: new CheckSlots(),
   home: new AsyncResource("tulle.transport"),
 });

@@ -45,6 +45,9 @@ export const outlierDetectionSchema: z.ZodType<OutlierDetection> = exactly<Outli
     maxEjectionPercent: optional(
       number(numberLimits.percent, "Of the endpoints at a time, but one where there are two. Default 10."),
     ),
+    healthCheckUnejects: optional(
+      z.boolean().meta({ description: "A passed health check ends an ejection. Default true." }),
+    ),
     successRate: optional(z.union([successRateSchema, z.literal(false)])),
     failurePercentage: optional(z.union([failurePercentageSchema, z.literal(false)])),
   }),

@@ -7,6 +7,7 @@ import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-sc
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
+import { healthCheckSchema } from "./health-check-schema.ts";
 import { localitySchema } from "./locality-schema.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
@@ -69,7 +70,11 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
           .union([outlierDetectionSchema, z.literal(false)])
           .meta({ description: "Endpoints that fail are left out for a while; false: never. Default on." }),
       ),
-      healthCheck: later("Endpoints are asked how they are."),
+      healthCheck: optional(
+        z
+          .union([healthCheckSchema, z.literal(false)])
+          .meta({ description: "Endpoints are asked how they are; false: they are not. Default false." }),
+      ),
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: optional(localitySchema),
       slowStart: optional(slowStartSchema),
