@@ -3,6 +3,29 @@ import type { FeatureRow } from "./feature-row.ts";
 /** How the endpoint of a call is chosen, and who may be. */
 export const balancingAndHealth: readonly FeatureRow[] = [
   {
+    row: 7,
+    capability: "Endpoint states",
+    written:
+      "no setting: healthy, stale, draining and unhealthy as the registry, the endpoint's own replies and `healthCheck` say; degraded by the header `x-envoy-degraded` of a check; ejected; unreachable",
+    tests: [
+      [
+        "packages/client/test/mutual-tls.test.ts",
+        "no call that begins after the first reply that says so goes to a draining endpoint, and those under way end well",
+      ],
+      [
+        "packages/client/src/balancing/pick-usable.test.ts",
+        "picks no unhealthy and no unchecked one while another is left, and well ones while they are enough",
+      ],
+      [
+        "packages/client/src/balancing/pick-usable.test.ts",
+        "beside %i healthy ones, %i degraded ones and %i unhealthy ones: %d of the calls go to the degraded",
+      ],
+      ["packages/client/test/health-checks.test.ts", "hears that an endpoint is degraded"],
+    ],
+    leftOut:
+      "degraded by a reply to a call, as no mesh knows it; within `locality` a degraded endpoint counts as healthy",
+  },
+  {
     row: 8,
     capability: "Default balancer",
     written: "none: `peak-ewma`",
@@ -130,6 +153,10 @@ export const balancingAndHealth: readonly FeatureRow[] = [
         "packages/client/src/balancing/pick-usable.test.ts",
         "spreads the calls over ejected endpoints too, but not over unreachable ones",
       ],
+      [
+        "packages/client/src/balancing/pick-usable.test.ts",
+        "panic counts unhealthy endpoints, and those that were never checked",
+      ],
     ],
   },
   {
@@ -199,6 +226,42 @@ locality:
         "instances tell their locality when they register, and callers prefer those of their zone",
       ],
     ],
+  },
+  {
+    row: 25,
+    capability: "Active checks",
+    written:
+      "`healthCheck: { http: { path } }` or `{ tcp }` of a Service, every 3 s, 60 s while nobody calls; off by default; `outlierDetection.healthCheckUnejects`",
+    example: `
+kind: Service
+name: reviews
+healthCheck:
+  http: { path: /healthz, expectedStatuses: ["200-299"], retriableStatuses: [503] }
+  interval: 5s
+  unhealthyThreshold: 2
+---
+kind: Service
+name: cache
+healthCheck:
+  tcp: { send: { text: "PING\\r\\n" }, receive: [{ text: PONG }] }`,
+    tests: [
+      [
+        "packages/client/test/health-checks.test.ts",
+        "stop before any fails when an instance turns unhealthy, without retries, and come back with it",
+      ],
+      ["packages/client/test/health-checks.test.ts", "takes %i for %s when 200 is expected and 503 retriable"],
+      ["packages/client/test/health-checks.test.ts", "sends bytes and waits for all that must come, in turn"],
+      [
+        "packages/client/test/health-checks.test.ts",
+        "an endpoint is checked once, however many routes and subsets lead to it",
+      ],
+      ["packages/client/src/health/health-record.test.ts", "is pending until the first check, which decides alone"],
+      [
+        "packages/client/src/health/health-checker.test.ts",
+        "is checked rarely while nobody calls, and soon after the first call",
+      ],
+    ],
+    leftOut: "the gRPC health protocol: Tulle does not call over HTTP/2 yet; Redis and Thrift",
   },
   {
     row: 26,

@@ -1,14 +1,21 @@
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type Socket } from "node:net";
-import { type EffectiveConnectionPool, type Endpoint, effectiveHealthCheck, type HealthCheck } from "@tulle/policy";
-import { FakeClock, seededRandom } from "@tulle/testing";
+import type { TLSSocket } from "node:tls";
+import {
+  type Credentials,
+  type EffectiveConnectionPool,
+  type Endpoint,
+  effectiveHealthCheck,
+  type HealthCheck,
+} from "@tulle/policy";
+import { createTestAuthority, FakeClock, seededRandom } from "@tulle/testing";
 import { constant, systemClock, Watchable } from "@tulle/time";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { checkEndpoint } from "../src/health/check-endpoint.ts";
 import { EndpointPool } from "../src/transport/endpoint-pool.ts";
 import { createTransport } from "../src/transport/transport.ts";
 import { clientOf, endpointAt, type RunningServer, serve, snapshotOf } from "./mesh-of-servers.ts";
-import { poolPolicy } from "./transport-kit.ts";
+import { poolPolicy, TestServer } from "./transport-kit.ts";
 
 const running: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -42,13 +49,18 @@ const tcp = async (onConnection: (socket: Socket) => void): Promise<Endpoint> =>
 const pool: EffectiveConnectionPool = poolPolicy;
 
 /** One check of an endpoint, with the rest of the policy as it is by default. */
-const check = (endpoint: Endpoint, healthCheck: HealthCheck, signal = new AbortController().signal) => {
+const check = (
+  endpoint: Endpoint,
+  healthCheck: HealthCheck,
+  signal = new AbortController().signal,
+  credentials?: Credentials,
+) => {
   const policy = effectiveHealthCheck({ kind: "Service", name: "reviews", healthCheck });
   if (policy === undefined) throw new Error("there is a check");
   const transport = createTransport({
     clock: systemClock,
     random: seededRandom(1),
-    credentials: constant(undefined),
+    credentials: constant(credentials),
   });
   const checked = new EndpointPool(
     {
@@ -304,4 +316,43 @@ test("checks begin, change and end with the policy, and a close leaves no timer"
   await client.close();
   // A connection that is being made ends as soon as it is there.
   await vi.waitFor(() => expect(clock.pendingTimers).toBe(0));
+});
+
+describe("over mTLS a check", () => {
+  const checkAs = async (serviceAccount: string) => {
+    const mesh = await createTestAuthority("cluster.local");
+    const shown = await mesh.issue({ serviceAccount });
+    const seen: string[] = [];
+    const server = await TestServer.https(
+      {
+        key: shown.privateKey,
+        cert: shown.certificateChain,
+        ca: [mesh.root],
+        requestCert: true,
+        rejectUnauthorized: true,
+      },
+      (request, response) => {
+        // The server asked for a certificate, so there is one.
+        seen.push((request.socket as TLSSocket).getPeerCertificate().subjectaltname ?? "");
+        response.end();
+      },
+    );
+    running.push(server);
+    const own = await mesh.issue({ serviceAccount: "productpage" });
+    return {
+      result: await check(server.endpoint({ transport: "mtls" }), { http: { path: "/" } }, undefined, own),
+      seen,
+    };
+  };
+
+  test("shows this member's certificate and wants the service's identity, as calls do", async () => {
+    expect(await checkAs("reviews")).toEqual({
+      result: "passed",
+      seen: ["URI:spiffe://cluster.local/ns/default/sa/productpage"],
+    });
+  });
+
+  test("fails when somebody else answers, and sends nothing", async () => {
+    expect(await checkAs("ratings")).toEqual({ result: "failed", seen: [] });
+  });
 });

@@ -4,6 +4,7 @@ import type { Credentials } from "@tulle/policy";
 import { createTestAuthority, type TestSvidOptions } from "@tulle/testing";
 import { Watchable } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
+import { clientOf, snapshotOf } from "./mesh-of-servers.ts";
 import { poolPolicy, reviewsAt, TestCaller, TestServer, textOf } from "./transport-kit.ts";
 
 const mesh = await createTestAuthority("cluster.local");
@@ -339,4 +340,35 @@ describe("one-sided TLS", () => {
     await using caller = new TestCaller([endpoint], { outsideRoots: [mesh.root] });
     await expect(caller.begin().reply).rejects.toMatchObject({ code: "IDENTITY_MISMATCH" });
   });
+});
+
+test("no call that begins after the first reply that says so goes to a draining endpoint, and those under way end well", async () => {
+  let drains = false;
+  const arrived = { leaving: 0, staying: 0 };
+  const held: ServerResponse[] = [];
+  await using leaving = await serveReviews((_request, response) => {
+    arrived.leaving++;
+    if (drains) response.setHeader("tulle-drain", "1").end("leaving");
+    else held.push(response);
+  });
+  await using staying = await serveReviews((_request, response) => {
+    arrived.staying++;
+    response.end("staying");
+  });
+  const endpoints = [leaving, staying].map((server) => server.endpoint({ transport: "mtls" }));
+  await using client = clientOf(
+    snapshotOf({ reviews: { endpoints, policy: { balancer: { algorithm: "round-robin" } } } }),
+    { credentials: new Watchable<Credentials | undefined>(await mesh.issue({ serviceAccount: "productpage" })) },
+  );
+  const call = async (): Promise<string> => (await client.request("http://reviews/")).body.text();
+  const underWay = Array.from({ length: 20 }, call);
+  await vi.waitFor(() => expect(arrived).toEqual({ leaving: 10, staying: 10 }));
+  drains = true;
+  const heard = [await call(), await call()];
+  expect(heard.toSorted()).toEqual(["leaving", "staying"]);
+  const before = arrived.leaving;
+  expect(new Set(await Promise.all(Array.from({ length: 50 }, call)))).toEqual(new Set(["staying"]));
+  expect(arrived.leaving).toBe(before);
+  for (const response of held) response.end("leaving");
+  expect((await Promise.all(underWay)).filter((text) => text === "leaving")).toHaveLength(10);
 });
