@@ -82,7 +82,7 @@ export const balancingAndHealth: readonly FeatureRow[] = [
       ["packages/client/src/balancing/load-measure.test.ts", "is its latency times the calls it would then have"],
       [
         "benchmarks/simulation/simulate.test.ts",
-        "beside a slow fifth of %i servers, peak EWMA has at most a third of round robin's p99",
+        "beside a slow fifth of %i servers, $algorithm has at most a third of round robin's p99",
       ],
     ],
   },
