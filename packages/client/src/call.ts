@@ -48,6 +48,7 @@ export class MeshCall implements Call, RouteQuestion {
   revision: string | undefined = undefined;
   answer: string | undefined = undefined;
   failureHeaders: Call["failureHeaders"] = undefined;
+  givenCookies: Call["givenCookies"] = undefined;
   injectedDelayMs = 0;
   injectedAbort = false;
   shadow = false;

@@ -75,6 +75,8 @@ export interface DestinationParts extends ClientParts, DestinationSteps {
   readonly destination: Destination;
   /** Finds addresses where no registry tells any. `undefined` inside the mesh. */
   readonly findOutside: Layer | undefined;
+  /** Gives callers the cookies that their calls are told apart by. */
+  readonly hashCookie: Layer | undefined;
   readonly usage: DestinationUsage;
 }
 
@@ -154,6 +156,11 @@ export const destinationChain = (parts: DestinationParts): DestinationChain => (
     ...step("change reply", "inside the rule's change of the reply, which is made after and wins", parts.changeReply),
     ...step("change request", "the destination's changes and then the rule's, which win", parts.changeRequest),
     ...step("rewrite host", "only here is it known which service answers", parts.rewriteHost),
+    ...step(
+      "hash cookie",
+      "inside the changes of the reply, which may take it off; above the attempts, which share the value",
+      parts.hashCookie,
+    ),
     line("deadline", "above the retry: all attempts share one deadline", enforceDeadline(parts.timeouts, parts.clock)),
     ...step(
       "find outside",

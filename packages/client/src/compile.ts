@@ -17,6 +17,7 @@ import {
   effectiveRetryBudget,
   effectiveTimeouts,
   formatDuration,
+  generatedCookies,
   type MeshPolicy,
   namespaceOf,
   type OutboundSnapshot,
@@ -26,13 +27,14 @@ import {
   type RouteViewer,
   referencedService,
   type ServiceKey,
+  type ServicePolicy,
   type ServiceSnapshot,
   servicePortOf,
   splitServiceKey,
   type WeightedDestination,
   WHOLE_SERVICE,
 } from "@tulle/policy";
-import type { Clock } from "@tulle/time";
+import type { Clock, Random } from "@tulle/time";
 import type { Circuit } from "./breaker/circuit.ts";
 import {
   assembleDestination,
@@ -54,13 +56,14 @@ import {
 import { compileFindOutside, labelsByHost } from "./compile-outside.ts";
 import { compileDraw, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
+import { giveHashCookies } from "./layers/hash-cookie.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
 import type { Ledger } from "./ledger.ts";
 import { compileRetry } from "./retry/retry-rules.ts";
 import { preparedRoutes } from "./routing/prepared-routes.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 import { foresee, type ReadyDestination, type SplitParts, splitTraffic } from "./routing/split-traffic.ts";
-import type { Call, CallPlan, Send } from "./send.ts";
+import type { Call, CallPlan, Layer, Send } from "./send.ts";
 import type { AdaptiveThrottle } from "./throttling/adaptive-throttle.ts";
 
 /** What compiling needs beside the snapshot. */
@@ -308,6 +311,7 @@ const compileDestination = (
     circuit,
     throttle,
     destination: target,
+    hashCookie: compileHashCookie(policy, parts.random),
     findOutside: compileFindOutside(service, pool, ledger, parts.clock),
     usage: ledger.usage(key, subset, pool),
   });
@@ -326,6 +330,14 @@ const compileDestination = (
     chain: steps,
     clock: parts.clock,
   };
+};
+
+/** Only for balancers that look at the hash: to others the cookie would mean nothing. */
+const compileHashCookie = ({ balancer, hashKey = [] }: ServicePolicy, random: Random): Layer | undefined => {
+  const cookies = generatedCookies(hashKey);
+  const algorithm = balancer?.algorithm;
+  const reads = algorithm === "ring-hash" || algorithm === "maglev" || algorithm === "custom";
+  return reads && cookies.length > 0 ? giveHashCookies(cookies, random) : undefined;
 };
 
 /** Nobody chose the limit that may end their calls. */

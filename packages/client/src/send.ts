@@ -78,6 +78,8 @@ export interface Call {
   noRetry: NoRetry | undefined;
   /** What its rule changes of a reply that stands for its failure. Set by the layers that change replies, when it fails. */
   failureHeaders: HeaderListChange | undefined;
+  /** Cookies that its reply will set, for the hash of this call already. Set by the hash cookie layer. */
+  givenCookies: ReadonlyMap<string, string> | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */

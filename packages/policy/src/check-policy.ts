@@ -20,7 +20,7 @@ import {
   wrongSubsetName,
   wrongWildcard,
 } from "./field-limits.ts";
-import { checkHashKeys } from "./hash-key.ts";
+import { checkHashKeys, checkServiceHashKeys } from "./hash-key.ts";
 import { checkHealthCheck } from "./health-check-policy.ts";
 import { checkHedge } from "./hedge-policy.ts";
 import { checkLocality } from "./locality-policy.ts";
@@ -97,7 +97,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
 const checkResilience = (service: Resilience, check: Check): void => {
   checkBalancer(service, check);
   checkSubsetting(service.subsetting, service.balancer, check);
-  checkHashKeys(["hashKey"], service.hashKey, check);
+  checkServiceHashKeys(["hashKey"], service.hashKey, check);
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);
   const pool = service.connectionPool;

@@ -71,6 +71,7 @@ export const durationLimits = {
   budgetTtl: { min: "1s", max: "60s" },
   circuitWindow: { min: "100ms", max: "1h" },
   faultDelay: { min: "1ms", max: "1h" },
+  hashCookieTtl: { min: "0s", max: "576h" },
   sessionTtl: { min: "1s", max: "576h" },
   openFor: { min: "1ms", max: "1h" },
   throttlingWindow: { min: "1s", max: "1h" },

@@ -31,3 +31,25 @@ test.each<[string, HashKey[], string[]]>([
   ]);
   expect(problems.map(({ path, message }) => `${path}: ${message}`)).toEqual(expected);
 });
+
+test.each<[string, object, readonly string[]]>([
+  ["a cookie that the mesh gives", { cookie: "sid", ttl: "0s", path: "/shop" }, []],
+  [
+    "a ttl without a cookie",
+    { header: "a", ttl: "1h" },
+    ["only a cookie can be given to callers: write it with cookie"],
+  ],
+  [
+    "a path of a cookie that nobody gives",
+    { cookie: "sid", path: "/" },
+    ["it is the path of a cookie that the mesh gives: write it with ttl"],
+  ],
+  [
+    "a path that is none",
+    { cookie: "sid", ttl: "1h", path: "a" },
+    ['"a" is not the path of a cookie: begin it with "/"'],
+  ],
+])("%s as the hash key of a service", (_, key, messages) => {
+  const problems = checkPolicies([{ kind: "Service", name: "a", hashKey: [key] }]);
+  expect(problems.map(({ message }) => message)).toEqual(messages);
+});

@@ -107,7 +107,13 @@ export {
   type FaultPolicy,
 } from "./fault-policy.ts";
 export { type GrpcStatus, grpcStatuses, grpcStatusNames, grpcStatusOfHttp, isGrpc } from "./grpc-status.ts";
-export type { HashKey } from "./hash-key.ts";
+export {
+  type GeneratedCookie,
+  generatedCookieAttributes,
+  generatedCookies,
+  type HashKey,
+  type ServiceHashKey,
+} from "./hash-key.ts";
 export {
   compileHeaderChanges,
   describeHeaderChanges,

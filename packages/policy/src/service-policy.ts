@@ -2,7 +2,7 @@ import type { AdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
-import type { HashKey } from "./hash-key.ts";
+import type { ServiceHashKey } from "./hash-key.ts";
 import type { HealthCheck } from "./health-check-policy.ts";
 import type { Locality } from "./locality-policy.ts";
 import type { OutlierDetection } from "./outlier-detection-policy.ts";
@@ -55,7 +55,7 @@ export interface ServicePolicy extends PolicyMeta {
    */
   readonly panicThreshold?: number;
   /** What tells calls apart for `ring-hash` and `maglev`; a call that has none of it goes anywhere. @default none */
-  readonly hashKey?: readonly HashKey[];
+  readonly hashKey?: readonly ServiceHashKey[];
   /** TLS to instances outside the mesh: those that are registered with the transport `tls`, and those of DNS. @default none */
   readonly tls?: OutsideTls;
 }

@@ -60,7 +60,8 @@ const readerOf = (key: HashKey, source: HashSource): ((call: Call) => string | u
     const name = header.toLowerCase();
     return ({ headers }) => headerOf(headers, name);
   }
-  if (cookie !== undefined) return ({ headers }) => cookieOf(headers, cookie);
+  if (cookie !== undefined)
+    return ({ headers, givenCookies }) => cookieOf(headers, cookie) ?? givenCookies?.get(cookie);
   if (query !== undefined) return ({ path }) => parameterOf(path, query);
   const value = key.source === "instance" ? source.instance : source.service;
   return () => value;

@@ -95,6 +95,10 @@ export const randomHash = (random: () => number): Hash64 => ({
   low: Math.floor(random() * 2 ** 32),
 });
 
+/** A hash as 16 hexadecimal digits. */
+export const hexOf = ({ high, low }: Hash64): string =>
+  high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
+
 const P1_HIGH = 0x9e3779b1 | 0;
 const P1_LOW = 0x85ebca87 | 0;
 const P2_HIGH = 0xc2b2ae3d | 0;

@@ -2,7 +2,7 @@ import type { EffectiveSessionAffinity } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { headerOf } from "../call.ts";
 import { cookieOf } from "../cookie.ts";
-import { type Hash64, xxh64 } from "../hashing/xxh64.ts";
+import { type Hash64, hexOf, xxh64 } from "../hashing/xxh64.ts";
 import type { Reply } from "../reply.ts";
 import { withHeaders } from "../reply-headers.ts";
 import type { Call } from "../send.ts";
@@ -37,10 +37,7 @@ export const parseSession = (value: string): Session | undefined => {
  * The tag of a destination, the same in every process. Made with the called service's own seed, so that a session with one
  * service means nothing to another, and no name of the mesh is told to browsers.
  */
-export const destinationTag = (destination: string, seed: Hash64): string => {
-  const { high, low } = xxh64(destination, seed);
-  return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
-};
+export const destinationTag = (destination: string, seed: Hash64): string => hexOf(xxh64(destination, seed));
 
 /** The sessions of one rule. */
 export class Sessions<Destination> {

@@ -11,7 +11,7 @@ import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { outsideTlsSchema } from "./outside-tls-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
 import { connectionPoolSchema } from "./service-schema.ts";
-import { hashKeySchema } from "./traffic-schema.ts";
+import { serviceHashKeySchema } from "./traffic-schema.ts";
 
 /** The schema of `ExternalService`. */
 export const externalServiceSchema: z.ZodType<ExternalServicePolicy> = exactly<ExternalServicePolicy>()(
@@ -53,7 +53,7 @@ export const externalServiceSchema: z.ZodType<ExternalServicePolicy> = exactly<E
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of addresses ejections are ignored. Default 50."),
       ),
-      hashKey: optional(list(hashKeySchema, "What tells calls apart for ring-hash and maglev.")),
+      hashKey: optional(list(serviceHashKeySchema, "What tells calls apart for ring-hash and maglev.")),
     })
     .meta({ description: "Hosts outside the mesh that are called with the resilience of the mesh." }),
 );

@@ -13,7 +13,7 @@ import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { outsideTlsSchema } from "./outside-tls-schema.ts";
 import { retryBudgetSchema } from "./retry-schema.ts";
-import { hashKeySchema } from "./traffic-schema.ts";
+import { serviceHashKeySchema } from "./traffic-schema.ts";
 
 /** Sockets to each endpoint. */
 export const connectionPoolSchema: z.ZodType<ConnectionPool> = exactly<ConnectionPool>()(
@@ -82,7 +82,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
       ),
-      hashKey: optional(list(hashKeySchema, "What tells calls apart for ring-hash and maglev.")),
+      hashKey: optional(list(serviceHashKeySchema, "What tells calls apart for ring-hash and maglev.")),
       tls: optional(outsideTlsSchema),
     })
     .meta({ description: "One service of the mesh and how it is called." }),

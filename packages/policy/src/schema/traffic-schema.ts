@@ -9,7 +9,7 @@ import {
 } from "../fault-policy.ts";
 import { durationLimits, numberLimits, wrongChoice, wrongHeaderName, wrongReference } from "../field-limits.ts";
 import { grpcStatusNames } from "../grpc-status.ts";
-import { type HashKey, hashKeySources } from "../hash-key.ts";
+import { type HashKey, hashKeySources, type ServiceHashKey } from "../hash-key.ts";
 import type { MirrorTarget } from "../mirror-policy.ts";
 import {
   type SessionAffinity,
@@ -32,19 +32,32 @@ const choosing = <S extends z.ZodType<object>>(schema: S, choices: readonly stri
 
 const percent = (what: string): z.ZodType<number> => number(numberLimits.percent, `${what} Default 100.`);
 
+const hashKeyFields = {
+  header: optional(text(wrongHeaderName, "Value of a header, by name.")),
+  cookie: optional(text(wrongHeaderName, "Value of a cookie, by name.")),
+  query: optional(anyText("First value of a query parameter, by name.")),
+  source: optional(
+    z.enum(["service", "instance"]).meta({ description: "Who calls: the service, or this process of it." }),
+  ),
+  terminal: optional(
+    z.boolean().meta({ description: "Where a call has this key, later ones are not looked at. Default false." }),
+  ),
+};
+
 /** What calls are told apart by. */
 export const hashKeySchema: z.ZodType<HashKey> = exactly<HashKey>()(
+  choosing(z.strictObject(hashKeyFields), hashKeySources, "What calls are told apart by; exactly one source."),
+);
+
+/** The same for a service, whose cookie the mesh may generate. */
+export const serviceHashKeySchema: z.ZodType<ServiceHashKey> = exactly<ServiceHashKey>()(
   choosing(
     z.strictObject({
-      header: optional(text(wrongHeaderName, "Value of a header, by name.")),
-      cookie: optional(text(wrongHeaderName, "Value of a cookie, by name.")),
-      query: optional(anyText("First value of a query parameter, by name.")),
-      source: optional(
-        z.enum(["service", "instance"]).meta({ description: "Who calls: the service, or this process of it." }),
+      ...hashKeyFields,
+      ttl: optional(
+        duration(durationLimits.hashCookieTtl, "With cookie: callers without it are given one that lasts so long."),
       ),
-      terminal: optional(
-        z.boolean().meta({ description: "Where a call has this key, later ones are not looked at. Default false." }),
-      ),
+      path: optional(text(wrongCookiePath, 'Path of the given cookie. Default "/".')),
     }),
     hashKeySources,
     "What calls are told apart by; exactly one source.",
