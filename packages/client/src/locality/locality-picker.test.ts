@@ -206,6 +206,42 @@ describe("when the endpoints change", () => {
   });
 });
 
+test("each balancer hears the end of what it began, also when localities cease to matter in between", () => {
+  const open: number[] = [];
+  const makePicker = (): Picker => {
+    const own = open.push(0) - 1;
+    const inner = createPicker({ algorithm: "random" }, { random: seededRandom(1) });
+    return {
+      name: "counting",
+      pick: (...args) => inner.pick(...args),
+      start: () => {
+        open[own]! += 1;
+      },
+      end: () => {
+        open[own]! -= 1;
+        expect(open[own]).toBeGreaterThanOrEqual(0);
+      },
+      explain: () => [],
+    };
+  };
+  const candidates = [...zone("eu/a", 3), ...zone("eu/b", 3)];
+  const picker = pickerOf(
+    { mode: "zone-aware", minimumClusterSize: 6, routingEnabledPercent: 50, forceLocalZoneMinimum: undefined },
+    { makePicker },
+  );
+  const begun: Balanced[] = [];
+  for (let call = 0; call < 200; call++) {
+    if (call === 100) eject(candidates, 1);
+    const picked = pickUsable(picker, candidates, undefined, call * 10, 50, seededRandom(2))!;
+    picker.start(picked, call * 10);
+    begun.push(picked);
+  }
+  // The whole and the caller's zone; the other zone got nothing.
+  expect(open.filter((each) => each > 0)).toHaveLength(2);
+  for (const each of begun) picker.end(each, 3_000, { rttMs: 1, failed: false });
+  expect(open).toEqual(open.map(() => 0));
+});
+
 describe("distribution", () => {
   const policy: EffectiveLocality = {
     mode: "distribute",
@@ -228,6 +264,18 @@ describe("distribution", () => {
   test("callers that no rule names are not bound", () => {
     const picker = pickerOf(policy, { place: { locality: { region: "us" }, labels: {} } });
     expect(sharesOf(picker, [...zone("eu/a", 1), ...zone("us/a", 1)])).toEqual({ "eu/a": 50, "us/a": 50 });
+  });
+
+  test("a call that was tried where it was drawn goes on to what is named, before what is not", () => {
+    const one: EffectiveLocality = { ...policy, distribute: [{ from: "*", to: { "eu/b": 99, "us/a": 1 } }] };
+    const candidates = [...zone("eu/a", 3), ...zone("eu/b", 1), ...zone("us/a", 1)];
+    const tried = new Set(["eu/b-0"]);
+    const picker = pickerOf(one);
+    const picks = Array.from(
+      { length: 20 },
+      () => pickUsable(picker, candidates, tried, 0, 50, seededRandom(2))?.endpoint.id,
+    );
+    expect(new Set(picks)).toEqual(new Set(["us/a-0"]));
   });
 
   test("what no rule names is called where nobody else is left", () => {

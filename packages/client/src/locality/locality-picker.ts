@@ -2,6 +2,7 @@ import { type EffectiveLocality, localityName } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import { pickUsable } from "../balancing/pick-usable.ts";
 import type { Balanced, CandidateFigures, Outcome, Picker } from "../balancing/picker.ts";
+import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
 import { isFailing, stateOf } from "../endpoints/endpoint-state.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import type { LoadReport } from "../load-reports/load-report.ts";
@@ -75,6 +76,10 @@ export class LocalityPicker implements Picker {
   readonly #groups: LocalityGroups;
   /** Of all endpoints: where localities do not matter. */
   readonly #whole: Picker;
+  /** Whether the last pick was the whole's: its start follows at once. */
+  #byWhole = false;
+  /** Calls that the whole began and that have not ended: each picker hears as many ends as starts. */
+  readonly #begunByWhole = new WeakMap<EndpointFigures, number>();
   #plan: Plan | undefined;
   #callers: { readonly of: readonly Balanced[]; readonly byZone: ReadonlyMap<string, number> } | undefined;
 
@@ -104,28 +109,43 @@ export class LocalityPicker implements Picker {
     key?: Hash64,
   ): C | undefined {
     const plan = this.#planFor(candidates, nowMs, panicPercent);
-    if (plan.why !== undefined || !this.#isEnabled()) {
+    this.#byWhole = plan.why !== undefined || !this.#isEnabled();
+    if (this.#byWhole) {
       return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, this.#options.random, key);
     }
     const drawn = plan.only ?? this.#draw(plan, key);
     // A group's members are some of the candidates, and so of their type.
     const picked = this.#pickIn(drawn, tried, nowMs, key) as C | undefined;
     if (picked !== undefined && isGood(picked, drawn, tried, nowMs)) return picked;
-    for (const group of plan.groups) {
-      if (group === drawn) continue;
-      const other = this.#pickIn(group, tried, nowMs, key) as C | undefined;
-      if (other !== undefined && isGood(other, group, tried, nowMs)) return other;
+    for (const hasShare of [true, false]) {
+      for (const group of plan.groups) {
+        if (group === drawn || group.load.loadPercent > 0 !== hasShare) continue;
+        const other = this.#pickIn(group, tried, nowMs, key) as C | undefined;
+        if (other !== undefined && isGood(other, group, tried, nowMs)) return other;
+      }
     }
     // Nobody is good: the last resort is what it would be without localities.
+    this.#byWhole = true;
     return pickUsable(this.#whole, candidates, tried, nowMs, panicPercent, this.#options.random, key);
   }
 
   start(candidate: Balanced, nowMs: number): void {
-    this.#pickerOf(candidate).start(candidate, nowMs);
+    if (!this.#byWhole) {
+      this.#pickerOf(candidate).start(candidate, nowMs);
+      return;
+    }
+    this.#begunByWhole.set(candidate.figures, (this.#begunByWhole.get(candidate.figures) ?? 0) + 1);
+    this.#whole.start(candidate, nowMs);
   }
 
   end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#pickerOf(candidate).end(candidate, nowMs, outcome);
+    const begun = this.#begunByWhole.get(candidate.figures) ?? 0;
+    if (begun === 0) {
+      this.#pickerOf(candidate).end(candidate, nowMs, outcome);
+      return;
+    }
+    this.#begunByWhole.set(candidate.figures, begun - 1);
+    this.#whole.end(candidate, nowMs, outcome);
   }
 
   get readsReports(): boolean {
@@ -167,7 +187,6 @@ export class LocalityPicker implements Picker {
   }
 
   #pickerOf({ endpoint }: Balanced): Picker {
-    if (this.#plan?.why !== undefined) return this.#whole;
     return this.#groups.pickerOf(endpoint) ?? this.#whole;
   }
 
