@@ -137,7 +137,7 @@ const closeSlot = (slot: Slot): Group => {
   };
 };
 
-/** How many members can be called and are neither ejected nor unreachable. */
+/** How many members nothing is held against: no failures, no health check. Degraded ones count. */
 export const countHealthy = (members: readonly Balanced[], nowMs: number): number => {
   let healthy = 0;
   for (const member of members) {
