@@ -3,6 +3,28 @@ import type { FeatureRow } from "./feature-row.ts";
 /** How the endpoint of a call is chosen, and who may be. */
 export const balancingAndHealth: readonly FeatureRow[] = [
   {
+    row: 6,
+    capability: "Client subsetting",
+    written: "`subsetting: { size }` of a Service, with every balancer that looks at no key",
+    example: `
+{ kind: Service, name: reviews, subsetting: { size: 20 } }`,
+    tests: [
+      [
+        "packages/client/src/balancing/random-subset.test.ts",
+        "when an endpoint leaves or comes, a client exchanges one endpoint at most",
+      ],
+      [
+        "packages/client/src/balancing/random-subset.test.ts",
+        "clients choose differently: together they call every endpoint, none much more than its share",
+      ],
+      [
+        "packages/client/test/subsetting.test.ts",
+        "a client with a subset of two connects to two of six instances, and to another when both are gone",
+      ],
+    ],
+    leftOut: "deterministic aperture (Finagle), which needs each client to know its place among all",
+  },
+  {
     row: 7,
     capability: "Endpoint states",
     written:
@@ -96,6 +118,35 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     ],
   },
   {
+    row: 14,
+    capability: "ORCA utilisation-weighted round robin",
+    written:
+      "`balancer: { algorithm: weighted-round-robin }` with `blackoutPeriod`, `weightExpirationPeriod`, `weightUpdatePeriod`, `errorUtilizationPenalty`; members report in replies, to verified callers that ask; beyond the field: `prequal` on the same reports",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: weighted-round-robin, blackoutPeriod: 10s } }
+---
+{ kind: Service, name: ratings, balancer: { algorithm: prequal, inFlightQuantile: 0.84 } }`,
+    tests: [
+      [
+        "packages/client/src/balancing/weighted-round-robin.test.ts",
+        "an endpoint that does twice as much per utilization gets twice as many calls",
+      ],
+      [
+        "packages/client/src/balancing/weighted-round-robin.test.ts",
+        "reports expire, and whoever reports again waits out the blackout",
+      ],
+      [
+        "packages/mesh/test/load-reports.test.ts",
+        "with %s members are asked how busy they are, and callers see nothing of it",
+      ],
+      [
+        "packages/client/src/balancing/prequal.test.ts",
+        "of those that are not hot the one with the least latency is picked, though it has more in flight",
+      ],
+    ],
+    leftOut: "reports out of band, and figures of an application's own: members report in replies what they measure",
+  },
+  {
     row: 15,
     capability: "Ring hash",
     written: "`balancer: { algorithm: ring-hash }` with `minimumRingSize`, `maximumRingSize`; `hashKey`",
@@ -116,6 +167,27 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     tests: [["packages/client/src/balancing/hash-tables.test.ts", "Maglev tables are equal, place by place"]],
   },
   {
+    row: 17,
+    capability: "Hash key sources",
+    written:
+      "`hashKey` of a Service: `header`, `cookie` (generated with `ttl` and `path`), `query`, `source`, `terminal`; several are combined",
+    example: `
+{ kind: Service, name: reviews, balancer: { algorithm: ring-hash }, hashKey: [{ cookie: sid, ttl: 1h, path: /shop }] }`,
+    tests: [
+      [
+        "packages/client/src/hashing/hash-call.test.ts",
+        "several keys are combined in their order, those that a call lacks are left out",
+      ],
+      ["packages/client/src/hashing/hash-call.test.ts", "nothing after a terminal key that the call has is looked at"],
+      [
+        "packages/client/test/hash-cookie.test.ts",
+        "with %s a caller without the cookie is given one, and stays with its instance by it",
+      ],
+    ],
+    leftOut:
+      "the source address: a client in the process is one source, `source: instance` tells processes apart; filter state and regex rewrites of a header",
+  },
+  {
     row: 18,
     capability: "Bounded-load hashing",
     written: "`balanceFactor` of `ring-hash` and `maglev`",
@@ -127,6 +199,19 @@ export const balancingAndHealth: readonly FeatureRow[] = [
         "with bounded load no endpoint has more than its share of the calls in flight, however hot a key is",
       ],
     ],
+  },
+  {
+    row: 19,
+    capability: "Sticky to one host (stateful session)",
+    written:
+      "`ring-hash` or `maglev` by a generated cookie: a session stays with its instance, as long as that is there and no other takes its place on the ring",
+    tests: [
+      [
+        "packages/client/test/hash-cookie.test.ts",
+        "with %s a caller without the cookie is given one, and stays with its instance by it",
+      ],
+    ],
+    leftOut: "a cookie that names the instance itself, so that newcomers move no session at all",
   },
   {
     row: 20,
