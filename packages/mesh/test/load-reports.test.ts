@@ -54,3 +54,32 @@ test("with a balancer that reads no reports nobody is asked", async () => {
   await call(caller);
   expect(asked).toEqual([undefined]);
 });
+
+test("what members report over mTLS becomes the weights by which they are called", async () => {
+  await using fixture = await startMesh([
+    { kind: "Service", name: "productpage" },
+    { kind: "Service", name: "reviews", balancer: { algorithm: "weighted-round-robin", blackoutPeriod: "0s" } },
+  ]);
+  for (const instanceId of ["reviews-0", "reviews-1"]) {
+    const reviews = await fixture.join({ service: "reviews", instanceId });
+    await reviews.listen((_request: IncomingMessage, response) => response.end("ok"), {
+      port: 0,
+      host: "127.0.0.1",
+      signals: false,
+    });
+  }
+  const caller = await fixture.join({ service: "productpage" });
+  /** What explanations show is 1 / weight: exactly 1 for the registered weights, which plain round robin goes by. */
+  const loads = (): number[] =>
+    caller.explain("http://reviews/").destinations[0]?.candidates.map(({ load }) => load) ?? [];
+  await expect
+    .poll(
+      async () => {
+        await call(caller);
+        return loads().filter((load) => load !== 1).length;
+      },
+      { timeout: 20_000, interval: 20 },
+    )
+    .toBe(2);
+  for (const load of loads()) expect(load).toBeGreaterThan(0);
+});
