@@ -1,22 +1,13 @@
 import { expect, test } from "vitest";
-import { clientOf, type RunningServer, serve, snapshotOf } from "./mesh-of-servers.ts";
-
-const fleet = async (count: number): Promise<readonly RunningServer[]> =>
-  Promise.all(
-    Array.from({ length: count }, () =>
-      serve((request, response) => {
-        response.end(String(request.socket.localPort));
-      }),
-    ),
-  );
+import { clientOf, serveAll, snapshotOf } from "./mesh-of-servers.ts";
 
 test.each(["ring-hash", "maglev"] as const)(
   "%s keeps each user with one instance, and spreads the users",
   async (algorithm) => {
-    const servers = await fleet(3);
-    await using stack = new AsyncDisposableStack();
-    for (const server of servers) stack.use(server);
-    const endpoints = servers.map(({ endpoint }) => endpoint);
+    await using fleet = await serveAll(3, () => (request, response) => {
+      response.end(String(request.socket.localPort));
+    });
+    const { endpoints } = fleet;
     const policy = { balancer: { algorithm }, hashKey: [{ cookie: "user" }] } as const;
     await using client = clientOf(snapshotOf({ reviews: { endpoints, policy } }));
     // A second client, which was told of the endpoints in another order.

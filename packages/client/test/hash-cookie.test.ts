@@ -1,39 +1,35 @@
 import type { ServicePolicy } from "@tulle/policy";
 import { expect, test } from "vitest";
-import { clientOf, type RunningServer, serve, snapshotOf } from "./mesh-of-servers.ts";
-
-const fleet = (count: number): Promise<RunningServer[]> =>
-  Promise.all(
-    Array.from({ length: count }, () =>
-      serve((request, response) => {
-        response.setHeader("set-cookie", "app=1");
-        response.end(JSON.stringify({ port: request.socket.localPort, cookie: request.headers.cookie }));
-      }),
-    ),
-  );
+import { clientOf, serveAll, snapshotOf } from "./mesh-of-servers.ts";
 
 const setup = async (policy: Partial<ServicePolicy>) => {
-  const stack = new AsyncDisposableStack();
-  const servers = await fleet(5);
-  for (const server of servers) stack.use(server);
-  const client = clientOf(snapshotOf({ reviews: { endpoints: servers.map(({ endpoint }) => endpoint), policy } }));
-  stack.defer(() => client.close());
+  const fleet = await serveAll(5, () => (request, response) => {
+    response.setHeader("set-cookie", "app=1");
+    response.end(JSON.stringify({ port: request.socket.localPort, cookie: request.headers.cookie }));
+  });
+  const client = clientOf(snapshotOf({ reviews: { endpoints: fleet.endpoints, policy } }));
+  const running: AsyncDisposable = {
+    [Symbol.asyncDispose]: async () => {
+      await client.close();
+      await fleet[Symbol.asyncDispose]();
+    },
+  };
   const ask = async (cookie?: string) => {
     const response = await client.fetch("http://reviews/", cookie === undefined ? {} : { headers: { cookie } });
     const { port, cookie: seen } = (await response.json()) as { port: number; cookie?: string };
     return { port, seen, set: response.headers.getSetCookie() };
   };
-  return { stack, ask, client };
+  return { running, ask, client };
 };
 
 test.each(["ring-hash", "maglev"] as const)(
   "with %s a caller without the cookie is given one, and stays with its instance by it",
   async (algorithm) => {
-    const { stack, ask } = await setup({
+    const { running, ask } = await setup({
       balancer: { algorithm },
       hashKey: [{ cookie: "sid", ttl: "1h", path: "/shop" }],
     });
-    await using _ = stack;
+    await using _ = running;
     const homes = new Set<number>();
     for (let caller = 0; caller < 20; caller++) {
       const first = await ask();
@@ -52,11 +48,11 @@ test.each(["ring-hash", "maglev"] as const)(
 );
 
 test("a ttl of 0s gives a cookie for as long as the browser is open", async () => {
-  const { stack, ask } = await setup({
+  const { running, ask } = await setup({
     balancer: { algorithm: "ring-hash" },
     hashKey: [{ cookie: "sid", ttl: "0s" }],
   });
-  await using _ = stack;
+  await using _ = running;
   expect((await ask()).set[1]).toMatch(/^sid=[0-9a-f]{16}; Path=\/; HttpOnly$/);
 });
 
@@ -65,8 +61,8 @@ test("no cookie is given without a ttl, nor where the balancer looks at no key; 
     { balancer: { algorithm: "ring-hash" }, hashKey: [{ cookie: "sid" }] },
     { balancer: { algorithm: "round-robin" }, hashKey: [{ cookie: "sid", ttl: "1h" }] },
   ] as const) {
-    const { stack, ask, client } = await setup(policy);
-    await using _ = stack;
+    const { running, ask, client } = await setup(policy);
+    await using _ = running;
     expect((await ask()).set).toEqual(["app=1"]);
     expect(client.describeChain("default/reviews")).not.toContain("hash cookie");
   }

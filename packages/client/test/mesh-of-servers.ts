@@ -36,6 +36,27 @@ export const serve = async (listener: RequestListener, labels: Record<string, st
   };
 };
 
+/** Several servers, ended together. `AsyncDisposableStack` would do it, but Node.js 22 has none. */
+export interface RunningServers extends AsyncDisposable {
+  readonly servers: readonly RunningServer[];
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Servers of one kind. @param listenerOf told its place among them. */
+export const serveAll = async (
+  count: number,
+  listenerOf: (place: number) => RequestListener,
+): Promise<RunningServers> => {
+  const servers = await Promise.all(Array.from({ length: count }, (_, place) => serve(listenerOf(place))));
+  return {
+    servers,
+    endpoints: servers.map(({ endpoint }) => endpoint),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    },
+  };
+};
+
 /** A plaintext endpoint on loopback. */
 export const endpointAt = (port: number, labels: Record<string, string> = {}): Endpoint => ({
   id: `reviews-${port}`,

@@ -1,19 +1,13 @@
 import { expect, test } from "vitest";
-import { clientOf, serve, snapshotOf } from "./mesh-of-servers.ts";
+import { clientOf, serveAll, snapshotOf } from "./mesh-of-servers.ts";
 
 test("a client with a subset of two connects to two of six instances, and to another when both are gone", async () => {
-  await using stack = new AsyncDisposableStack();
   const asked = new Set<number>();
-  const servers = await Promise.all(
-    Array.from({ length: 6 }, (_, place) =>
-      serve((_request, response) => {
-        asked.add(place);
-        response.end(String(place));
-      }),
-    ),
-  );
-  for (const server of servers) stack.use(server);
-  const endpoints = servers.map(({ endpoint }) => endpoint);
+  await using fleet = await serveAll(6, (place) => (_request, response) => {
+    asked.add(place);
+    response.end(String(place));
+  });
+  const { servers, endpoints } = fleet;
   const policy = { subsetting: { size: 2 } } as const;
   await using client = clientOf(snapshotOf({ reviews: { endpoints, policy } }));
   const call = async (): Promise<string> => (await client.request("http://reviews/")).body.text();
