@@ -9,13 +9,8 @@ export { type Client, type ClientOptions, createClient } from "./create-client.t
 export { type EndpointFigures, newFigures } from "./endpoints/endpoint-figures.ts";
 export type { EndpointState } from "./endpoints/endpoint-state.ts";
 export type { EjectionCause, EjectionDecision } from "./endpoints/outlier-ejection.ts";
-export {
-  type ExplainedAttempt,
-  type ExplainedDestination,
-  type ExplainInit,
-  type Explanation,
-  explain,
-} from "./explain.ts";
+export { type ExplainInit, explain } from "./explain.ts";
+export type { ExplainedAttempt, ExplainedDestination, Explanation } from "./explanation.ts";
 export type { MeshDispatchOptions } from "./faces/dispatcher.ts";
 export type { MeshFetch } from "./faces/fetch.ts";
 export type { MeshRequestInit, RequestLike } from "./faces/fetch-request.ts";
