@@ -3,6 +3,24 @@ import type { FeatureRow } from "./feature-row.ts";
 /** How the endpoint of a call is chosen, and who may be. */
 export const balancingAndHealth: readonly FeatureRow[] = [
   {
+    row: 4,
+    capability: "Endpoint staleness bound",
+    written: "`staleAfter` of a Service, for endpoints that the registry keeps but has not heard of; never by default",
+    example: `
+{ kind: Service, name: reviews, staleAfter: 5m }`,
+    tests: [
+      [
+        "packages/client/src/endpoints/endpoint-set.test.ts",
+        "is called as a healthy one until the policy's time is over, and expired from then on",
+      ],
+      [
+        "packages/client/src/balancing/pick-usable.test.ts",
+        "one that was stale for too long is picked when nobody else is left, and not before",
+      ],
+    ],
+    leftOut: "endpoints of a member that has lost its config server: it goes on with the last list that it had",
+  },
+  {
     row: 6,
     capability: "Client subsetting",
     written: "`subsetting: { size }` of a Service, with every balancer that looks at no key",

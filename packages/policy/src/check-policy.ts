@@ -90,6 +90,7 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   checkOutsideTls(["tls"], service.tls, check);
   checkLocality(service.locality, check);
   checkHealthCheck(service.healthCheck, check);
+  check.duration(["staleAfter"], service.staleAfter, durationLimits.staleAfter);
   checkResilience(service, check);
 };
 

@@ -217,9 +217,21 @@ export {
   servicesOf,
 } from "./select.ts";
 export type { WorkloadSelector } from "./selector.ts";
-export { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
-export type { ServicePolicy } from "./service-policy.ts";
-export { DEFAULT_PANIC_THRESHOLD, DEFAULT_SERVICE_PORT, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
+export {
+  CLUSTER_DOMAIN,
+  referencedService,
+  type ServiceKey,
+  serviceKey,
+  splitServiceKey,
+} from "./service-name.ts";
+export {
+  DEFAULT_PANIC_THRESHOLD,
+  DEFAULT_SERVICE_PORT,
+  effectiveStaleAfterMs,
+  type ServicePolicy,
+  serviceAccountsOf,
+  servicePortOf,
+} from "./service-policy.ts";
 export {
   DEFAULT_SESSION_COOKIE,
   type EffectiveSessionAffinity,

@@ -2,6 +2,7 @@ import type { AdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { Balancer, SlowStart } from "./balancer-policy.ts";
 import type { CircuitBreaker } from "./circuit-breaker-policy.ts";
 import type { ConnectionPool } from "./connection-pool-policy.ts";
+import { type Duration, durationOr } from "./duration.ts";
 import type { ServiceHashKey } from "./hash-key.ts";
 import type { HealthCheck } from "./health-check-policy.ts";
 import type { Locality } from "./locality-policy.ts";
@@ -41,6 +42,11 @@ export interface ServicePolicy extends PolicyMeta {
   readonly outlierDetection?: OutlierDetection | false;
   /** Endpoints are asked how they are. `false` turns it off. @default false */
   readonly healthCheck?: HealthCheck | false;
+  /**
+   * How long an endpoint is called that the registry keeps but has not heard of; then it gets calls only when nobody else is
+   * left. 0s: for ever. Range 0s to 168h. @default "0s" (Envoy)
+   */
+  readonly staleAfter?: Duration;
   /** Not supported yet. */
   readonly concurrencyLimit?: Readonly<Record<string, unknown>>;
   /** How calls prefer some localities to others. @default not at all */
@@ -59,6 +65,10 @@ export interface ServicePolicy extends PolicyMeta {
   /** TLS to instances outside the mesh: those that are registered with the transport `tls`, and those of DNS. @default none */
   readonly tls?: OutsideTls;
 }
+
+/** How long a stale endpoint is called, milliseconds; for ever where the policy says nothing, or 0. */
+export const effectiveStaleAfterMs = ({ staleAfter }: ServicePolicy): number =>
+  durationOr(staleAfter, 0) || Number.POSITIVE_INFINITY;
 
 /** The service accounts that may answer for a service. */
 export const serviceAccountsOf = (service: ServicePolicy): readonly string[] =>

@@ -127,6 +127,23 @@ describe("panic", () => {
   });
 });
 
+test("one that was stale for too long is picked when nobody else is left, and not before", () => {
+  const set = balancedSet(2);
+  set[0]!.figures.expiresAtMs = 500;
+  const pick = () =>
+    pickUsable(
+      createPicker(balancers["round-robin"], { random: seededRandom(1) }),
+      set,
+      undefined,
+      500,
+      0,
+      seededRandom(2),
+    );
+  expect([pick(), pick()].map((picked) => picked?.endpoint.id)).toEqual(["b", "b"]);
+  set[1]!.figures.expiresAtMs = 500;
+  expect(pick()).toBeDefined();
+});
+
 test("panic counts unhealthy endpoints, and those that were never checked", () => {
   const set = checked(5, ["unhealthy", "pending", "unhealthy", "well", "well"]);
   const picker = createPicker(balancers.random, { random: seededRandom(3) });

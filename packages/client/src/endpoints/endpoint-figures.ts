@@ -20,6 +20,10 @@ export interface EndpointFigures {
   readonly outlier: OutlierRecord;
   /** Written by health checks. */
   readonly health: HealthRecord;
+  /** Clock milliseconds since which the registry has not heard of it; `undefined`: it has. Written by the endpoint set. */
+  staleSinceMs: number | undefined;
+  /** Clock milliseconds from which it counts as gone, because it was stale for too long. Written by the endpoint set. */
+  expiresAtMs: number;
   /** Whether `rtt` comes from a measurement. */
   measured: boolean;
   readonly rtt: PeakEwma;
@@ -35,6 +39,8 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   reach: newReachability(),
   outlier: newOutlierRecord(),
   health: newHealthRecord(),
+  staleSinceMs: undefined,
+  expiresAtMs: Number.POSITIVE_INFINITY,
   measured: false,
   rtt: { costMs: 0, stampMs: nowMs },
   joinedAtMs: nowMs,

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { DestinationUsage } from "../transport/destination-usage.ts";
 import { createTransport } from "../transport/transport.ts";
 import { createEndpointSet, DRAIN_HINT_MS, type EndpointSet } from "./endpoint-set.ts";
+import { stateOf } from "./endpoint-state.ts";
 
 const pool: EffectiveConnectionPool = {
   maxConnections: 4,
@@ -191,4 +192,37 @@ test("a closed set has no endpoints and no timers", async () => {
   await set.close();
   expect(set.all()).toEqual([]);
   expect(clock.pendingTimers).toBe(0);
+});
+
+describe("a stale endpoint", () => {
+  const stateAfter = (...steps: readonly (Endpoint["health"] | number)[]) => {
+    for (const step of steps) {
+      if (typeof step === "number") clock.advance(step);
+      else {
+        const service = reviews(endpoint("a", { health: step }), endpoint("b"));
+        set.update({ ...service, policy: { ...service.policy, staleAfter: "1m" } }, pool);
+      }
+    }
+    return stateOf(set.all()[0]!, clock.now());
+  };
+
+  test("is called as a healthy one until the policy's time is over, and expired from then on", () => {
+    expect(stateAfter("stale", 59_999)).toBe("stale");
+    expect(stateAfter(1)).toBe("expired");
+  });
+
+  test("has its time from when it became stale, however often the list comes", () => {
+    expect(stateAfter("healthy", 60_000, "stale", 30_000, "stale", 30_000)).toBe("expired");
+  });
+
+  test("is as any other once the registry has heard of it, and has the whole time when it is stale again", () => {
+    expect(stateAfter("stale", 90_000, "healthy")).toBe("healthy");
+    expect(stateAfter("stale", 59_999)).toBe("stale");
+  });
+
+  test("never expires where the policy says nothing", () => {
+    set.update(reviews(endpoint("a", { health: "stale" })), pool);
+    clock.advance(1_000_000_000);
+    expect(stateOf(set.all()[0]!, clock.now())).toBe("stale");
+  });
 });

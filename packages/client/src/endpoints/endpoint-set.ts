@@ -5,6 +5,7 @@ import {
   effectiveHealthCheck,
   effectiveOutlierDetection,
   effectiveOutsideTls,
+  effectiveStaleAfterMs,
   type ServicePolicy,
   type ServiceSnapshot,
   serviceAccountsOf,
@@ -94,6 +95,8 @@ class Endpoints implements EndpointSet {
     const expected: ExpectedPeer = { namespace, serviceAccounts: serviceAccountsOf(service.policy) };
     const servername = `${name}.${namespace}.svc.cluster.local`;
     const tls = effectiveOutsideTls(service.policy.tls);
+    const staleAfterMs = effectiveStaleAfterMs(service.policy);
+    const nowMs = this.#transport.clock.now();
     const before = this.#members;
     this.#members = new Map();
     this.#connections.max = policy.maxConnections;
@@ -104,6 +107,7 @@ class Endpoints implements EndpointSet {
           ? this.#keep(known, endpoint, expected, policy, tls)
           : this.#add(endpoint, policy, { expected, servername, tls }, known);
       if (member === known) before.delete(endpoint.id);
+      noteStaleness(member.candidate, staleAfterMs, nowMs);
       this.#members.set(endpoint.id, member);
     }
     for (const member of before.values()) this.#depart(member);
@@ -234,6 +238,12 @@ class Endpoints implements EndpointSet {
     this.#all = [...this.#members.values()].map(({ candidate }) => candidate);
   }
 }
+
+/** An endpoint of which the registry has heard again is as any other. */
+const noteStaleness = ({ endpoint, figures }: Candidate, staleAfterMs: number, nowMs: number): void => {
+  figures.staleSinceMs = endpoint.health === "stale" ? (figures.staleSinceMs ?? nowMs) : undefined;
+  figures.expiresAtMs = (figures.staleSinceMs ?? Number.POSITIVE_INFINITY) + staleAfterMs;
+};
 
 const MAX_CACHED_SUBSETS = 100;
 

@@ -8,6 +8,8 @@ export type EndpointState =
   | "healthy"
   /** The registry has not heard of it for a while; it is called like a healthy one. */
   | "stale"
+  /** It was stale for longer than the policy allows: no calls while another endpoint is left. */
+  | "expired"
   /** The registry says that it leaves: no new calls. */
   | "draining"
   /** The registry says that it cannot serve: no calls. Or health checks say so: none while another endpoint is left. */
@@ -23,7 +25,7 @@ export type EndpointState =
 
 /** Whether calls must go elsewhere, unless so many are in such a state that it counts no more. */
 export const isFailing = (state: EndpointState): boolean =>
-  state === "ejected" || state === "unhealthy" || state === "pending";
+  state === "ejected" || state === "unhealthy" || state === "pending" || state === "expired";
 
 /** The state of an endpoint now: what the registry says, then what this client has seen itself, then its health checks. */
 export const stateOf = (
@@ -35,5 +37,6 @@ export const stateOf = (
   const { state, degraded } = figures.health;
   if (state === "unhealthy" || state === "pending") return state;
   if (isEjected(figures.outlier, nowMs)) return "ejected";
+  if (nowMs >= figures.expiresAtMs) return "expired";
   return state === "healthy" && degraded ? "degraded" : endpoint.health;
 };

@@ -75,6 +75,12 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
           .union([healthCheckSchema, z.literal(false)])
           .meta({ description: "Endpoints are asked how they are; false: they are not. Default false." }),
       ),
+      staleAfter: optional(
+        duration(
+          durationLimits.staleAfter,
+          'How long endpoints are called that the registry has not heard of. Default "0s": for ever.',
+        ),
+      ),
       concurrencyLimit: later("Calls in flight are bounded."),
       locality: optional(localitySchema),
       slowStart: optional(slowStartSchema),
