@@ -183,6 +183,7 @@ export const createClient = (options: ClientOptions): Client => {
     hosts,
     send,
     clock,
+    random,
     inherit: options.inherit,
     localReplies: options.localReplies ?? "error",
     counters,

@@ -8,6 +8,7 @@ import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMesh } from "../src/create-mesh.ts";
+import type { Mesh } from "../src/mesh.ts";
 
 /** Names and values, in the order in which they are sent; a name may come again. */
 type Headers = readonly (readonly [name: string, value: string])[];
@@ -274,5 +275,68 @@ describe.each(["without an SDK", "with an SDK"] as const)("W3C Trace Context thr
     [["foo=,bar=3"]],
   ])("drops the whole state for %j, and keeps the trace", async (sent) => {
     expect(await stateAfter(...sent)).toEqual([]);
+  });
+});
+
+describe("calls to this machine outside the mesh", () => {
+  const faces: Readonly<
+    Record<string, (mesh: Mesh, url: string, headers: Record<string, string>) => Promise<unknown>>
+  > = {
+    "mesh.fetch": async (mesh, url, headers) => (await mesh.fetch(url, { headers })).text(),
+    "mesh.fetch of a Request": async (mesh, url, headers) => (await mesh.fetch(new Request(url, { headers }))).text(),
+    "mesh.request": async (mesh, url, headers) => (await mesh.request(url, { headers })).body.text(),
+    "the built-in fetch": async (mesh, url, headers) => {
+      mesh.install();
+      try {
+        return await (await fetch(url, { headers })).text();
+      } finally {
+        mesh.uninstall();
+      }
+    },
+  };
+
+  test.each(Object.entries(faces))("%s carries the visit's trace, unless its caller wrote one", async (_name, call) => {
+    const seen: NodeJS.Dict<string | string[]>[] = [];
+    const next = createServer((request, response) => {
+      seen.push(request.headers);
+      response.end();
+    }).listen(0, "127.0.0.1");
+    await once(next, "listening");
+    const url = `http://127.0.0.1:${(next.address() as AddressInfo).port}/`;
+    const mesh = createMesh({ policies: [], endpoints: {}, service: "forwarder" });
+    const own = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+    const { port } = await mesh.listen(
+      async (_request, response) => {
+        await call(mesh, url, { "x-app": "1" });
+        await call(mesh, url, { traceparent: own });
+        response.end();
+      },
+      { port: 0, host: "127.0.0.1", signals: false },
+    );
+    const sent = requestOverHttp({ host: "127.0.0.1", port, agent: false, headers: { traceparent: valid } }).end();
+    const [response] = await once(sent, "response");
+    await text(response);
+    await mesh.leave();
+    next.closeAllConnections();
+    next.close();
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toMatchObject({ "x-app": "1" });
+    expect(read(seen[0]!)).toMatchObject({ traceId: TRACE, flags: "01" });
+    expect(seen[1]?.traceparent).toBe(own);
+  });
+
+  test("outside a visit they leave as they were written", async () => {
+    const seen: NodeJS.Dict<string | string[]>[] = [];
+    const next = createServer((request, response) => {
+      seen.push(request.headers);
+      response.end();
+    }).listen(0, "127.0.0.1");
+    await once(next, "listening");
+    const mesh = createMesh({ policies: [], endpoints: {}, service: "forwarder" });
+    await (await mesh.fetch(`http://127.0.0.1:${(next.address() as AddressInfo).port}/`)).text();
+    await mesh.leave();
+    next.closeAllConnections();
+    next.close();
+    expect(seen[0]).not.toHaveProperty("traceparent");
   });
 });

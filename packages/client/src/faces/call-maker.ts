@@ -1,5 +1,5 @@
 import { MeshError } from "@tulle/policy";
-import type { Clock } from "@tulle/time";
+import type { Clock, Random } from "@tulle/time";
 import { MeshCall } from "../call.ts";
 import { limitOf } from "../layers/enforce-deadline.ts";
 import { prepareBody, type ReplayCounters } from "../retry/replay-body.ts";
@@ -12,6 +12,7 @@ export interface FaceKit {
   readonly hosts: HostResolver;
   readonly send: Send;
   readonly clock: Clock;
+  readonly random: Random;
   /** What the calling code inherits from the visit that it runs in. */
   readonly inherit: () => Inherited | undefined;
   readonly localReplies: "error" | "response";

@@ -8,6 +8,7 @@ import { flattenHeaders } from "./call-headers.ts";
 import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.ts";
 import { failureReply, wantsReply } from "./failure-reply.ts";
 import { HandlerExchange } from "./handler-exchange.ts";
+import { tracedDispatch } from "./own-machine-trace.ts";
 
 /** What a caller may add to the options of any undici call. */
 export interface MeshDispatchOptions extends Dispatcher.DispatchOptions {
@@ -35,7 +36,7 @@ export class MeshDispatcher extends undici.Dispatcher {
     if (to.kind === "outside" && !kit.closed) {
       kit.counters.outside++;
       // Whatever it throws reaches the caller as it would without the mesh.
-      return this.#outside().dispatch(options, own);
+      return this.#outside().dispatch(tracedDispatch(kit, to, options), own);
     }
     try {
       if (kit.closed || to.kind === "outside") throw closedFailure(placeOf(options));

@@ -9,6 +9,7 @@ import { type FailedCall, failureReply, wantsReply } from "./failure-reply.ts";
 import { type FetchRequest, type MeshRequestInit, type RequestLike, readRequest, urlOf } from "./fetch-request.ts";
 import { followSignal } from "./follow-signal.ts";
 import { headersOf, linkToResponse, MeshResponse } from "./mesh-response.ts";
+import { tracedInit } from "./own-machine-trace.ts";
 import { headersAfter, isRedirect, MAX_REDIRECTS, redirectTo } from "./redirect.ts";
 
 /**
@@ -37,7 +38,9 @@ export const createFetch = (face: FaceKit, outside: MeshFetch): MeshFetch => {
       const to = face.hosts.resolve(url.origin);
       if (to.kind === "outside") {
         face.counters.outside++;
-        return outside(input, init);
+        const own = typeof input === "object" && "headers" in input ? input.headers : undefined;
+        // A caller's options with other headers are still a caller's options.
+        return outside(input, tracedInit(face, to, init, own) as MeshRequestInit | undefined);
       }
       return begin(kit, to, readRequest(input, url, init ?? undefined), 0);
     } catch (error) {

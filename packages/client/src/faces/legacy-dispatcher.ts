@@ -1,7 +1,9 @@
 import type { Dispatcher } from "undici";
+import type { Resolution } from "../routing/resolve-host.ts";
 import { undici } from "../transport/undici.ts";
 import type { FaceKit } from "./call-maker.ts";
 import { type MeshDispatcher, originOf } from "./dispatcher.ts";
+import { tracedDispatch } from "./own-machine-trace.ts";
 
 /**
  * The mesh for callers that speak the handler dialect of undici 7 and older, such as the built-in fetch of Node.js 22 and
@@ -9,12 +11,16 @@ import { type MeshDispatcher, originOf } from "./dispatcher.ts";
  */
 export class LegacyDispatcher extends undici.Dispatcher {
   readonly #mesh: MeshDispatcher;
-  readonly #kit: Pick<FaceKit, "hosts" | "counters">;
+  readonly #kit: Pick<FaceKit, "hosts" | "counters" | "inherit" | "random">;
   readonly #outside: () => Dispatcher | undefined;
   readonly #translated: Dispatcher;
 
   /** @param outside a dispatcher that understands the old dialect; `undefined`: the mesh's own outside, translated. */
-  constructor(mesh: MeshDispatcher, kit: Pick<FaceKit, "hosts" | "counters">, outside: () => Dispatcher | undefined) {
+  constructor(
+    mesh: MeshDispatcher,
+    kit: Pick<FaceKit, "hosts" | "counters" | "inherit" | "random">,
+    outside: () => Dispatcher | undefined,
+  ) {
     super();
     this.#mesh = mesh;
     this.#kit = kit;
@@ -25,9 +31,10 @@ export class LegacyDispatcher extends undici.Dispatcher {
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     if (typeof handler.onRequestStart === "function") return this.#mesh.dispatch(options, handler);
     const outside = this.#outside();
-    if (outside === undefined || !this.#isOutside(options)) return this.#translated.dispatch(options, handler);
+    const to = outside === undefined ? undefined : this.#resolve(options);
+    if (outside === undefined || to?.kind !== "outside") return this.#translated.dispatch(options, handler);
     this.#kit.counters.outside++;
-    return outside.dispatch(options, handler);
+    return outside.dispatch(tracedDispatch(this.#kit, to, options), handler);
   }
 
   get webSocketOptions(): unknown {
@@ -46,11 +53,11 @@ export class LegacyDispatcher extends undici.Dispatcher {
     return this.#mesh.destroy(...args);
   }
 
-  #isOutside(options: Dispatcher.DispatchOptions): boolean {
+  #resolve(options: Dispatcher.DispatchOptions): Resolution | undefined {
     try {
-      return this.#kit.hosts.resolve(originOf(options)).kind === "outside";
+      return this.#kit.hosts.resolve(originOf(options));
     } catch {
-      return false;
+      return undefined;
     }
   }
 }

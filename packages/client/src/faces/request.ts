@@ -15,6 +15,7 @@ import { closedFailure, type FaceKit, makeCall, refusalOf } from "./call-maker.t
 import { noTunnels, withQuery } from "./dispatcher.ts";
 import { failureReply, wantsReply } from "./failure-reply.ts";
 import { followSignal } from "./follow-signal.ts";
+import { tracedDispatch } from "./own-machine-trace.ts";
 import { type BodyOwner, RequestBody } from "./request-body.ts";
 import { splitUrl, type UrlParts } from "./split-url.ts";
 
@@ -55,7 +56,7 @@ export const createRequest =
       const to = kit.hosts.resolve(parts.origin);
       if (to.kind !== "outside" || kit.closed) return begin(kit, to, { parts, method, options });
       kit.counters.outside++;
-      return undici.request(url, { ...options, method, dispatcher: outside() });
+      return undici.request(url, { ...tracedDispatch(kit, to, options), method, dispatcher: outside() });
     } catch (error) {
       return Promise.reject(error);
     }

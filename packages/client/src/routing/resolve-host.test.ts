@@ -28,7 +28,18 @@ describe("resolveUrl", () => {
     "http://[::1]:1",
     "http://10.0.0.1",
     "ws://reviews",
-  ])("%s is outside", (url) => expect(resolveUrl(new URL(url), snapshotOf(true))).toEqual({ kind: "outside" }));
+  ])("%s is outside", (url) => expect(resolveUrl(new URL(url), snapshotOf(true))).toMatchObject({ kind: "outside" }));
+
+  test.each([
+    ["http://localhost:1", true],
+    ["http://127.0.0.1:9080", true],
+    ["http://[::1]:1", true],
+    ["http://example.com", undefined],
+  ])("whether %s is this machine: %s", (url, ownMachine) => {
+    expect(resolveUrl(new URL(url), snapshotOf(true))).toEqual(
+      ownMachine === undefined ? { kind: "outside" } : { kind: "outside", ownMachine },
+    );
+  });
 
   test.each([
     ["http://review.default.svc.cluster.local", true, "allow-any", "UNKNOWN_SERVICE"],
@@ -41,7 +52,7 @@ describe("resolveUrl", () => {
 
   test("while names are unknown, hosts that cannot be short names go on", () => {
     for (const url of ["http://example.com", "http://localhost", "http://[::1]"]) {
-      expect(resolveUrl(new URL(url), snapshotOf(false))).toEqual({ kind: "outside" });
+      expect(resolveUrl(new URL(url), snapshotOf(false))).toMatchObject({ kind: "outside" });
     }
   });
 

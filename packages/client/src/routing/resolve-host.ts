@@ -12,13 +12,18 @@ export type Resolution =
       readonly port: number;
     }
   /** Not the mesh's: handed on untouched. */
-  | { readonly kind: "outside" }
+  | {
+      readonly kind: "outside";
+      /** The host is this machine, by its name or by a loopback address. */
+      readonly ownMachine?: true;
+    }
   | { readonly kind: "refused"; readonly code: MeshErrorCode; readonly message: string; readonly hint?: string };
 
 /** Origins whose meaning is remembered; beyond, the least recently used is forgotten and worked out again. */
 export const REMEMBERED_ORIGINS = 1_024;
 
 const outside: Resolution = { kind: "outside" };
+const ownMachine: Resolution = { kind: "outside", ownMachine: true };
 
 /** Remembers what origins mean, until the mesh's names or its outbound mode change. */
 export class HostResolver {
@@ -56,7 +61,7 @@ export const resolveUrl = (url: URL, { names, mesh }: OutboundSnapshot): Resolut
     return { kind: "mesh", service, scheme, authority: url.host, port };
   }
   if (names.passes(host)) return outside;
-  if (isOwnMachine(host)) return outside;
+  if (isOwnMachine(host)) return ownMachine;
   if (!names.known && isShort(host)) {
     return {
       kind: "refused",
