@@ -1,7 +1,8 @@
 import type { Random } from "@tulle/time";
 import type { FiguresKeeper } from "./figures-keeper.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
 import type { LoadMeasure } from "./load-measure.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import type { Balanced } from "./picker.ts";
 import { withoutTried } from "./tried.ts";
 
 /** What makes a {@link ChoiceOfN}. */
@@ -21,20 +22,19 @@ export interface ChoiceOfNOptions {
  * Some endpoints by chance, the least loaded one wins. Two are nearly as good as all, at a price that does not grow, and
  * without the herd that runs to the one that looks best (Mitzenmacher 1996). Ties go to chance.
  */
-export class ChoiceOfN implements Picker {
+export class ChoiceOfN extends KeepingPicker {
   readonly name: string;
   readonly #choices: number;
   readonly #wholeUpTo: number;
   readonly #loadOf: LoadMeasure;
-  readonly #keeper: FiguresKeeper;
   readonly #random: Random;
 
   constructor({ name, choices, wholeUpTo = choices, loadOf, keeper, random }: ChoiceOfNOptions) {
+    super(keeper);
     this.name = name;
     this.#choices = choices;
     this.#wholeUpTo = Math.max(choices, wholeUpTo);
     this.#loadOf = loadOf;
-    this.#keeper = keeper;
     this.#random = random;
   }
 
@@ -46,16 +46,8 @@ export class ChoiceOfN implements Picker {
     return this.#choices === 2 ? this.#leastOfTwo(candidates, nowMs) : this.#leastOfSome(candidates, nowMs);
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
-  }
-
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
-    return this.#keeper.explain(candidates, nowMs, this.#loadOf);
+  protected override shownLoad(): LoadMeasure {
+    return this.#loadOf;
   }
 
   #leastOfTwo<C extends Balanced>(candidates: readonly C[], nowMs: number): C | undefined {

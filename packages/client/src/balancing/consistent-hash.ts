@@ -3,7 +3,9 @@ import { type Hash64, randomHash, unitOf } from "../hashing/xxh64.ts";
 import { endpointKey } from "./endpoint-key.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
 import type { HashedHost } from "./hash-ring.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import type { LoadMeasure } from "./load-measure.ts";
+import type { Balanced } from "./picker.ts";
 import type { Weights } from "./weights.ts";
 
 /** Where hashes lead: a ring or a Maglev table. Hosts are told by their places in the list that it was built from. */
@@ -30,21 +32,20 @@ export interface ConsistentHashOptions {
  * bounded share, each of its keys goes on to another endpoint of its own, always the same one; the other keys stay. A call
  * without a key goes anywhere.
  */
-export class ConsistentHash implements Picker {
+export class ConsistentHash extends KeepingPicker {
   readonly name: string;
   readonly #build: (hosts: readonly HashedHost[]) => HashTable;
   readonly #balanceFactor: number | undefined;
   readonly #weights: Weights;
-  readonly #keeper: FiguresKeeper;
   readonly #random: Random;
   #known: Known | undefined;
 
   constructor({ name, build, balanceFactor, weights, keeper, random }: ConsistentHashOptions) {
+    super(keeper);
     this.name = name;
     this.#build = build;
     this.#balanceFactor = balanceFactor;
     this.#weights = weights;
-    this.#keeper = keeper;
     this.#random = random;
   }
 
@@ -83,21 +84,9 @@ export class ConsistentHash implements Picker {
     return all.find(({ endpoint }) => tried?.has(endpoint.id) !== true) ?? (first as C | undefined);
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
-  }
-
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
+  protected override shownLoad(): LoadMeasure {
     // What is bounded where anything is; the key decides the rest.
-    return this.#keeper.explain(
-      candidates,
-      nowMs,
-      ({ endpoint, figures }) => figures.inFlight / (endpoint.weight ?? 1),
-    );
+    return ({ endpoint, figures }) => figures.inFlight / (endpoint.weight ?? 1);
   }
 
   #learn(all: readonly Balanced[]): Known {

@@ -1,8 +1,9 @@
 import type { Random } from "@tulle/time";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
-import { inFlightLoad } from "./load-measure.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import { inFlightLoad, type LoadMeasure } from "./load-measure.ts";
+import type { Balanced, Outcome } from "./picker.ts";
 import { RandomChoice } from "./random-choice.ts";
 import { withoutTried } from "./tried.ts";
 import type { Weights } from "./weights.ts";
@@ -72,18 +73,17 @@ export interface CustomPickerOptions {
  * A balancer of a user's own behind the mesh's interface. Foreign code decides on every call, so nothing that it does may
  * fail one: a wrong choice is replaced by chance, and told.
  */
-export class CustomPicker implements Picker {
+export class CustomPicker extends KeepingPicker {
   readonly name: string;
   readonly #balancer: CustomBalancer;
-  readonly #keeper: FiguresKeeper;
   readonly #instead: RandomChoice;
-  readonly #loadOf: (candidate: Balanced, nowMs: number) => number;
+  readonly #loadOf: LoadMeasure;
   readonly #onFault: (problem: string) => void;
   #members: { readonly of: readonly Balanced[]; readonly set: ReadonlySet<Balanced> } | undefined;
 
   constructor({ name, create, weights, keeper, random, onFault }: CustomPickerOptions) {
+    super(keeper);
     this.name = `custom:${name}`;
-    this.#keeper = keeper;
     this.#instead = new RandomChoice({ weights, keeper, random });
     this.#onFault = (problem) => onFault?.(`the balancer "${name}" ${problem}`);
     this.#balancer = create({ random, weightOf: (candidate, nowMs) => weights.of(candidate, nowMs) });
@@ -111,8 +111,8 @@ export class CustomPicker implements Picker {
     return mayGo ? picked : this.#instead.pick(all, tried, nowMs);
   }
 
-  start(candidate: Balanced, nowMs: number): void {
-    this.#keeper.start(candidate);
+  override start(candidate: Balanced, nowMs: number): void {
+    super.start(candidate, nowMs);
     try {
       this.#balancer.start?.(candidate, nowMs);
     } catch (error) {
@@ -120,8 +120,8 @@ export class CustomPicker implements Picker {
     }
   }
 
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
+  override end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
+    super.end(candidate, nowMs, outcome);
     try {
       this.#balancer.end?.(candidate, nowMs, outcome);
     } catch (error) {
@@ -129,8 +129,8 @@ export class CustomPicker implements Picker {
     }
   }
 
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
-    return this.#keeper.explain(candidates, nowMs, this.#loadOf);
+  protected override shownLoad(): LoadMeasure {
+    return this.#loadOf;
   }
 
   #ask<C extends Balanced>(

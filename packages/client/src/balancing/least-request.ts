@@ -1,8 +1,9 @@
 import type { Random } from "@tulle/time";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
-import { inFlightLoad } from "./load-measure.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import { inFlightLoad, type LoadMeasure } from "./load-measure.ts";
+import type { Balanced } from "./picker.ts";
 import { WeightedTurns } from "./weighted-turns.ts";
 import type { Weights } from "./weights.ts";
 
@@ -24,20 +25,21 @@ export interface LeastRequestOptions {
  * The endpoint with the fewest calls in flight among some that chance chose; where weights differ, turns by earliest deadline
  * with `weight / (in flight + 1) ^ bias` (Envoy's least request).
  */
-export class LeastRequest implements Picker {
+export class LeastRequest extends KeepingPicker {
   readonly name = "least-request";
   readonly #bias: number;
   readonly #weights: Weights;
-  readonly #keeper: FiguresKeeper;
+  readonly #loadOf: LoadMeasure;
   readonly #byChoice: ChoiceOfN;
   readonly #turns: WeightedTurns;
 
   constructor({ choices, bias, weights, keeper, random }: LeastRequestOptions) {
+    super(keeper);
     this.#bias = bias;
     this.#weights = weights;
-    this.#keeper = keeper;
     this.#turns = new WeightedTurns(random);
     const loadOf = inFlightLoad(weights);
+    this.#loadOf = loadOf;
     this.#byChoice = new ChoiceOfN({ name: this.name, choices, wholeUpTo: COMPARED_WHOLE, loadOf, keeper, random });
   }
 
@@ -53,15 +55,7 @@ export class LeastRequest implements Picker {
     );
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
-  }
-
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
-    return this.#byChoice.explain(candidates, nowMs);
+  protected override shownLoad(): LoadMeasure {
+    return this.#loadOf;
   }
 }

@@ -3,8 +3,9 @@ import type { LoadReport } from "../load-reports/load-report.ts";
 import { type PooledReport, ReportPool } from "../load-reports/report-pool.ts";
 import { ChoiceOfN } from "./choice-of-n.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
 import { type LoadMeasure, peakEwmaLoad } from "./load-measure.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import type { Balanced, Outcome } from "./picker.ts";
 import type { Weights } from "./weights.ts";
 
 /** What makes a {@link Prequal}. */
@@ -31,12 +32,11 @@ export const REPORT_USES = 4;
  * are fresh, and for a share of the calls, the power of two choices by peak EWMA decides: it needs no report, and it knows
  * whoever fails or is slow from this client's own calls.
  */
-export class Prequal implements Picker {
+export class Prequal extends KeepingPicker {
   readonly name = "prequal";
   readonly readsReports = true;
   readonly #pool: ReportPool<object>;
   readonly #weights: Weights;
-  readonly #keeper: FiguresKeeper;
   readonly #random: Random;
   readonly #loadOf: LoadMeasure;
   readonly #unreported: ChoiceOfN;
@@ -45,9 +45,9 @@ export class Prequal implements Picker {
   #places: { readonly of: readonly Balanced[]; readonly byFigures: ReadonlyMap<object, Balanced> } | undefined;
 
   constructor({ inFlightQuantile, weights, keeper, random, ...ewma }: PrequalOptions) {
+    super(keeper);
     this.#pool = new ReportPool(inFlightQuantile, REPORT_USES);
     this.#weights = weights;
-    this.#keeper = keeper;
     this.#random = random;
     this.#loadOf = peakEwmaLoad(ewma, weights);
     this.#unreported = new ChoiceOfN({ name: this.name, choices: 2, loadOf: this.#loadOf, keeper, random });
@@ -62,12 +62,8 @@ export class Prequal implements Picker {
     return this.#unreported.pick(all, tried, nowMs);
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
+  override end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
+    super.end(candidate, nowMs, outcome);
     const { figures } = candidate;
     if (outcome.failed) {
       this.#failing.add(figures);
@@ -80,8 +76,8 @@ export class Prequal implements Picker {
     this.#pool.note(figures, inFlight, latencyMs, nowMs);
   }
 
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
-    return this.#keeper.explain(candidates, nowMs, this.#loadOf);
+  protected override shownLoad(): LoadMeasure {
+    return this.#loadOf;
   }
 
   #byReports<C extends Balanced>(

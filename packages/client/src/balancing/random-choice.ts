@@ -1,6 +1,8 @@
 import type { Random } from "@tulle/time";
 import type { FiguresKeeper } from "./figures-keeper.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import type { LoadMeasure } from "./load-measure.ts";
+import type { Balanced } from "./picker.ts";
 import { withoutTried } from "./tried.ts";
 import type { Weights } from "./weights.ts";
 
@@ -12,15 +14,14 @@ export interface RandomChoiceOptions {
 }
 
 /** Any endpoint, by chance and weight. Compares nothing, so it never chases a figure that is out of date. */
-export class RandomChoice implements Picker {
+export class RandomChoice extends KeepingPicker {
   readonly name = "random";
   readonly #weights: Weights;
-  readonly #keeper: FiguresKeeper;
   readonly #random: Random;
 
   constructor({ weights, keeper, random }: RandomChoiceOptions) {
+    super(keeper);
     this.#weights = weights;
-    this.#keeper = keeper;
     this.#random = random;
   }
 
@@ -40,15 +41,7 @@ export class RandomChoice implements Picker {
     return candidates[count - 1];
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
-  }
-
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
-    return this.#keeper.explain(candidates, nowMs, (candidate) => 1 / this.#weights.of(candidate, nowMs));
+  protected override shownLoad(): LoadMeasure {
+    return (candidate, nowMs) => 1 / this.#weights.of(candidate, nowMs);
   }
 }

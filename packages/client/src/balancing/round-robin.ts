@@ -1,6 +1,8 @@
 import type { Random } from "@tulle/time";
 import type { FiguresKeeper } from "./figures-keeper.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import type { LoadMeasure } from "./load-measure.ts";
+import type { Balanced } from "./picker.ts";
 import { WeightedTurns } from "./weighted-turns.ts";
 import type { Weights } from "./weights.ts";
 
@@ -15,16 +17,15 @@ export interface RoundRobinOptions {
  * One after the other, from a place that chance chose, so that clients that start together do not call in step. Endpoints of
  * different weights take their turns by earliest deadline first.
  */
-export class RoundRobin implements Picker {
+export class RoundRobin extends KeepingPicker {
   readonly name = "round-robin";
   readonly #weights: Weights;
-  readonly #keeper: FiguresKeeper;
   readonly #turns: WeightedTurns;
   #next: number;
 
   constructor({ weights, keeper, random }: RoundRobinOptions) {
+    super(keeper);
     this.#weights = weights;
-    this.#keeper = keeper;
     this.#turns = new WeightedTurns(random);
     this.#next = Math.floor(random() * MOST_TURNS);
   }
@@ -46,17 +47,9 @@ export class RoundRobin implements Picker {
     return last;
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#keeper.end(candidate, nowMs, outcome);
-  }
-
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
+  protected override shownLoad(): LoadMeasure {
     // Nothing is compared; the share per turn is what tells them apart.
-    return this.#keeper.explain(candidates, nowMs, (candidate) => 1 / this.#weights.of(candidate, nowMs));
+    return (candidate, nowMs) => 1 / this.#weights.of(candidate, nowMs);
   }
 }
 

@@ -2,7 +2,9 @@ import type { Random } from "@tulle/time";
 import type { LoadReport } from "../load-reports/load-report.ts";
 import { ReportedWeight, type WeightRules } from "../load-reports/reported-weight.ts";
 import type { FiguresKeeper } from "./figures-keeper.ts";
-import type { Balanced, CandidateFigures, Outcome, Picker } from "./picker.ts";
+import { KeepingPicker } from "./keeping-picker.ts";
+import type { LoadMeasure } from "./load-measure.ts";
+import type { Balanced } from "./picker.ts";
 import { RoundRobin } from "./round-robin.ts";
 import { WeightedTurns } from "./weighted-turns.ts";
 import type { Weights } from "./weights.ts";
@@ -21,7 +23,7 @@ export interface WeightedRoundRobinOptions extends WeightRules {
  * endpoint that reports nothing, or not long enough, counts as the mean; with fewer than two known weights it is plain round
  * robin by the registered ones.
  */
-export class WeightedRoundRobin implements Picker {
+export class WeightedRoundRobin extends KeepingPicker {
   readonly name = "weighted-round-robin";
   readonly readsReports = true;
   readonly #options: WeightedRoundRobinOptions;
@@ -34,6 +36,7 @@ export class WeightedRoundRobin implements Picker {
     | undefined;
 
   constructor(options: WeightedRoundRobinOptions) {
+    super(options.keeper);
     this.#options = options;
     this.#plain = new RoundRobin(options);
     this.#turns = new WeightedTurns(options.random);
@@ -49,14 +52,6 @@ export class WeightedRoundRobin implements Picker {
     return this.#turns.next(all, tried, (candidate) => this.#weightOf(candidate, known, nowMs));
   }
 
-  start(candidate: Balanced, _nowMs: number): void {
-    this.#options.keeper.start(candidate);
-  }
-
-  end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
-    this.#options.keeper.end(candidate, nowMs, outcome);
-  }
-
   report({ figures }: Balanced, nowMs: number, report: LoadReport): void {
     let reported = this.#reported.get(figures);
     if (reported === undefined) {
@@ -66,11 +61,11 @@ export class WeightedRoundRobin implements Picker {
     reported.note(report, nowMs, this.#options);
   }
 
-  explain(candidates: readonly Balanced[], nowMs: number): readonly CandidateFigures[] {
+  protected override shownLoad(candidates: readonly Balanced[], nowMs: number): LoadMeasure {
     const known = this.#learn(candidates, nowMs);
-    const weightOf = (candidate: Balanced): number =>
-      known === undefined ? this.#options.weights.of(candidate, nowMs) : this.#weightOf(candidate, known, nowMs);
-    return this.#options.keeper.explain(candidates, nowMs, (candidate) => 1 / weightOf(candidate));
+    return known === undefined
+      ? (candidate) => 1 / this.#options.weights.of(candidate, nowMs)
+      : (candidate) => 1 / this.#weightOf(candidate, known, nowMs);
   }
 
   /** What it reported, less while it starts slowly. The registered weight is a guess that reports replace. */
