@@ -1,7 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { corpus } from "../../../policy/test/corpus.ts";
 import type { Hash64 } from "../hashing/xxh64.ts";
 import { xxh64 } from "../hashing/xxh64.ts";
 import { buildRing, type HashedHost } from "./hash-ring.ts";
@@ -22,10 +21,8 @@ interface Vectors {
   }[];
 }
 
-const corpora = process.env.TULLE_CORPORA ?? join(import.meta.dirname, "../../../../../shared/corpora");
-const file = join(corpora, "envoy", "hash-vectors.json");
-// Read in place where they are; a clone without them cannot.
-const vectors = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Vectors) : undefined;
+const published = corpus<Vectors>("envoy/hash-vectors.json");
+const vectors = published.read();
 
 const halvesOf = (decimal: string): Hash64 => {
   const value = BigInt(decimal);
@@ -37,7 +34,7 @@ const hostNames = (count: number): string[] =>
   Array.from({ length: count }, (_, at) => `10.0.${at >> 8}.${at & 255}:8080`);
 const keysOf = (count: number): Hash64[] => Array.from({ length: count }, (_, at) => xxh64(`key-${at}`));
 
-describe.skipIf(vectors === undefined)("Envoy's own tables (corpora envoy/hash-vectors.json)", () => {
+describe.skipIf(published.missing)(`Envoy's own tables${published.note}`, () => {
   test("rings are equal, point by point", () => {
     for (const { keys, perHost, expect: expected } of vectors!.ring) {
       const size = keys.length * perHost;

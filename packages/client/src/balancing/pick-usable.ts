@@ -1,10 +1,11 @@
+import { DEFAULT_OVERPROVISIONING_PERCENT } from "@tulle/policy";
 import type { Random } from "@tulle/time";
 import { type EndpointState, isFailing, stateOf } from "../endpoints/endpoint-state.ts";
 import { type Hash64, unitOfLow } from "../hashing/xxh64.ts";
 import type { Balanced, Picker } from "./picker.ts";
 
-/** How much load healthy endpoints can bear beyond their share: 140 % (Envoy's overprovisioning factor). */
-export const OVERPROVISIONING = 1.4;
+/** How much load healthy endpoints can bear beyond their share. */
+const OVERPROVISIONING = DEFAULT_OVERPROVISIONING_PERCENT / 100;
 
 /**
  * The balancer's pick; where that is ejected, unhealthy or cannot be reached, its pick among those that can be called. The
@@ -14,7 +15,7 @@ export const OVERPROVISIONING = 1.4;
  * the few that are left would not bear the load of all (Envoy's panic). Endpoints that cannot be reached are avoided even then,
  * for calls to them relieve nobody.
  *
- * Degraded endpoints get what the healthy ones cannot bear: nothing while these, with {@link OVERPROVISIONING}, are enough for
+ * Degraded endpoints get what the healthy ones cannot bear: nothing while these, at 140 % of their share, are enough for
  * the whole.
  *
  * @param tried endpoints of the call's earlier attempts: the last resort.

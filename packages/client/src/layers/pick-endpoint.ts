@@ -18,12 +18,8 @@ import type { Attempt, AttemptSend, Call } from "../send.ts";
 import { LOAD_REPORT_FORMAT, LOAD_REPORT_FORMAT_HEADER } from "../transport/control-headers.ts";
 import { hostnameOf } from "./find-outside.ts";
 
-/** The endpoints of each host, in the order of the hosts. */
+/** Labels of the endpoints of each host, in the order of the hosts. */
 type LabelsByHost = ReadonlyMap<string, Readonly<Record<string, string>>>;
-
-/** Those of the host that is sent; under a name that is none of the hosts, those of the first. */
-const labelsFor = (hosts: LabelsByHost, { sentAuthority }: Call): Readonly<Record<string, string>> | undefined =>
-  hosts.get(hostnameOf(sentAuthority)) ?? hosts.values().next().value;
 
 /** Sends an attempt to the endpoint that was picked for it. */
 export type EndpointSend = (call: Call, attempt: Attempt, candidate: Candidate) => Promise<Reply>;
@@ -56,14 +52,14 @@ export interface PickTools {
  * probation, those that failed are ejected: avoided while others are left.
  * It tells whether a failure is its endpoint's alone, because the circuit above counts the failures of the destination.
  */
-export const pickEndpoint =
-  (
-    { endpoints, labels, labelsByHost, picker, hash, outliers, panicPercent }: Destination,
-    { clock, random }: PickTools,
-    next: EndpointSend,
-  ): AttemptSend =>
-  (call, attempt) => {
-    const candidates = endpoints.subset(labelsByHost === undefined ? labels : labelsFor(labelsByHost, call));
+export const pickEndpoint = (
+  destination: Destination,
+  { clock, random }: PickTools,
+  next: EndpointSend,
+): AttemptSend => {
+  const { endpoints, picker, hash, outliers, panicPercent } = destination;
+  return (call, attempt) => {
+    const candidates = candidatesFor(destination, call);
     const startedAtMs = clock.now();
     const candidate = pickUsable(
       picker,
@@ -126,6 +122,7 @@ export const pickEndpoint =
       },
     );
   };
+};
 
 const tellReport = (picker: Picker, candidate: Candidate, written: string, nowMs: number): void => {
   const report = parseLoadReport(written);
@@ -135,23 +132,32 @@ const tellReport = (picker: Picker, candidate: Candidate, written: string, nowMs
 /** One of two attempts was given up because the other answered: it may have been slow, which its time tells, not failing. */
 const isSuperseded = (error: unknown): boolean => error instanceof AttemptSuperseded;
 
+/** The endpoints that the call may go to: of its subset, or of the host that is sent; under a name that is none of the hosts, of the first. */
+const candidatesFor = (
+  { endpoints, labels, labelsByHost }: Pick<Destination, "endpoints" | "labels" | "labelsByHost">,
+  { sentAuthority }: Call,
+): readonly Candidate[] =>
+  endpoints.subset(
+    labelsByHost === undefined
+      ? labels
+      : (labelsByHost.get(hostnameOf(sentAuthority)) ?? labelsByHost.values().next().value),
+  );
+
 /** Whether an endpoint is left that the call was not sent to and that may be picked. */
-export const hasUntried = ({ endpoints, labels, labelsByHost }: Destination, call: Call): boolean =>
-  endpoints
-    .subset(labelsByHost === undefined ? labels : labelsFor(labelsByHost, call))
-    .some(({ endpoint: { id } }) => call.attempts.every(({ endpoint }) => endpoint !== id));
+export const hasUntried = (destination: Destination, call: Call): boolean =>
+  candidatesFor(destination, call).some(({ endpoint: { id } }) =>
+    call.attempts.every(({ endpoint }) => endpoint !== id),
+  );
 
 /** Whether the connections that the call's attempts hold could be lost now: on HTTP/1.1 a loser that is given up costs its own. */
 export const affordsLosers = (
-  { endpoints, labels }: Pick<Destination, "endpoints" | "labels">,
-  { attempts }: Call,
+  destination: Pick<Destination, "endpoints" | "labels" | "labelsByHost">,
+  call: Call,
   nowMs: number,
 ): boolean =>
-  endpoints
-    .subset(labels)
-    .every(
-      ({ endpoint: { id }, pool }) => attempts.every(({ endpoint }) => endpoint !== id) || pool.affordsAbort(nowMs),
-    );
+  candidatesFor(destination, call).every(
+    ({ endpoint: { id }, pool }) => call.attempts.every(({ endpoint }) => endpoint !== id) || pool.affordsAbort(nowMs),
+  );
 
 /** A call that its caller gave up says nothing about the endpoint; one that ran out of time does. */
 const givenUp = (call: Call): boolean => call.cancel.cancelled && !isMeshError(call.cancel.reason);

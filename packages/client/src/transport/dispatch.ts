@@ -258,7 +258,7 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (this.started) this.connection?.spoil();
-    else if (this.#mayMove(error)) {
+    else if (this.#endedUnused(error)) {
       this.#candidate.pool.counters.unsentReplays++;
       this.#release();
       this.#send();
@@ -292,7 +292,7 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
    * method: that is no retry, for nothing was tried. Each such end uses up one idle connection, and a fresh one is given no
    * second chance, so it comes to an end.
    */
-  #mayMove(error: Error): boolean {
+  #endedUnused(error: Error): boolean {
     return this.state === "waiting" && this.connection?.reused === true && isTerminated(errorCodeOf(error));
   }
 

@@ -16,7 +16,7 @@ import type { Transport, TransportCounters } from "./transport.ts";
 /** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
 
-/** Undici's pool and ours end alike. */
+/** What carries calls and what carries requests of `node:http` end alike. */
 interface Connections {
   close(): Promise<void>;
   destroy(): Promise<void>;
