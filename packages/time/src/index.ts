@@ -4,6 +4,7 @@ export { formatGrpcTimeout, parseGrpcTimeoutMs } from "./grpc-timeout.ts";
 export { MAX_TIMER_MS } from "./max-timer.ts";
 export { decayedPeak, observePeak, type PeakEwma } from "./peak-ewma.ts";
 export type { Random } from "./random.ts";
+export { SlidingSum } from "./sliding-sum.ts";
 export { systemClock } from "./system-clock.ts";
 export { constant, Watchable, type Watched } from "./watched.ts";
 export { whileHeld } from "./while-held.ts";

@@ -1,4 +1,5 @@
 import type { EffectiveRetryBudget } from "@tulle/policy";
+import { SlidingSum } from "@tulle/time";
 
 const SLOTS = 10;
 /** What one retry costs, in whole tokens: a call deposits `ratio` of it, without the drift of fractions. */
@@ -13,18 +14,15 @@ const PRICE = 1_000;
 export class RetryBudget {
   #policy: EffectiveRetryBudget;
   /** By the tenth of the time-to-live in which they were made. */
-  readonly #deposits: Float64Array = new Float64Array(SLOTS);
-  readonly #withdrawals: Float64Array = new Float64Array(SLOTS);
-  #slot = 0;
-  #slotStartMs: number;
-  #deposited = 0;
-  #withdrawn = 0;
+  readonly #deposits: SlidingSum;
+  readonly #withdrawals: SlidingSum;
   /** Withdrawals that were refused. */
   exhausted = 0;
 
   constructor(policy: EffectiveRetryBudget, nowMs: number) {
     this.#policy = policy;
-    this.#slotStartMs = nowMs;
+    this.#deposits = new SlidingSum(SLOTS, nowMs);
+    this.#withdrawals = new SlidingSum(SLOTS, nowMs);
   }
 
   /** Takes a new policy; what was deposited stays. */
@@ -34,10 +32,7 @@ export class RetryBudget {
 
   /** Notes one call. */
   deposit(nowMs: number): void {
-    this.#forget(nowMs);
-    const tokens = Math.round(this.#policy.ratio * PRICE);
-    this.#deposits[this.#slot] = (this.#deposits[this.#slot] ?? 0) + tokens;
-    this.#deposited += tokens;
+    this.#deposits.add(Math.round(this.#policy.ratio * PRICE), nowMs, this.#policy.ttlMs);
   }
 
   /** Pays for one retry, or refuses it. */
@@ -46,39 +41,21 @@ export class RetryBudget {
       this.exhausted++;
       return false;
     }
-    this.#withdraw();
+    this.charge(nowMs);
     return true;
   }
 
   /** Takes the price of one more retry, covered or not: what was spent already must be paid for. */
   charge(nowMs: number): void {
-    this.#forget(nowMs);
-    this.#withdraw();
+    this.#withdrawals.add(PRICE, nowMs, this.#policy.ttlMs);
   }
 
   /** Whole retries that could be paid for now. */
   balance(nowMs: number): number {
-    this.#forget(nowMs);
-    const floor = this.#policy.minPerSecond * this.#policy.ttlMs;
-    return Math.max(0, Math.floor((Math.max(this.#deposited, floor) - this.#withdrawn) / PRICE));
-  }
-
-  #withdraw(): void {
-    this.#withdrawals[this.#slot] = (this.#withdrawals[this.#slot] ?? 0) + PRICE;
-    this.#withdrawn += PRICE;
-  }
-
-  #forget(nowMs: number): void {
-    const slotMs = this.#policy.ttlMs / SLOTS;
-    if (nowMs - this.#slotStartMs < slotMs) return;
-    const passed = Math.floor((nowMs - this.#slotStartMs) / slotMs);
-    this.#slotStartMs += passed * slotMs;
-    for (let step = 0; step < Math.min(passed, SLOTS); step++) {
-      this.#slot = (this.#slot + 1) % SLOTS;
-      this.#deposited -= this.#deposits[this.#slot] ?? 0;
-      this.#withdrawn -= this.#withdrawals[this.#slot] ?? 0;
-      this.#deposits[this.#slot] = 0;
-      this.#withdrawals[this.#slot] = 0;
-    }
+    const { minPerSecond, ttlMs } = this.#policy;
+    this.#deposits.forget(nowMs, ttlMs);
+    this.#withdrawals.forget(nowMs, ttlMs);
+    const earned = Math.max(this.#deposits.total, minPerSecond * ttlMs);
+    return Math.max(0, Math.floor((earned - this.#withdrawals.total) / PRICE));
   }
 }
