@@ -162,6 +162,14 @@ describe("a policy store", () => {
     expect(keysOf(mine)).toEqual(["Service/default/a"]);
   });
 
+  it("knows a revision that another replica wrote, before it heard of it", async () => {
+    const deaf: StateStore = { ...dyingStore(state, () => true), watch: () => () => undefined };
+    const mine = await openPolicyStore(deaf, clock);
+    const { revision } = await (await openPolicyStore(state, clock)).apply(put(service("a")), accept);
+    expect(await mine.at(revision)).toMatchObject({ revision });
+    expect(await mine.at("2")).toBeUndefined();
+  });
+
   it.each([
     ["before its content", 1],
     ["between its content and the head", 2],

@@ -144,8 +144,11 @@ class RevisionedPolicyStore implements PolicyStore {
 
   async at(revision: string): Promise<PolicyRevision | undefined> {
     const wanted = /^\d+$/.test(revision) ? { epoch: this.#epoch, number: Number(revision) } : parseRevision(revision);
+    if (wanted === undefined || wanted.epoch !== this.#epoch) return undefined;
+    // Another writer told its caller of it before our watch did.
+    if (wanted.number > numberOf(this.#head.current)) await this.#catchUp();
     const present = this.#head.current;
-    if (wanted === undefined || wanted.epoch !== this.#epoch || wanted.number > numberOf(present)) return undefined;
+    if (wanted.number > numberOf(present)) return undefined;
     return wanted.number === numberOf(present) ? present : readRevision(this.#store, wanted);
   }
 
