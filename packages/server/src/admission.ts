@@ -28,11 +28,37 @@ export const gatesFor = ({ current, clock, counters, touchHeaders }: AdmissionKi
   enforceDeadline(clock), // last: the time that the gates took counts too
 ];
 
-/** Asks the gates in order; the first no is the answer. */
-export const admit = (gates: readonly Gate[], visit: Visit): Refusal | undefined => {
-  for (const gate of gates) {
-    const refusal = gate(visit);
-    if (refusal !== undefined) return refusal;
+/** What the gates said, or will say once the last of them has answered. */
+export type AdmissionAnswer = Refusal | undefined | Promise<Refusal | undefined>;
+
+/**
+ * Asks the gates in order; the first no is the answer. It comes at once where all gates answer at once. While one is
+ * waited for nobody asks those behind it, and once the caller is gone nobody asks them at all.
+ */
+export const admit = (gates: readonly Gate[], visit: Visit, from = 0): AdmissionAnswer => {
+  for (let at = from; at < gates.length; at++) {
+    const answer = gates[at]?.(visit);
+    if (answer === undefined) continue;
+    return answer instanceof Promise ? admitLater(answer, gates, visit, at + 1) : answer;
   }
   return undefined;
 };
+
+const admitLater = async (
+  answer: Promise<Refusal | undefined>,
+  gates: readonly Gate[],
+  visit: Visit,
+  next: number,
+): Promise<Refusal | undefined> => {
+  try {
+    const refusal = await answer;
+    if (refusal !== undefined) return refusal;
+    return visit.open ? await admit(gates, visit, next) : callerGone;
+  } catch (error) {
+    // A gate that breaks has not admitted anybody.
+    return { code: "NOT_READY", detail: `a gate failed: ${error instanceof Error ? error.message : String(error)}` };
+  }
+};
+
+/** Nobody reads it: it only keeps the rest from running. */
+const callerGone: Refusal = { code: "NOT_READY", detail: "the caller went away while a gate was waited for" };

@@ -4,7 +4,7 @@ import { normalizePath } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { admit } from "./admission.ts";
 import { type Connection, knownConnection } from "./connection.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate, Refusal } from "./gate.ts";
 import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { LoadReports } from "./load-report.ts";
@@ -29,27 +29,48 @@ export interface AdmissionDesk {
   readonly inspect: (request: IncomingMessage) => Connection;
 }
 
-/** Makes a visit of a request and asks the gates. A refused one is answered here, and `undefined` comes back. */
+/** The visit that was admitted, `undefined` where it was refused, or a promise of either while a gate is waited for. */
+export type Admitted = OpenVisit | undefined | Promise<OpenVisit | undefined>;
+
+/**
+ * Makes a visit of a request and asks the gates. A refused one is answered here, and `undefined` comes back. The body is not
+ * touched meanwhile: it waits in the request, and its sender behind it. A caller that goes away ends the wait.
+ */
 export const admitRequest = (
   desk: AdmissionDesk,
   request: IncomingMessage,
   response: ServerResponse,
   listener: ListenerState,
-): OpenVisit | undefined => {
+): Admitted => {
   const visit = openVisit(desk, request, listener);
-  const refused = examine(desk, visit);
+  const answer = admit(desk.gates, visit);
+  desk.observer.begin(visit);
   // "close" comes after every answer, finished or broken off, and in no other case.
   response.once("close", () =>
     endVisit(desk, visit, response.headersSent ? response.statusCode : undefined, response.writableFinished),
   );
-  if (refused) {
-    refuse(visit, refused, response);
+  if (!(answer instanceof Promise)) return concludeRequest(desk, visit, response, answer);
+  visit.admission = answer.then((refusal) =>
+    visit.open ? concludeRequest(desk, visit, response, refusal) : undefined,
+  );
+  return visit.admission;
+};
+
+const concludeRequest = (
+  desk: AdmissionDesk,
+  visit: OpenVisit,
+  response: ServerResponse,
+  refusal: Refusal | undefined,
+): OpenVisit | undefined => {
+  if (isRefused(desk, visit, refusal)) {
+    refuse(visit, refusal, response);
     return undefined;
   }
   visit.load = desk.load;
   visit.found = desk.load.enter();
+  visit.serve();
   guardReply(response, visit);
-  bindRequestEvents(request, desk.runIn);
+  bindRequestEvents(visit.request, desk.runIn);
   return visit;
 };
 
@@ -59,18 +80,43 @@ export const admitSocket = (
   request: IncomingMessage,
   socket: Duplex,
   listener: ListenerState,
-): OpenVisit | undefined => {
+): Admitted => {
   const visit = openVisit(desk, request, listener);
-  const refused = examine(desk, visit);
-  socket.once("close", () => endVisit(desk, visit, undefined, refused === undefined));
-  if (refused) {
-    refuseRaw(visit, refused, socket);
+  const answer = admit(desk.gates, visit);
+  desk.observer.begin(visit);
+  socket.once("close", () => endVisit(desk, visit, undefined, visit.served));
+  if (!(answer instanceof Promise)) return concludeSocket(desk, visit, socket, answer);
+  // Node has let go of the socket: without a listener a caller's reset would be an uncaught exception.
+  socket.on("error", ignore);
+  visit.admission = answer.then((refusal) => {
+    if (!visit.open) return undefined;
+    const admitted = concludeSocket(desk, visit, socket, refusal);
+    if (admitted !== undefined) socket.off("error", ignore);
+    return admitted;
+  });
+  return visit.admission;
+};
+
+const concludeSocket = (
+  desk: AdmissionDesk,
+  visit: OpenVisit,
+  socket: Duplex,
+  refusal: Refusal | undefined,
+): OpenVisit | undefined => {
+  if (isRefused(desk, visit, refusal)) {
+    // The caller may be gone before it has read the refusal.
+    socket.on("error", ignore);
+    refuseRaw(visit, refusal, socket);
     return undefined;
   }
   // The caller waits that long for the connection, not for what is said on it.
   visit.deadlineMs = undefined;
+  visit.serve();
   return visit;
 };
+
+/** "close" follows, and ends the visit. */
+const ignore = (): void => undefined;
 
 const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: ListenerState): OpenVisit => {
   const visit = new OpenVisit(
@@ -92,15 +138,14 @@ const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: List
 /** The target of CONNECT is an authority and no path (RFC 9110, 9.3.6); rules see it as it is. */
 const connectTarget = (target: string | undefined): string | undefined => target || undefined;
 
-const examine = (desk: AdmissionDesk, visit: OpenVisit): OpenVisit["refusal"] => {
-  const refusal = admit(desk.gates, visit);
-  desk.observer.begin(visit);
-  if (refusal === undefined) return undefined;
+/** Notes what the gates said. Whether it is enforced. */
+const isRefused = (desk: AdmissionDesk, visit: OpenVisit, refusal: Refusal | undefined): refusal is Refusal => {
+  if (refusal === undefined) return false;
   visit.refusal = refusal;
   desk.observer.refused(refusal, visit, desk.enforces);
-  if (desk.enforces) return refusal;
+  if (desk.enforces) return true;
   visit.permit ??= { by: "default", peer: visit.connection.peer };
-  return undefined;
+  return false;
 };
 
 const endVisit = (desk: AdmissionDesk, visit: OpenVisit, status: number | undefined, complete: boolean): void => {

@@ -46,9 +46,10 @@ export interface MeshServer {
   listen(app: ListenApp, options: ListenOptions): Promise<MeshListener>;
   /**
    * For the framework adapters: the visit that the mesh's listener admitted already, or, where the service keeps its own
-   * listener, the one that the gates admit now. `undefined`: refused, and the refusal is written.
+   * listener, the one that the gates admit now. `undefined`: refused, and the refusal is written, or the caller is gone.
+   * A promise, which never rejects, only while a gate waits for an answer from elsewhere.
    */
-  admit(request: IncomingMessage, response: ServerResponse): Visit | undefined;
+  admit(request: IncomingMessage, response: ServerResponse): Visit | undefined | Promise<Visit | undefined>;
   /** Runs a function inside a visit, for adapters whose framework lost the context on the way to the handler. */
   enter<T>(visit: Visit, run: () => T): T;
   /** Closes all listeners at once. Drain them first. */
@@ -133,7 +134,11 @@ export const createServer = (options: ServerOptions): MeshServer => {
     },
     admit: (request, response) => {
       const known = visitOf(request);
-      if (known !== undefined) return enforces && known.refusal !== undefined ? undefined : known;
+      if (known !== undefined) {
+        if (known.served) return known;
+        // Refused, unless a gate is still waited for.
+        return known.admission;
+      }
       return admitRequest(desk, request, response, own);
     },
     // Adapters hand back the visit that admit gave them, which is one of ours.

@@ -24,10 +24,13 @@ export type ExpressMiddleware = RequestHandler;
 export const expressMesh =
   (server: AdapterServer): ExpressMiddleware =>
   (request, response, next) => {
-    const visit = admitForFramework(server, request, response, () => templateOf(request));
-    if (visit === undefined) return;
-    request.mesh = visit;
-    server.enter(visit, next);
+    admitForFramework(server, request, response, {
+      routeOf: () => templateOf(request),
+      serve: (visit) => {
+        request.mesh = visit;
+        server.enter(visit, next);
+      },
+    });
   };
 
 /** Where a route was matched; routers mounted under a path have that path in `baseUrl`. */

@@ -21,15 +21,16 @@ const plugin: FastifyPluginCallback<FastifyMeshOptions> = (fastify, { mesh }, do
   const visits = new WeakMap<FastifyRequest, Visit>();
   fastify.addHook("onRequest", (request, reply, next) => {
     const raw: RawRequestDefaultExpression = request.raw;
-    const visit = admitForFramework(mesh, raw, reply.raw, () => request.routeOptions.url);
-    if (visit === undefined) {
-      // The refusal is written; Fastify must not answer a second time.
-      reply.hijack();
-      return;
-    }
-    request.mesh = visit;
-    visits.set(request, visit);
-    mesh.enter(visit, next);
+    admitForFramework(mesh, raw, reply.raw, {
+      routeOf: () => request.routeOptions.url,
+      serve: (visit) => {
+        request.mesh = visit;
+        visits.set(request, visit);
+        mesh.enter(visit, next);
+      },
+      // Fastify must not answer a second time.
+      refused: () => void reply.hijack(),
+    });
   });
   // Fastify reads the body between the hooks, on events of the connection: the visit is entered anew behind it.
   fastify.addHook("preValidation", (request, _reply, next) => {

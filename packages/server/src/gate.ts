@@ -63,5 +63,8 @@ export interface Refusal {
   readonly rule?: string;
 }
 
-/** Admits (`undefined`), or refuses. Synchronous: whatever takes time is prepared when policy changes. */
-export type Gate = (visit: Visit) => Refusal | undefined;
+/**
+ * Admits (`undefined`), or refuses. A gate that can answer at once does, for then no promise is made for the request; what
+ * must ask elsewhere answers later, ends its wait when `visit.signal` aborts, and never rejects: it refuses.
+ */
+export type Gate = (visit: Visit) => Refusal | undefined | Promise<Refusal | undefined>;

@@ -10,19 +10,34 @@ export type MeshVisit = Readonly<
 /** What the adapters need of the receiving side. */
 export type AdapterServer = Pick<MeshServer, "admit" | "enter">;
 
-/** Has the gates admit a request, or finds that they did; the route template is asked for when the answer is over. */
+/**
+ * Has the gates admit a request, or finds that they did, and goes on with it: at once unless a gate waits for an answer. The
+ * route template is asked for when the answer is over.
+ *
+ * @param refused hears that the refusal is written, or that the caller is gone.
+ */
 export const admitForFramework = (
   server: AdapterServer,
   request: IncomingMessage,
   response: ServerResponse,
-  routeOf: () => string | undefined,
-): Visit | undefined => {
-  const visit = server.admit(request, response);
-  // Frameworks know the template only after they have matched; telemetry reads it in its own "close" listener, after this one.
-  if (visit !== undefined) {
+  framework: {
+    readonly routeOf: () => string | undefined;
+    readonly serve: (visit: Visit) => void;
+    readonly refused?: () => void;
+  },
+): void => {
+  const settle = (visit: Visit | undefined): void => {
+    if (visit === undefined) {
+      framework.refused?.();
+      return;
+    }
+    // Frameworks know the template only after they have matched; telemetry reads it in its own "close" listener, after this one.
     response.prependOnceListener("close", () => {
-      visit.route = routeOf();
+      visit.route = framework.routeOf();
     });
-  }
-  return visit;
+    framework.serve(visit);
+  };
+  const admitted = server.admit(request, response);
+  if (admitted instanceof Promise) void admitted.then(settle);
+  else settle(admitted);
 };

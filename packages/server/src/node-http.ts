@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
+import { whenAdmitted } from "./when-admitted.ts";
 
 export type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
 
@@ -13,6 +14,7 @@ export type VisitHandler = (request: IncomingMessage, response: ServerResponse, 
 export const meshHandler =
   (server: AdapterServer, handler: VisitHandler): RequestListener =>
   (request, response) => {
-    const visit = server.admit(request, response);
-    if (visit !== undefined) server.enter(visit, () => handler(request, response, visit));
+    whenAdmitted(server.admit(request, response), (visit) => {
+      server.enter(visit, () => handler(request, response, visit));
+    });
   };

@@ -53,6 +53,10 @@ export class OpenVisit implements Visit {
   span: Span | undefined = undefined;
   /** What a gate said, also where it was only noted. */
   refusal: Refusal | undefined = undefined;
+  /** Whether it was admitted. */
+  served = false;
+  /** What comes of it, while a gate is waited for and after. Absent where all gates answered at once. */
+  admission: Promise<OpenVisit | undefined> | undefined;
   retriedInVain = false;
   /** Where the server tells callers how busy it is. Set when it is admitted. */
   load: LoadReports | undefined = undefined;
@@ -114,13 +118,22 @@ export class OpenVisit implements Visit {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#callerGone) this.#abort.abort(callerGone());
-      else if (this.open && this.deadlineMs !== undefined) {
-        this.#timer = this.#clock.after(Math.max(0, this.deadlineMs - this.#clock.now()), () =>
-          this.#abort?.abort(deadlinePassed()),
-        );
-      }
+      else this.#awaitDeadline();
     }
     return this.#abort.signal;
+  }
+
+  /** It was admitted, and the deadline that the last gate took over counts, also where an earlier gate asked for the signal. */
+  serve(): void {
+    this.served = true;
+    if (this.#abort !== undefined && this.#timer === undefined) this.#awaitDeadline();
+  }
+
+  #awaitDeadline(): void {
+    if (!this.open || this.deadlineMs === undefined) return;
+    this.#timer = this.#clock.after(Math.max(0, this.deadlineMs - this.#clock.now()), () =>
+      this.#abort?.abort(deadlinePassed()),
+    );
   }
 
   /** The answer is over, or the caller went away before it was. */

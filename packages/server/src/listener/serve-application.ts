@@ -2,6 +2,7 @@ import type { Server } from "node:http";
 import { type AdmissionDesk, admitRequest, admitSocket } from "../admit-request.ts";
 import type { Application, SocketEvent } from "../application.ts";
 import type { ListenerState } from "../visit.ts";
+import { whenAdmitted } from "../when-admitted.ts";
 
 /**
  * Puts the gates between a server's events and the application. Requests, upgrades and CONNECT all pass them. Returns the
@@ -14,15 +15,16 @@ export const serveApplication = (
   desk: AdmissionDesk,
 ): (() => void) => {
   server.on("request", (request, response) => {
-    const visit = admitRequest(desk, request, response, listener);
-    if (visit !== undefined) desk.runIn(visit, () => application.handle(request, response));
+    whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
+      desk.runIn(visit, () => application.handle(request, response));
+    });
   });
   server.on("checkContinue", (request, response) => {
-    const visit = admitRequest(desk, request, response, listener);
-    if (visit === undefined) return;
-    // Only now: a refused caller need not send its body at all.
-    response.writeContinue();
-    desk.runIn(visit, () => application.handle(request, response));
+    whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
+      // Only now: a refused caller need not send its body at all.
+      response.writeContinue();
+      desk.runIn(visit, () => application.handle(request, response));
+    });
   });
 
   const listening = new Set<SocketEvent>();
@@ -30,8 +32,9 @@ export const serveApplication = (
     if (listening.has(event)) return;
     listening.add(event);
     server.on(event, (request, socket, head) => {
-      const visit = admitSocket(desk, request, socket, listener);
-      if (visit !== undefined) desk.runIn(visit, () => application.handleSocket(event, request, socket, head));
+      whenAdmitted(admitSocket(desk, request, socket, listener), (visit) => {
+        desk.runIn(visit, () => application.handleSocket(event, request, socket, head));
+      });
     });
   };
   for (const event of ["upgrade", "connect"] as const) if (application.wants(event)) want(event);
