@@ -5,13 +5,16 @@ import type { WorkloadSelector } from "./selector.ts";
 /** How callers prove who they are. Known elsewhere as PeerAuthentication and RequestAuthentication. */
 export interface AuthenticationPolicy extends PolicyMeta {
   readonly kind: "Authentication";
-  /** @default every service of the namespace */
+  /** For `mtls` it selects within its own namespace only, as in Istio. @default every workload of the namespace */
   readonly selector?: WorkloadSelector;
   readonly mtls?: {
-    /** @default the mesh's, "strict" */
-    readonly mode?: MtlsMode;
-    /** Modes of single ports, by the port that the instance listens on. Not supported yet. */
-    readonly ports?: Readonly<Record<string, MtlsMode>>;
+    /** `unset` is the same as leaving it out. @default that of the namespace, the root namespace, the mesh; "strict" */
+    readonly mode?: MtlsMode | "unset";
+    /**
+     * Modes of single ports, by the port that the instance listens on. Only with a selector (Istio). `unset` is the
+     * workload's mode.
+     */
+    readonly ports?: Readonly<Record<string, MtlsMode | "unset">>;
   };
   /** Not supported yet. */
   readonly jwt?: readonly Readonly<Record<string, unknown>>[];

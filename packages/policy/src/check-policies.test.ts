@@ -246,10 +246,9 @@ test("everything that is not supported yet is refused with its place", () => {
         kind: "Access",
         name: "a",
         action: "audit",
-        selector: { labels: {} },
         rules: [{ from: [{ addresses: ["10.0.0.0/8"] }], to: [{ ports: [80] }], when: [] }],
       },
-      { kind: "Authentication", name: "a", mtls: { ports: {} }, jwt: [] },
+      { kind: "Authentication", name: "a", jwt: [] },
     ).map((line) => line.replace(" yet", "").replace(" is not supported", "")),
   ).toEqual([
     'Mesh/default/mesh trustDomainAliases: "trustDomainAliases"',
@@ -257,12 +256,10 @@ test("everything that is not supported yet is refused with its place", () => {
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',
     'Service/default/reviews concurrencyLimit: "concurrencyLimit"',
-    'Access/default/a selector.labels: "labels"',
     'Access/default/a action: action "audit"',
     'Access/default/a rules[0].from[0].addresses: "addresses"',
     'Access/default/a rules[0].to[0].ports: "ports"',
     'Access/default/a rules[0].when: "when"',
-    'Authentication/default/a mtls.ports: "ports"',
     'Authentication/default/a jwt: "jwt"',
   ]);
 });

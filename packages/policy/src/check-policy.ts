@@ -26,6 +26,7 @@ import { checkHedge } from "./hedge-policy.ts";
 import { checkLocality } from "./locality-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { checkMirror } from "./mirror-policy.ts";
+import { checkMtlsPorts } from "./mtls-mode.ts";
 import { notSupportedIn } from "./not-supported.ts";
 import { checkOutlierDetection } from "./outlier-detection-policy.ts";
 import { checkOutsideTls } from "./outside-tls.ts";
@@ -37,6 +38,7 @@ import type { PolicyProblem } from "./policy-problem.ts";
 import { type RetryBudget, type RetryPolicy, wrongConditions, wrongStatuses } from "./retry-policy.ts";
 import { checkRouteMatch, checkStringMatch } from "./route-match.ts";
 import type { RoutePolicy, RouteRule } from "./route-policy.ts";
+import { checkSelector } from "./selector.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
@@ -74,6 +76,7 @@ const checkMesh = (mesh: MeshPolicy, check: Check): void => {
       ? undefined
       : `"${text}" is not a trust domain: write a-z, 0-9, ".", "-" and "_", at most 255 characters`,
   );
+  check.text(["rootNamespace"], mesh.rootNamespace, wrongName);
   const { defaults } = mesh;
   for (const field of ["timeout", "attemptTimeout", "maxDuration", "idleTimeout", "connectTimeout"] as const) {
     check.duration(["defaults", field], defaults?.[field], durationLimits[field]);
@@ -169,6 +172,7 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
 };
 
 const checkAccess = (access: AccessPolicy, check: Check): void => {
+  checkSelector(access.selector, check);
   if (access.action === "deny" && (access.rules ?? []).length === 0) {
     check.report(["rules"], "a deny without rules denies nothing: write an empty rule ({}) to deny everything");
   }
@@ -200,6 +204,8 @@ const refuseEmpty = (path: PolicyPath, value: object, what: string, check: Check
 };
 
 const checkAuthentication = (authentication: AuthenticationPolicy, check: Check): void => {
+  checkSelector(authentication.selector, check);
+  checkMtlsPorts(authentication, check);
   if (authentication.mtls === undefined && authentication.jwt === undefined) {
     check.report([], "nothing is said about how callers prove who they are: set mtls.mode");
   }

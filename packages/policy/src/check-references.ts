@@ -1,11 +1,12 @@
 import { serviceOfExternal } from "./external-service-policy.ts";
 import { wrongReference } from "./field-limits.ts";
+import { rootNamespaceOf } from "./mesh-policy.ts";
 import { nearest } from "./name-index.ts";
 import { type Policy, policyKey } from "./policy.ts";
 import { namespaceOf } from "./policy-meta.ts";
 import { formatPath, type PolicyPath } from "./policy-path.ts";
 import type { PolicyProblem } from "./policy-problem.ts";
-import { externalServicesOf, servicesOf } from "./select.ts";
+import { externalServicesOf, meshPolicyOf, servicesOf } from "./select.ts";
 import { CLUSTER_DOMAIN, referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
@@ -30,6 +31,7 @@ export const checkReferences = (policies: readonly Policy[]): readonly PolicyPro
     });
   };
   checkDuplicates(policies, report);
+  const root = rootNamespaceOf(meshPolicyOf(policies));
   checkNames(policies, inside, report);
   checkHosts(policies, inside, report);
   for (const [index, policy] of policies.entries()) {
@@ -47,7 +49,7 @@ export const checkReferences = (policies: readonly Policy[]): readonly PolicyPro
     }
     if (policy.kind === "Access" || policy.kind === "Authentication") {
       const selected = policy.selector?.service;
-      if (selected !== undefined) checkSelector(selected, here);
+      if (selected !== undefined) checkSelected(selected, here, root);
     }
   }
   return problems;
@@ -169,13 +171,16 @@ const serviceAt = (path: PolicyPath, reference: string, here: Here): ServicePoli
   return found;
 };
 
-const checkSelector = (name: string, here: Here): void => {
-  if (here.inside.has(serviceKey(here.namespace, name))) return;
+const checkSelected = (name: string, here: Here, root: string): void => {
+  const everywhere = here.namespace === root;
   const names = [...here.inside.keys()]
     .map((key) => splitServiceKey(key))
-    .filter(({ namespace }) => namespace === here.namespace)
+    .filter(({ namespace }) => everywhere || namespace === here.namespace)
     .map((each) => each.name);
-  const message = `there is no service ${serviceKey(here.namespace, name)}; a policy selects in its own namespace`;
+  if (names.includes(name)) return;
+  const message = everywhere
+    ? `there is no service "${name}" in any namespace`
+    : `there is no service ${serviceKey(here.namespace, name)}; a policy selects in its own namespace`;
   here.report(here.index, ["selector", "service"], message, quoted(nearest(name, names)));
 };
 

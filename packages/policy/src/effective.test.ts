@@ -4,7 +4,7 @@ import { effectiveCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { effectiveConnectionPool } from "./connection-pool-policy.ts";
 import { effectiveHedge } from "./hedge-policy.ts";
 import { type MeshPolicy, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
-import { effectiveMtlsMode } from "./mtls-mode.ts";
+import { effectiveMtls } from "./mtls-mode.ts";
 import { effectiveRetry, effectiveRetryBudget } from "./retry-policy.ts";
 import { DEFAULT_MESH } from "./select.ts";
 import { type ServicePolicy, serviceAccountsOf, servicePortOf } from "./service-policy.ts";
@@ -69,7 +69,7 @@ test("the defaults of a mesh of which nothing is said", () => {
     maxAgeMs: 3_600_000,
   });
   expect(effectiveBalancer(service)).toEqual({ algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 });
-  expect(effectiveMtlsMode({ mesh: DEFAULT_MESH, authentication: [] })).toBe("strict");
+  expect(effectiveMtls({ mesh: DEFAULT_MESH, service, authentication: [] }).mode).toBe("strict");
   expect([trustDomainOf(DEFAULT_MESH), outboundModeOf(DEFAULT_MESH)]).toEqual(["cluster.local", "allow-any"]);
   expect([servicePortOf(service), serviceAccountsOf(service)]).toEqual([80, ["reviews"]]);
 });
@@ -141,22 +141,6 @@ test("balancers that read load reports have the defaults of gRPC and of Prequal"
     algorithm: "prequal",
     inFlightQuantile: 0.84,
   });
-});
-
-test("the mTLS mode of the service goes before that of the namespace before that of the mesh; the strictest of a level wins", () => {
-  const mode = (name: string, mtls: "strict" | "permissive" | "disable", of?: string) => ({
-    kind: "Authentication" as const,
-    name,
-    mtls: { mode: mtls },
-    ...(of === undefined ? {} : { selector: { service: of } }),
-  });
-  expect(effectiveMtlsMode({ mesh, authentication: [] })).toBe("permissive");
-  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "disable")] })).toBe("disable");
-  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "disable"), mode("b", "strict")] })).toBe("strict");
-  expect(effectiveMtlsMode({ mesh, authentication: [mode("a", "strict"), mode("b", "disable", "reviews")] })).toBe(
-    "disable",
-  );
-  expect(effectiveMtlsMode({ mesh, authentication: [{ kind: "Authentication", name: "a" }] })).toBe("permissive");
 });
 
 test("ranges of statuses are every status in them", () => {

@@ -147,7 +147,14 @@ export {
 export { type AttemptSummary, isMeshError, MeshError, type MeshErrorDetail } from "./mesh-error.ts";
 export { type MeshErrorCode, meshErrorCodes } from "./mesh-error-code.ts";
 export type { MeshPolicy, MtlsMode, OutboundMode } from "./mesh-policy.ts";
-export { DEFAULT_OUTBOUND_MODE, DEFAULT_TRUST_DOMAIN, outboundModeOf, trustDomainOf } from "./mesh-policy.ts";
+export {
+  DEFAULT_OUTBOUND_MODE,
+  DEFAULT_ROOT_NAMESPACE,
+  DEFAULT_TRUST_DOMAIN,
+  outboundModeOf,
+  rootNamespaceOf,
+  trustDomainOf,
+} from "./mesh-policy.ts";
 export {
   DEFAULT_MIRRORS_IN_FLIGHT,
   type EffectiveMirror,
@@ -155,7 +162,7 @@ export {
   type MirrorTarget,
   shadowAuthority,
 } from "./mirror-policy.ts";
-export { DEFAULT_MTLS_MODE, effectiveMtlsMode } from "./mtls-mode.ts";
+export { DEFAULT_MTLS_MODE, type EffectiveMtls, effectiveMtls, mtlsModeOf } from "./mtls-mode.ts";
 export { buildNameIndex, type ExternalNames, type NameIndex, nearest, type ServiceNames } from "./name-index.ts";
 export { nativePattern } from "./native-pattern.ts";
 export { notSupported } from "./not-supported.ts";
@@ -212,11 +219,10 @@ export {
   inboundFor,
   meshPolicyOf,
   type ServicePolicies,
-  selects,
   serviceNamesOf,
   servicesOf,
 } from "./select.ts";
-export type { WorkloadSelector } from "./selector.ts";
+export { fitsLabels, mayConcern, selectsWorkloads, type WorkloadSelector } from "./selector.ts";
 export {
   CLUSTER_DOMAIN,
   referencedService,

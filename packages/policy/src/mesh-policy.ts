@@ -15,6 +15,8 @@ export interface MeshPolicy extends PolicyMeta {
   readonly trustDomain?: string;
   /** Not supported yet. */
   readonly trustDomainAliases?: readonly string[];
+  /** The namespace whose policies hold for all namespaces: `Access` and `Authentication`. @default "istio-system" (Istio) */
+  readonly rootNamespace?: string;
   /** @default "allow-any" (Istio) */
   readonly outbound?: OutboundMode;
   /** @default "strict" */
@@ -44,6 +46,12 @@ export const DEFAULT_TRUST_DOMAIN = "cluster.local";
 
 /** The trust domain of a mesh. */
 export const trustDomainOf = (mesh: MeshPolicy): string => mesh.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+
+/** The root namespace of a mesh that names none (Istio), so that Istio's documents mean the same here. */
+export const DEFAULT_ROOT_NAMESPACE = "istio-system";
+
+/** The namespace whose policies hold for all namespaces. */
+export const rootNamespaceOf = (mesh: MeshPolicy): string => mesh.rootNamespace ?? DEFAULT_ROOT_NAMESPACE;
 
 /** What happens to hosts that the mesh does not own, where nothing is said (Istio). */
 export const DEFAULT_OUTBOUND_MODE: OutboundMode = "allow-any";

@@ -12,7 +12,6 @@ const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly st
   Route: ["mode=dry-run"],
   Access: [
     "mode=dry-run",
-    "selector.labels",
     "action=audit",
     "action=custom",
     "rules[].from[].trustDomains",
@@ -23,7 +22,7 @@ const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly st
     "rules[].to[].ports",
     "rules[].when",
   ],
-  Authentication: ["mode=dry-run", "selector.labels", "mtls.ports", "jwt"],
+  Authentication: ["mode=dry-run", "jwt"],
 };
 
 /** Fields that services outside the mesh share with those inside. */

@@ -1,13 +1,13 @@
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { type ExternalServicePolicy, passesUntouched } from "./external-service-policy.ts";
-import type { MeshPolicy } from "./mesh-policy.ts";
+import { type MeshPolicy, rootNamespaceOf } from "./mesh-policy.ts";
 import type { ExternalNames, ServiceNames } from "./name-index.ts";
 import type { Policy } from "./policy.ts";
 import { namespaceOf, type PolicyMeta } from "./policy-meta.ts";
 import type { RoutePolicy } from "./route-policy.ts";
-import type { WorkloadSelector } from "./selector.ts";
-import { referencedService, type ServiceKey, serviceKey, splitServiceKey } from "./service-name.ts";
+import { mayConcern, type Selecting } from "./selector.ts";
+import { referencedService, type ServiceKey, serviceKey } from "./service-name.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
 /** A service and the routes for it, in the order in which they are tried: by namespace, then by name. */
@@ -22,7 +22,7 @@ export interface ExternalServicePolicies {
   readonly routes: readonly RoutePolicy[];
 }
 
-/** What a service needs to admit calls. */
+/** What a service needs to admit calls. Which of its instances a policy is for, each one finds by its own labels. */
 export interface InboundPolicies {
   readonly service: ServicePolicy;
   /** By namespace and name. */
@@ -90,16 +90,19 @@ const withRoutes = <P extends PolicyMeta>(
   return services;
 };
 
-/** The policies that decide who may call a service, or `undefined` when there is no such service. */
+/**
+ * The policies that decide who may call some instance of a service, or `undefined` when there is no such service. Those
+ * of the root namespace hold everywhere.
+ */
 export const inboundFor = (policies: readonly Policy[], key: ServiceKey): InboundPolicies | undefined => {
+  const root = rootNamespaceOf(meshPolicyOf(policies));
+  const concerns = (policy: Selecting): boolean => mayConcern(policy, key, root);
   const service = policies.find((policy) => policy.kind === "Service" && keyOf(policy) === key);
   if (service?.kind !== "Service") return undefined;
   return {
     service,
-    access: inOrder(policies.filter((policy) => policy.kind === "Access").filter((each) => selects(each, key))),
-    authentication: inOrder(
-      policies.filter((policy) => policy.kind === "Authentication").filter((each) => selects(each, key)),
-    ),
+    access: inOrder(policies.filter((policy) => policy.kind === "Access").filter(concerns)),
+    authentication: inOrder(policies.filter((policy) => policy.kind === "Authentication").filter(concerns)),
   };
 };
 
@@ -117,12 +120,6 @@ export const externalNamesOf = (policies: readonly Policy[]): readonly ExternalN
     hosts: policy.hosts,
     ...(passesUntouched(policy) ? { passes: true } : {}),
   }));
-
-/** Whether a policy with a selector is for a service: of the same namespace, and the one selected if one is named. */
-export const selects = (policy: PolicyMeta & { readonly selector?: WorkloadSelector }, key: ServiceKey): boolean => {
-  const { namespace, name } = splitServiceKey(key);
-  return namespaceOf(policy) === namespace && (policy.selector?.service ?? name) === name;
-};
 
 const keyOf = (policy: PolicyMeta): ServiceKey => serviceKey(namespaceOf(policy), policy.name);
 

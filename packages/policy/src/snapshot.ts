@@ -40,8 +40,8 @@ export interface InboundSnapshot {
   readonly mesh: MeshPolicy;
   /** The member's own service. */
   readonly service: ServicePolicy;
-  /** Access policies that select this service, in the order of their names. */
+  /** Access policies that may select an instance of this service, by namespace and name; labels are not looked at yet. */
   readonly access: readonly AccessPolicy[];
-  /** Authentication policies that select this service or the whole mesh. */
+  /** Authentication policies of the same kind. */
   readonly authentication: readonly AuthenticationPolicy[];
 }

@@ -21,7 +21,7 @@ test("the first gate that refuses is the last that is asked", () => {
 });
 
 test("without an inbound policy no gate below readiness is asked", () => {
-  const current = new CurrentInbound(constant(undefined));
+  const current = new CurrentInbound(constant(undefined), {});
   const gates = gatesFor({ current, clock: new FakeClock(), counters: new ServerCounters(), touchHeaders: false });
   // Neither socket nor headers say anything.
   const visit = { request: { socket: {}, headers: {} }, mtls: "strict", listener: "mesh" } as unknown as Visit;

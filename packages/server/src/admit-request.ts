@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { normalizePath } from "@tulle/policy";
+import { type MtlsMode, mtlsModeOf, normalizePath } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { admit } from "./admission.ts";
 import { type Connection, knownConnection } from "./connection.ts";
@@ -125,7 +125,7 @@ const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: List
       path: request.method === "CONNECT" ? connectTarget(request.url) : normalizePath(request.url ?? "/"),
       startedAtMs: desk.clock.now(),
       listener,
-      mtls: desk.current.policy?.mtls ?? "strict",
+      mtls: modeOf(desk.current.policy, request, listener),
       connection: knownConnection(request.socket) ?? desk.inspect(request),
     },
     desk.clock,
@@ -133,6 +133,12 @@ const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: List
   visit.connection.visits++;
   rememberVisit(visit);
   return visit;
+};
+
+/** A listener of the service's own is told from others by the port that the socket came in by. */
+const modeOf = (policy: InboundPolicy | undefined, { socket }: IncomingMessage, { port }: ListenerState): MtlsMode => {
+  if (policy === undefined) return "strict";
+  return policy.mtls.ports.size === 0 ? policy.mtls.mode : mtlsModeOf(policy.mtls, port ?? socket.localPort);
 };
 
 /** The target of CONNECT is an authority and no path (RFC 9110, 9.3.6); rules see it as it is. */

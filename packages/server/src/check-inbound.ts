@@ -1,5 +1,5 @@
 import { checkPolicy, describeProblem, type InboundSnapshot } from "@tulle/policy";
-import { compileInbound } from "./inbound-policy.ts";
+import { compileSelected } from "./inbound-policy.ts";
 
 /**
  * Why this server cannot enforce a snapshot, or `undefined` when it can. A member that says so refuses the whole revision
@@ -13,7 +13,8 @@ export const checkInbound = (snapshot: InboundSnapshot | undefined): string | un
     if (problem !== undefined) return describeProblem(problem);
   }
   try {
-    compileInbound(snapshot);
+    // Whatever an instance is labelled: what another one could not compile is refused by all, and stays the same everywhere.
+    compileSelected(snapshot);
     return undefined;
   } catch (error) {
     return `the inbound policy cannot be compiled: ${error instanceof Error ? error.message : String(error)}`;

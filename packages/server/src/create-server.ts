@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
 import { context as activeContext } from "@opentelemetry/api";
-import type { Credentials, InboundSnapshot, MtlsMode, Transport } from "@tulle/policy";
+import { type Credentials, type InboundSnapshot, type MtlsMode, mtlsModeOf, type Transport } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import { gatesFor } from "./admission.ts";
 import { type AdmissionDesk, admitRequest } from "./admit-request.ts";
@@ -63,7 +63,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const { clock, credentials, mode } = options;
   const enforces = mode === "full";
   const counters = new ServerCounters();
-  const current = new CurrentInbound(options.inbound);
+  const current = new CurrentInbound(options.inbound, options.labels);
   const observer = new VisitObserver({
     clock,
     random: options.random ?? Math.random,
@@ -106,19 +106,20 @@ export const createServer = (options: ServerOptions): MeshServer => {
   };
 
   /** A service that has not moved in accepts what comes. */
-  const mtls = (): MtlsMode | undefined => {
+  const mtls = (port: number | undefined): MtlsMode | undefined => {
     if (mode === "off") return "disable";
-    return enforces ? current.policy?.mtls : "permissive";
+    if (!enforces) return "permissive";
+    return current.policy === undefined ? undefined : mtlsModeOf(current.policy.mtls, port);
   };
-  const transport = (): Transport => {
+  const transport = (port: number): Transport => {
     if (mode === "off") return "plaintext";
     if (!enforces) return credentials.current === undefined ? "plaintext" : "mtls";
-    return current.policy?.mtls === "disable" ? "plaintext" : "mtls";
+    return mtls(port) === "disable" ? "plaintext" : "mtls";
   };
-  const notReady = (): string | undefined => {
+  const notReady = (port: number | undefined): string | undefined => {
     if (!enforces) return undefined;
     if (current.policy === undefined) return "no inbound policy yet";
-    return current.policy.mtls === "strict" && credentials.current === undefined ? "no certificate yet" : undefined;
+    return mtls(port) === "strict" && credentials.current === undefined ? "no certificate yet" : undefined;
   };
 
   const listeners = new Set<MeshListener>();

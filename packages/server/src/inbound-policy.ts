@@ -1,9 +1,10 @@
 import {
   type AccessDecision,
   compileAccess,
-  effectiveMtlsMode,
+  type EffectiveMtls,
+  effectiveMtls,
+  fitsLabels,
   type InboundSnapshot,
-  type MtlsMode,
   trustDomainOf,
 } from "@tulle/policy";
 import type { Watched } from "@tulle/time";
@@ -11,19 +12,34 @@ import type { Watched } from "@tulle/time";
 /** An inbound snapshot made ready for the gates. */
 export interface InboundPolicy {
   readonly revision: string;
-  readonly mtls: MtlsMode;
+  readonly mtls: EffectiveMtls;
   readonly trustDomain: string;
   readonly decide: AccessDecision;
   /** Whether deciding looks at any policy at all; without one the permit is always the same. */
   readonly hasAccess: boolean;
 }
 
-/** Makes a snapshot ready. */
-export const compileInbound = (snapshot: InboundSnapshot): InboundPolicy => {
+/**
+ * Makes a snapshot ready for one workload: of the policies that may concern its service, those hold that select it.
+ *
+ * @param labels the workload's own.
+ */
+export const compileInbound = (
+  { access, authentication, ...snapshot }: InboundSnapshot,
+  labels: Readonly<Record<string, string>>,
+): InboundPolicy =>
+  compileSelected({
+    ...snapshot,
+    access: access.filter((policy) => fitsLabels(policy, labels)),
+    authentication: authentication.filter((policy) => fitsLabels(policy, labels)),
+  });
+
+/** The policies of the snapshot are those that select the workload. */
+export const compileSelected = (snapshot: InboundSnapshot): InboundPolicy => {
   const trustDomain = trustDomainOf(snapshot.mesh);
   return {
     revision: snapshot.revision,
-    mtls: effectiveMtlsMode(snapshot),
+    mtls: effectiveMtls(snapshot),
     trustDomain,
     decide: compileAccess(snapshot.access, trustDomain),
     hasAccess: snapshot.access.length > 0,
@@ -35,9 +51,11 @@ export class CurrentInbound {
   policy: InboundPolicy | undefined;
   /** Snapshots that could not be compiled; the last good one stayed. */
   rejected = 0;
+  readonly #labels: Readonly<Record<string, string>>;
   readonly #unsubscribe: () => void;
 
-  constructor(inbound: Watched<InboundSnapshot | undefined>) {
+  constructor(inbound: Watched<InboundSnapshot | undefined>, labels: Readonly<Record<string, string>>) {
+    this.#labels = labels;
     this.#take(inbound.current);
     this.#unsubscribe = inbound.subscribe((snapshot) => this.#take(snapshot));
   }
@@ -50,7 +68,7 @@ export class CurrentInbound {
     // A policy once known is never unlearnt: an empty snapshot would open or close the service for no reason.
     if (snapshot === undefined) return;
     try {
-      this.policy = compileInbound(snapshot);
+      this.policy = compileInbound(snapshot, this.#labels);
     } catch {
       this.rejected++;
     }

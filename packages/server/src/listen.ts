@@ -52,13 +52,14 @@ export interface MeshListener {
 }
 
 /** What a listener needs of the server. */
-export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff"> {
+export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff" | "mtls"> {
   readonly desk: AdmissionDesk;
   readonly clock: Clock;
-  readonly transport: () => Transport;
-  readonly mtls: () => MtlsMode | undefined;
+  /** Modes are asked for by the port of the mesh's listener. */
+  readonly transport: (port: number) => Transport;
+  readonly mtls: (port: number | undefined) => MtlsMode | undefined;
   /** Why nothing is served yet, or `undefined`. */
-  readonly notReady: () => string | undefined;
+  readonly notReady: (port: number | undefined) => string | undefined;
 }
 
 /** From the time that rolling updates commonly give a process to end: 60 s, less a margin. */
@@ -78,6 +79,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
 
   const meshPort = createMeshPort({
     ...kit,
+    mtls: () => kit.mtls(meshState.port),
     sockets,
     ...(options.sniff === undefined ? {} : { sniff: options.sniff }),
   });
@@ -87,7 +89,9 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
   const health =
     options.health === undefined
       ? undefined
-      : createHealthPort({ notReady: () => (meshState.draining ? "the service drains" : kit.notReady()) });
+      : createHealthPort({
+          notReady: () => (meshState.draining ? "the service drains" : kit.notReady(meshState.port)),
+        });
 
   const servers = [meshPort.server, ...publicPorts.map(({ server }) => server)];
   const all = health === undefined ? servers : [...servers, health];
@@ -128,6 +132,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     }
     // Last, so that whoever can reach the mesh's port finds the others open.
     address = await bind(meshPort.server, options.port, options.host);
+    meshState.port = address.port;
   } catch (error) {
     await close();
     throw error;
@@ -140,7 +145,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     healthPort,
     publicPorts: publicAddresses,
     get transport() {
-      return kit.transport();
+      return kit.transport(address.port);
     },
     drain,
     close,

@@ -15,6 +15,8 @@ import type { LoadReports } from "./load-report.ts";
 /** What a listener tells the requests that come in by it. */
 export interface ListenerState {
   readonly kind: ListenerKind;
+  /** The port of the mesh's listener, once it is bound. */
+  port?: number;
   /** Replies close their connections and tell peers to look elsewhere; requests are still served. */
   draining: boolean;
   /** The end: what has not begun is refused. */

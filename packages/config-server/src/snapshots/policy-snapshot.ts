@@ -9,6 +9,7 @@ import {
   meshPolicyOf,
   namespaceOf,
   type Policy,
+  rootNamespaceOf,
   type ServiceKey,
   type ServicePolicies,
   type ServicePolicy,
@@ -143,7 +144,7 @@ const nameSlices = (policies: readonly Policy[]): readonly (readonly [ResourceNa
   ),
 ];
 
-/** Selection stays within a namespace, so each service is held against the policies of its own only. */
+/** Selection stays within a namespace, so each service is held against the policies of its own and the root namespace only. */
 const inboundOf = (
   policies: readonly Policy[],
   services: ReadonlyMap<ServiceKey, ServicePolicies>,
@@ -153,9 +154,12 @@ const inboundOf = (
     policies.filter((policy) => policy.kind === "Access" || policy.kind === "Authentication"),
     namespaceOf,
   );
+  const mesh = meshPolicyOf(policies);
+  const root = rootNamespaceOf(mesh);
   const inbound = new Map<ServiceKey, InboundPolicies>();
   for (const [key, { policy }] of services) {
-    const found = inboundFor([policy, ...(rules.get(splitServiceKey(key).namespace) ?? [])], key);
+    const homes = new Set([splitServiceKey(key).namespace, root]);
+    const found = inboundFor([mesh, policy, ...[...homes].flatMap((home) => rules.get(home) ?? [])], key);
     const before = previous?.get(key);
     if (found !== undefined) inbound.set(key, before !== undefined && sameParts(before, found) ? before : found);
   }

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { AuthenticationPolicy } from "../authentication-policy.ts";
 import { exactly } from "./exactly.ts";
-import { laterList, NOT_YET, optional, record } from "./fields.ts";
+import { laterList, optional, record } from "./fields.ts";
 import { metaFields, selectorSchema } from "./meta-fields.ts";
 
-const mode = z.enum(["strict", "permissive", "disable"]);
+const mode = z.enum(["strict", "permissive", "disable", "unset"]);
 
 /** The schema of `Authentication`. */
 export const authenticationSchema: z.ZodType<AuthenticationPolicy> = exactly<AuthenticationPolicy>()(
@@ -16,8 +16,10 @@ export const authenticationSchema: z.ZodType<AuthenticationPolicy> = exactly<Aut
       mtls: optional(
         z
           .strictObject({
-            mode: optional(mode.meta({ description: 'Default the mesh\'s, "strict".' })),
-            ports: optional(record(mode, `By the port that the instance listens on. ${NOT_YET}`)),
+            mode: optional(
+              mode.meta({ description: 'Default that of the namespace, the root namespace, the mesh; "strict".' }),
+            ),
+            ports: optional(record(mode, "By the port that the instance listens on; only with a selector.")),
           })
           .meta({ description: "What the listener accepts." }),
       ),

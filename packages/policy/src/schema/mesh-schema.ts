@@ -2,7 +2,7 @@ import { z } from "zod";
 import { durationLimits } from "../field-limits.ts";
 import type { MeshPolicy } from "../mesh-policy.ts";
 import { exactly } from "./exactly.ts";
-import { anyList, anyText, duration, NOT_YET, optional } from "./fields.ts";
+import { anyList, anyText, duration, NOT_YET, nameText, optional } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
 import { retryBudgetSchema, retrySchema } from "./retry-schema.ts";
 
@@ -14,6 +14,7 @@ export const meshSchema: z.ZodType<MeshPolicy> = exactly<MeshPolicy>()(
       ...metaFields,
       trustDomain: optional(anyText('Default "cluster.local".')),
       trustDomainAliases: optional(anyList(z.string(), NOT_YET)),
+      rootNamespace: optional(nameText('Its Access and Authentication hold everywhere. Default "istio-system".')),
       outbound: optional(
         z
           .enum(["allow-any", "registry-only"])

@@ -25,12 +25,15 @@ export const metaFields: {
   origin: optional(origin),
 };
 
-/** Which services of its namespace a policy is for. */
+/** Which workloads of its namespace a policy is for. */
 export const selectorSchema: z.ZodType<WorkloadSelector> = exactly<WorkloadSelector>()(
   z
     .strictObject({
-      service: optional(nameText("A service of the policy's namespace. Default: all of them.")),
-      labels: optional(labels(`Labels that the workload must carry. ${NOT_YET}`)),
+      service: optional(nameText("A service of the policy's namespace; of the root namespace, in any. Default: all.")),
+      labels: optional(labels("Labels that the workload must carry, all of them.")),
     })
-    .meta({ description: "Which services the policy is for. Default: every service of the namespace." }),
+    .meta({
+      description:
+        "Which workloads the policy is for. Default: every one of the namespace; of the root namespace, of the mesh.",
+    }),
 );

@@ -15,7 +15,13 @@ const visit = (): Visit =>
   }) as unknown as Visit;
 
 const policy = (decide: (question: unknown) => AccessVerdict) => ({
-  policy: { revision: "1", mtls: "strict" as const, trustDomain: "cluster.local", hasAccess: true, decide },
+  policy: {
+    revision: "1",
+    mtls: { mode: "strict" as const, ports: new Map() },
+    trustDomain: "cluster.local",
+    hasAccess: true,
+    decide,
+  },
 });
 
 describe("the authorize gate", () => {
