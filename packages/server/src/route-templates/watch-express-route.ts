@@ -1,0 +1,73 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+/** Decides on a request whose route template became known. `next` goes on to the route; without it the route's handlers never run. */
+export type RouteGuard = (template: string | undefined, next: () => void) => void;
+
+type Handler = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
+
+/** What Express calls a layer: a handler in a route's stack. One without a method runs for every method. */
+interface RouteLayer {
+  readonly handle: Handler;
+}
+
+/** What this file needs of an Express route. */
+interface ExpressRoute {
+  readonly path?: unknown;
+  readonly stack: RouteLayer[];
+}
+
+const guardKey = Symbol("tulle.guard");
+
+type GuardedRequest = IncomingMessage & {
+  [guardKey]?: RouteGuard;
+  /** Where the router that holds the route is mounted, as the request names it. */
+  readonly baseUrl?: string;
+  route?: unknown;
+};
+
+/** Routes whose stack begins with our layer already. Weak: applications that are thrown away take their routes along. */
+const guarded = new WeakSet<object>();
+
+/**
+ * Has a guard asked when Express finds the route for a request, before any handler of that route. Express tells a match by
+ * setting `request.route`; the first time it does so for a route, a layer of ours is put before the route's own handlers.
+ * Routes that were mounted before any middleware are met as well. `app.param` callbacks run before it, as Express has them.
+ */
+export const watchExpressRoute = (request: IncomingMessage, guard: RouteGuard): void => {
+  const watched: GuardedRequest = request;
+  watched[guardKey] = guard;
+  let matched: unknown;
+  Object.defineProperty(watched, "route", {
+    configurable: true,
+    enumerable: true,
+    get: () => matched,
+    set: (route: unknown) => {
+      matched = route;
+      if (isRoute(route)) putGuardFirst(route);
+    },
+  });
+};
+
+/** The template of the route that Express has found: the path of its router, as the request names it, and the route's own. */
+export const expressTemplateOf = (request: IncomingMessage): string | undefined => {
+  const { route, baseUrl = "" }: GuardedRequest = request;
+  return isRoute(route) && typeof route.path === "string" ? `${baseUrl}${route.path}` : undefined;
+};
+
+const isRoute = (route: unknown): route is ExpressRoute =>
+  typeof route === "object" && route !== null && "stack" in route && Array.isArray(route.stack);
+
+const putGuardFirst = (route: ExpressRoute): void => {
+  const [first] = route.stack;
+  if (first === undefined || guarded.has(route)) return;
+  guarded.add(route);
+  // Express exports no way to put a layer first: a layer of the same class is made of one that is there.
+  const Layer = first.constructor as new (path: string, options: object, handle: Handler) => RouteLayer; // every layer's
+  route.stack.unshift(new Layer("/", {}, askGuard));
+};
+
+const askGuard: Handler = (request, _response, next) => {
+  const { [guardKey]: guard }: GuardedRequest = request;
+  if (guard === undefined) next();
+  else guard(expressTemplateOf(request), next);
+};
