@@ -37,12 +37,13 @@ const mayImport: Record<string, readonly string[]> = {
   policy: [],
   time: [],
   protocol: ["policy", "time"],
+  translate: ["policy"],
   client: ["policy", "time"],
   server: ["policy", "time"],
   agent: ["policy", "time", "protocol", "client", "server"],
   "config-server": ["policy", "time", "protocol"],
   mesh: ["policy", "time", "protocol", "client", "server", "agent"],
-  cli: ["policy", "time", "protocol", "client", "server", "agent", "config-server", "mesh"],
+  cli: ["policy", "time", "protocol", "translate", "client", "server", "agent", "config-server", "mesh"],
   testing: folders.filter((folder) => folder !== "testing"),
 };
 

@@ -5,8 +5,6 @@ import { describeProblem, type PolicyProblem } from "./policy-problem.ts";
 import { parsePolicies } from "./schema/parse-policies.ts";
 import { readYamlValues } from "./yaml-values.ts";
 
-export { type Place, readYamlValues, type YamlValue } from "./yaml-values.ts";
-
 // The entry of the package that needs yaml and zod, which are optional peers.
 
 /** One file of policies, read. */

@@ -1,0 +1,3 @@
+export type { Finding, FindingLevel } from "./finding.ts";
+export { documentsIn, isSourceDocument, type ReadDocuments, readDocuments } from "./read-documents.ts";
+export type { SourceDocument } from "./source-document.ts";
