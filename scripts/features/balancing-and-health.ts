@@ -222,14 +222,43 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     row: 19,
     capability: "Sticky to one host (stateful session)",
     written:
-      "`ring-hash` or `maglev` by a generated cookie: a session stays with its instance, as long as that is there and no other takes its place on the ring",
+      "`sessionAffinity: { cookie, endpoint: {} }` of a rule, `strict` or with the `states` in which a session stays; across the destinations of a split; or, by a generated cookie, `ring-hash` and `maglev`",
+    example: `
+kind: Service
+name: carts
+---
+kind: Route
+name: carts
+services: [carts]
+rules:
+  - sessionAffinity:
+      cookie: {}
+      ttl: 1h
+      endpoint: { states: [healthy, degraded, draining] }`,
     tests: [
+      [
+        "packages/client/test/endpoint-session.test.ts",
+        "a session stays with the endpoint that answered its first call, whichever that is, and is told once",
+      ],
+      [
+        "packages/client/test/endpoint-session.test.ts",
+        "a session whose endpoint is %s goes on with another one, and the reply says with whom",
+      ],
+      [
+        "packages/client/test/endpoint-session.test.ts",
+        "a strict session fails while its endpoint may not be called, and goes on when it is back",
+      ],
+      [
+        "packages/client/test/endpoint-session.test.ts",
+        "across weighted destinations a session stays with its version and with its endpoint",
+      ],
+      ["packages/client/test/endpoint-session.test.ts", "newcomers move no session"],
       [
         "packages/client/test/hash-cookie.test.ts",
         "with %s a caller without the cookie is given one, and stays with its instance by it",
       ],
     ],
-    leftOut: "a cookie that names the instance itself, so that newcomers move no session at all",
+    leftOut: "an address in the value, as Envoy writes it: the value is opaque",
   },
   {
     row: 20,

@@ -49,6 +49,7 @@ export class MeshCall implements Call, RouteQuestion {
   answer: string | undefined = undefined;
   failureHeaders: Call["failureHeaders"] = undefined;
   givenCookies: Call["givenCookies"] = undefined;
+  sessionEndpoint: Call["sessionEndpoint"] = undefined;
   injectedDelayMs = 0;
   injectedAbort = false;
   shadow = false;

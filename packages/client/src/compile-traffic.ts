@@ -1,5 +1,6 @@
 import {
   compileFault,
+  effectiveEndpointAffinity,
   effectiveMirror,
   effectiveSessionAffinity,
   type FaultPolicy,
@@ -9,12 +10,14 @@ import {
   type WeightedDestination,
 } from "@tulle/policy";
 import type { ClientParts } from "./chain.ts";
+import type { EndpointSet } from "./endpoints/endpoint-set.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
 import { xxh64 } from "./hashing/xxh64.ts";
 import { injectFault } from "./layers/inject-fault.ts";
 import { mirrorCall, type ReadyMirror } from "./layers/mirror-call.ts";
 import { observeCall } from "./layers/observe-call.ts";
 import { destinationName } from "./ledger.ts";
+import { EndpointSessions } from "./routing/endpoint-session.ts";
 import { regexEngine } from "./routing/regex-engine.ts";
 import { Sessions } from "./routing/session.ts";
 import type { ReadyDestination, SplitParts } from "./routing/split-traffic.ts";
@@ -38,6 +41,17 @@ export const compileDraw = (
     hash: sticky && compileCallHash(sticky, hashSource, seed),
     sessions: sessionAffinity && new Sessions(effectiveSessionAffinity(sessionAffinity), names, seed, clock),
   };
+};
+
+/** How the sessions of a rule stay with the endpoints of one destination; `undefined`: they do not. */
+export const compileEndpointSessions = (
+  rule: RouteRule | undefined,
+  called: ServiceKey,
+  endpoints: EndpointSet,
+  labels: Readonly<Record<string, string>> | undefined,
+): EndpointSessions | undefined => {
+  const affinity = rule?.sessionAffinity && effectiveEndpointAffinity(rule.sessionAffinity);
+  return affinity && new EndpointSessions(affinity, xxh64(called), endpoints, labels);
 };
 
 /** @param rule unique in the client. @throws what a pattern throws; `checkPolicies` refuses such ones before. */

@@ -54,7 +54,7 @@ import {
   type RuleActions,
 } from "./compile-actions.ts";
 import { compileFindOutside, labelsByHost } from "./compile-outside.ts";
-import { compileDraw, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
+import { compileDraw, compileEndpointSessions, compileFaultStep, compileMirrorStep } from "./compile-traffic.ts";
 import { compileCallHash } from "./hashing/hash-call.ts";
 import { giveHashCookies } from "./layers/hash-cookie.ts";
 import type { Destination } from "./layers/pick-endpoint.ts";
@@ -265,7 +265,7 @@ const trafficStepsOf = (
 };
 
 const compileDestination = (
-  { mesh, kit, circuits, ruleKey, copies }: RuleContext,
+  { service: called, mesh, kit, circuits, ruleKey, copies }: RuleContext,
   service: ServiceSnapshot,
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
@@ -295,6 +295,7 @@ const compileDestination = (
     labelsByHost: labelsByHost(service),
     picker: ledger.picker(key, subset, effectiveBalancer(policy), { labels, locality: effectiveLocality(policy) }),
     hash: policy.hashKey === undefined ? undefined : compileCallHash(policy.hashKey, parts.hashSource, ENVOY_SEED),
+    sessions: compileEndpointSessions(rule, called.key, ledger.endpoints(key), labels),
     panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
     outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
   };

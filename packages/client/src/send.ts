@@ -80,6 +80,8 @@ export interface Call {
   failureHeaders: HeaderListChange | undefined;
   /** Cookies that its reply will set, for the hash of this call already. Set by the hash cookie layer. */
   givenCookies: ReadonlyMap<string, string> | undefined;
+  /** Tag of the endpoint that its session stays with; `undefined`: of none. Set by the split layer. */
+  sessionEndpoint: string | undefined;
   /** What the call was decided by, for explanations. Set by the split layer. */
   plan: CallPlan | undefined;
   /** OpenTelemetry context of the call's span, or what the caller had; set by the observe layer. */

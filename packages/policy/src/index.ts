@@ -240,10 +240,15 @@ export {
 } from "./service-policy.ts";
 export {
   DEFAULT_SESSION_COOKIE,
+  DEFAULT_SESSION_ENDPOINT_STATES,
+  type EffectiveEndpointAffinity,
   type EffectiveSessionAffinity,
+  type EndpointAffinity,
+  effectiveEndpointAffinity,
   effectiveSessionAffinity,
   type SessionAffinity,
   type SessionCookie,
+  type SessionEndpointState,
 } from "./session-affinity-policy.ts";
 export type { InboundSnapshot, OutboundSnapshot, ServiceSnapshot } from "./snapshot.ts";
 export {

@@ -255,5 +255,6 @@ const sameAddress = (one: Endpoint, other: Endpoint): boolean =>
   one.transport === other.transport &&
   one.servername === other.servername;
 
-const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
+/** Whether an endpoint is of a subset. */
+export const carries = (endpoint: Endpoint, labels: Readonly<Record<string, string>> | undefined): boolean =>
   labels === undefined || Object.entries(labels).every(([name, value]) => endpoint.labels[name] === value);

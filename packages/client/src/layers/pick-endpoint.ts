@@ -14,6 +14,7 @@ import { parseLoadReport } from "../load-reports/load-report.ts";
 import type { Reply } from "../reply.ts";
 import { parseRetryAfter } from "../retry/retry-delay.ts";
 import { AttemptSuperseded } from "../retry/superseded.ts";
+import type { EndpointSessions } from "../routing/endpoint-session.ts";
 import type { Attempt, AttemptSend, Call } from "../send.ts";
 import { LOAD_REPORT_FORMAT, LOAD_REPORT_FORMAT_HEADER } from "../transport/control-headers.ts";
 import { hostnameOf } from "./find-outside.ts";
@@ -34,6 +35,8 @@ export interface Destination {
   readonly picker: Picker;
   /** What a call is told apart by, for pickers that send equal keys to equal endpoints; `undefined`: nothing. */
   readonly hash: CallHash | undefined;
+  /** Keeps the calls of sessions with endpoints; `undefined` where the rule does not ask for it. */
+  readonly sessions?: EndpointSessions | undefined;
   /** Watches the service's endpoints; `undefined` where the policy turned it off. */
   readonly outliers: OutlierDetector | undefined;
   /** Ejections are ignored when fewer than so many percent of the reachable endpoints are left; 0: never. */
@@ -57,20 +60,25 @@ export const pickEndpoint = (
   { clock, random }: PickTools,
   next: EndpointSend,
 ): AttemptSend => {
-  const { endpoints, picker, hash, outliers, panicPercent } = destination;
+  const { picker, hash, sessions, outliers, panicPercent } = destination;
+  const pickByBalancer = (
+    call: Call,
+    attempt: Attempt,
+    candidates: readonly Candidate[],
+    nowMs: number,
+  ): Candidate | undefined =>
+    pickUsable(picker, candidates, triedBefore(call, attempt), nowMs, panicPercent, random, hash?.(call));
+  const pick: typeof pickByBalancer =
+    sessions === undefined
+      ? pickByBalancer
+      : (call, attempt, candidates, nowMs) =>
+          sessions.endpointOf(call, attempt, candidates, nowMs) ??
+          (sessions.insists(call) ? undefined : pickByBalancer(call, attempt, candidates, nowMs));
   return (call, attempt) => {
     const candidates = candidatesFor(destination, call);
     const startedAtMs = clock.now();
-    const candidate = pickUsable(
-      picker,
-      candidates,
-      triedBefore(call, attempt),
-      startedAtMs,
-      panicPercent,
-      random,
-      hash?.(call),
-    );
-    if (candidate === undefined) return Promise.reject(nowhere(call, attempt, endpoints));
+    const candidate = pick(call, attempt, candidates, startedAtMs);
+    if (candidate === undefined) return Promise.reject(nowhere(call, attempt, destination));
     attempt.chosen = candidate.endpoint;
     attempt.endpoint = candidate.endpoint.id;
     // Nobody else can be believed, and nobody else would answer.
@@ -145,6 +153,7 @@ const candidatesFor = (
 
 /** Whether an endpoint is left that the call was not sent to and that may be picked. */
 export const hasUntried = (destination: Destination, call: Call): boolean =>
+  destination.sessions?.insists(call) !== true &&
   candidatesFor(destination, call).some(({ endpoint: { id } }) =>
     call.attempts.every(({ endpoint }) => endpoint !== id),
   );
@@ -170,8 +179,11 @@ const triedBefore = (call: Call, attempt: Attempt): ReadonlySet<string> | undefi
   return tried;
 };
 
-const nowhere = (call: Call, attempt: Attempt, endpoints: EndpointSet): Error => {
+const nowhere = (call: Call, attempt: Attempt, { endpoints, sessions }: Destination): Error => {
   attempt.code = "NO_HEALTHY_ENDPOINT";
+  if (sessions?.insists(call) === true) {
+    return failCall(call, "NO_HEALTHY_ENDPOINT", "the endpoint of the call's session has left, or may not be called");
+  }
   const registered = endpoints.all().length;
   const which = call.subset === undefined ? "" : ` of subset ${call.subset}`;
   return failCall(

@@ -6,6 +6,7 @@ import { type Hash64, hexOf, xxh64 } from "../hashing/xxh64.ts";
 import type { Reply } from "../reply.ts";
 import { withHeaders } from "../reply-headers.ts";
 import type { Call } from "../send.ts";
+import { endpointTag } from "./endpoint-session.ts";
 
 /** What a session's value says. */
 export interface Session {
@@ -13,6 +14,15 @@ export interface Session {
   readonly tag: string;
   /** When it began, seconds since 1970. */
   readonly beganS: number;
+  /** Tells an endpoint of that destination; `undefined`: the session stays with the destination alone. */
+  readonly endpoint?: string | undefined;
+}
+
+/** Where a call's session stays. */
+export interface Held<Destination> {
+  readonly destination: Destination;
+  /** The tag of the endpoint, where it has one. */
+  readonly endpoint: string | undefined;
 }
 
 /** A longer value is none of ours and is not looked into. */
@@ -21,16 +31,18 @@ const MAX_VALUE_LENGTH = 256;
 /** The only version so far. Fields that a later one adds stand behind those of this one, and are passed over here. */
 const VERSION = "1";
 
-/** Writes a session: `1.<tag>.<seconds, base 36>`, all of it characters that a cookie may have. */
-export const formatSession = ({ tag, beganS }: Session): string => `${VERSION}.${tag}.${beganS.toString(36)}`;
+/** Writes a session: `1.<tag>.<seconds, base 36>` and `.<endpoint's tag>`, all of it characters that a cookie may have. */
+export const formatSession = ({ tag, beganS, endpoint }: Session): string =>
+  `${VERSION}.${tag}.${beganS.toString(36)}${endpoint === undefined ? "" : `.${endpoint}`}`;
 
 /** Reads what {@link formatSession} wrote; `undefined` for anything else. */
 export const parseSession = (value: string): Session | undefined => {
   if (value.length > MAX_VALUE_LENGTH) return undefined;
-  const [version, tag, began] = value.split(".");
+  const [version, tag, began, endpoint = ""] = value.split(".");
   if (version !== VERSION || tag === undefined || tag === "" || began === undefined) return undefined;
   const beganS = /^[0-9a-z]{1,10}$/.test(began) ? Number.parseInt(began, 36) : Number.NaN;
-  return Number.isSafeInteger(beganS) ? { tag, beganS } : undefined;
+  if (!Number.isSafeInteger(beganS)) return undefined;
+  return /^[0-9a-f]{16}$/.test(endpoint) ? { tag, beganS, endpoint } : { tag, beganS };
 };
 
 /**
@@ -43,6 +55,7 @@ export const destinationTag = (destination: string, seed: Hash64): string => hex
 export class Sessions<Destination> {
   readonly #affinity: EffectiveSessionAffinity;
   readonly #clock: Clock;
+  readonly #seed: Hash64;
   readonly #byTag = new Map<string, Destination>();
   readonly #tags = new Map<Destination, string>();
 
@@ -55,6 +68,7 @@ export class Sessions<Destination> {
   ) {
     this.#affinity = affinity;
     this.#clock = clock;
+    this.#seed = seed;
     for (const [name, destination] of destinations) {
       const tag = destinationTag(name, seed);
       this.#byTag.set(tag, destination);
@@ -63,24 +77,43 @@ export class Sessions<Destination> {
   }
 
   /** Where a call's session stays; `undefined` for a call of none, of one that is over, or whose destination has left. */
-  find({ headers }: Call): Destination | undefined {
+  find({ headers }: Call): Held<Destination> | undefined {
     const { by, name, ttlMs } = this.#affinity;
     const value = by === "cookie" ? cookieOf(headers, name) : headerOf(headers, name);
     const session = value === undefined ? undefined : parseSession(value);
     if (session === undefined) return undefined;
     if (this.#clock.wallNow() - session.beganS * 1_000 >= ttlMs) return undefined;
-    return this.#byTag.get(session.tag);
+    const destination = this.#byTag.get(session.tag);
+    if (destination === undefined) return undefined;
+    return { destination, endpoint: this.perEndpoint ? session.endpoint : undefined };
+  }
+
+  /** Whether sessions stay with endpoints. */
+  get perEndpoint(): boolean {
+    return this.#affinity.endpoint !== undefined;
+  }
+
+  /** Goes on with a session that stays with endpoints: begins it anew where another one than its own has answered. */
+  goOn({ destination, endpoint }: Held<Destination>, call: Call, reply: Reply): Reply {
+    return this.#answeredBy(call, reply) === endpoint ? reply : this.begin(destination, call, reply);
   }
 
   /** Begins a session: the reply tells it to the caller. */
-  begin(destination: Destination, reply: Reply): Reply {
+  begin(destination: Destination, call: Call, reply: Reply): Reply {
     const { by, name, attributes } = this.#affinity;
     const tag = this.#tags.get(destination);
     if (tag === undefined) return reply;
-    const value = formatSession({ tag, beganS: Math.floor(this.#clock.wallNow() / 1_000) });
+    const endpoint = this.perEndpoint ? this.#answeredBy(call, reply) : undefined;
+    const value = formatSession({ tag, beganS: Math.floor(this.#clock.wallNow() / 1_000), endpoint });
     return by === "cookie"
       ? withHeaders(reply, (headers) => [...headers, "set-cookie", `${name}=${value}${attributes}`])
       : withHeaders(reply, (headers) => [...without(headers, name), name, value]);
+  }
+
+  /** The tag of the endpoint that answered: of the last attempt that came to this answer. */
+  #answeredBy({ attempts }: Call, { status }: Reply): string | undefined {
+    const id = attempts.findLast((attempt) => attempt.status === status)?.endpoint;
+    return id === undefined ? undefined : endpointTag(id, this.#seed);
   }
 }
 

@@ -32,16 +32,20 @@ export const splitTraffic = (parts: SplitParts): Send => {
   if (sessions === undefined) return (call) => begin(draw(call), call);
   return (call) => {
     const held = sessions.find(call);
-    if (held !== undefined) return begin(held, call);
+    if (held !== undefined) {
+      call.sessionEndpoint = held.endpoint;
+      const sent = begin(held.destination, call);
+      return sessions.perEndpoint ? sent.then((reply) => sessions.goOn(held, call, reply)) : sent;
+    }
     const drawn = draw(call);
-    return begin(drawn, call).then((reply) => (drawn === undefined ? reply : sessions.begin(drawn, reply)));
+    return begin(drawn, call).then((reply) => (drawn === undefined ? reply : sessions.begin(drawn, call, reply)));
   };
 };
 
 /** Where a call would go by its session or its keys; `undefined` where that is left to chance. */
 export const foresee = ({ sessions, hash, split, ready }: SplitParts, call: Call): CallPlan | undefined => {
   const held = sessions?.find(call);
-  if (held !== undefined) return held.plan;
+  if (held !== undefined) return held.destination.plan;
   const [only] = ready.values();
   if (ready.size === 1) return only?.plan;
   const found = hash?.(call);

@@ -12,13 +12,15 @@ import { grpcStatusNames } from "../grpc-status.ts";
 import { type HashKey, hashKeySources, type ServiceHashKey } from "../hash-key.ts";
 import type { MirrorTarget } from "../mirror-policy.ts";
 import {
+  type EndpointAffinity,
   type SessionAffinity,
   type SessionCookie,
   sessionChoices,
+  sessionEndpointStates,
   wrongCookiePath,
 } from "../session-affinity-policy.ts";
 import { exactly } from "./exactly.ts";
-import { anyText, duration, number, optional, record, text } from "./fields.ts";
+import { anyText, duration, list, number, optional, record, text } from "./fields.ts";
 import { stringMatchSchema } from "./match-schema.ts";
 
 /** Fields of which exactly one must be set, told in one sentence. */
@@ -75,13 +77,29 @@ const cookieSchema = exactly<SessionCookie>()(
     .meta({ description: "The cookie that tells sessions." }),
 );
 
-/** Sessions stay with their destination. */
+const endpointAffinitySchema = exactly<EndpointAffinity>()(
+  z
+    .strictObject({
+      strict: optional(
+        z
+          .boolean()
+          .meta({ description: "Calls fail where their session's endpoint may not be called. Default false." }),
+      ),
+      states: optional(
+        list(z.enum(sessionEndpointStates), 'In which of its states sessions stay. Default ["healthy", "degraded"].'),
+      ),
+    })
+    .meta({ description: "Sessions stay with the endpoint that answered their first call." }),
+);
+
+/** Sessions stay with their destination, or with an endpoint of it. */
 export const sessionAffinitySchema: z.ZodType<SessionAffinity> = exactly<SessionAffinity>()(
   choosing(
     z.strictObject({
       cookie: optional(cookieSchema),
       header: optional(text(wrongHeaderName, "The header that tells sessions.")),
       ttl: optional(duration(durationLimits.sessionTtl, "How long a session lasts. Default without end.")),
+      endpoint: optional(endpointAffinitySchema),
     }),
     sessionChoices,
     "Sessions stay with the destination of their first call, told by a cookie or a header.",
