@@ -27,8 +27,9 @@ export class Fields<F extends string> {
       // Kubernetes drops a null before anybody sees it.
       if (given === null || given === undefined) continue;
       const fate = Object.hasOwn(message.fields, name) ? message.fields[name as F] : undefined;
-      if (fate === undefined) this.#add("refused", name, `${message.name} has no field "${name}"`);
-      else if ("refused" in fate) this.#add("refused", name, `${message.name}.${name}: ${fate.refused}`);
+      if (fate === undefined) {
+        if (message.others === "refused") this.#add("refused", name, `${message.name} has no field "${name}"`);
+      } else if ("refused" in fate) this.#add("refused", name, `${message.name}.${name}: ${fate.refused}`);
       else if ("noMeaning" in fate) this.#add("no-meaning", name, `${message.name}.${name}: ${fate.noMeaning}`);
     }
   }

@@ -6,9 +6,10 @@ import { documentKey, type SourceDocument } from "./source-document.ts";
  *
  * - `refused`: nothing of the document is taken, for its meaning would be another one;
  * - `no-meaning`: it has no meaning without a proxy, and the rest is taken;
- * - `warning`: it was taken, but its author may have meant something else.
+ * - `warning`: it was taken, but its author may have meant something else;
+ * - `ignored`: the whole document says nothing about policy.
  */
-export type FindingLevel = "refused" | "no-meaning" | "warning";
+export type FindingLevel = "refused" | "no-meaning" | "warning" | "ignored";
 
 /** One thing that people should know of a translation. */
 export interface Finding {
@@ -28,6 +29,12 @@ export interface Finding {
 export class Findings {
   readonly #all: Finding[] = [];
   readonly #refused = new Set<SourceDocument>();
+  readonly #strict: boolean;
+
+  /** @param strict what has no meaning without a proxy is refused. */
+  constructor(strict = false) {
+    this.#strict = strict;
+  }
 
   get all(): readonly Finding[] {
     return this.#all;
@@ -38,7 +45,8 @@ export class Findings {
     return this.#refused.has(document);
   }
 
-  add(level: FindingLevel, document: SourceDocument, path: PolicyPath, message: string): void {
+  add(found: FindingLevel, document: SourceDocument, path: PolicyPath, message: string): void {
+    const level = this.#strict && found === "no-meaning" ? "refused" : found;
     if (level === "refused") this.#refused.add(document);
     this.#all.push({
       level,

@@ -13,20 +13,23 @@ export type FieldFate =
   | { readonly ignored: string };
 
 /**
- * A message of another origin: every field that it may have, and what becomes of each. A field that is not here is
- * unknown and refused. The coverage page of the documentation is made of these tables.
+ * A message of another origin: every field that it may have, and what becomes of each. The coverage page of the
+ * documentation is made of these tables.
  */
 export interface Message<F extends string = string> {
   /** As its origin calls it: `HTTPRoute`, `HTTPRouteRule`. */
   readonly name: string;
   readonly fields: Readonly<Record<F, FieldFate>>;
+  /** What becomes of every other field: refused as unknown, or ignored, where the message is about much that is no policy. */
+  readonly others: "refused" | "ignored";
 }
 
 /** Names the fields of a message, so that a reader can ask for none that is not there. */
-export const message = <const F extends string>(name: string, fields: Readonly<Record<F, FieldFate>>): Message<F> => ({
-  name,
-  fields,
-});
+export const message = <const F extends string>(
+  name: string,
+  fields: Readonly<Record<F, FieldFate>>,
+  others: "refused" | "ignored" = "refused",
+): Message<F> => ({ name, fields, others });
 
 /** Translated to a field of a policy. */
 export const to = (field: string): FieldFate => ({ to: field });

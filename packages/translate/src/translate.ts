@@ -1,0 +1,91 @@
+import type { Policy } from "@tulle/policy";
+import type { Catalog } from "./catalog.ts";
+import { type Finding, Findings } from "./finding.ts";
+import { readService, serviceKind } from "./kubernetes/service.ts";
+import { readWorkload, workloadKinds } from "./kubernetes/workload.ts";
+import { documentKey, type SourceDocument } from "./source-document.ts";
+import { checkVersion, isOfKind, type SourceKind } from "./source-kind.ts";
+import type { TranslationContext } from "./translation-context.ts";
+import { translators } from "./translators.ts";
+
+/** How documents are translated. */
+export interface TranslateOptions {
+  /** Istio's root namespace. @default "istio-system" (Istio) */
+  readonly rootNamespace?: string;
+  /** What has no meaning without a proxy refuses its document. @default false */
+  readonly strict?: boolean;
+}
+
+/** What documents became. */
+export interface Translation {
+  /** Of the documents that were not refused; each with its document's file and line as its origin. */
+  readonly policies: readonly Policy[];
+  /** In the order of the files. */
+  readonly findings: readonly Finding[];
+}
+
+/** Istio's own root namespace. */
+export const DEFAULT_ROOT_NAMESPACE = "istio-system";
+
+/**
+ * Translates documents that belong together. Pure: the same documents give the same policies. Never throws, whatever the
+ * documents hold; a document of which any field is refused gives no policy at all.
+ */
+export const translate = (documents: readonly SourceDocument[], options: TranslateOptions = {}): Translation => {
+  const findings = new Findings(options.strict === true);
+  const latest = lastOfEach(documents, findings);
+  for (const document of latest) tellUnread(document, findings);
+  const context: TranslationContext = {
+    documents: latest,
+    catalog: readCatalog(latest, findings),
+    findings,
+    rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
+  };
+  const made = translators.flatMap((translator) => translator.translate(context));
+  return {
+    policies: made.filter(({ from }) => !from.some((each) => findings.refuses(each))).map(({ policy }) => policy),
+    findings: findings.all,
+  };
+};
+
+/** Every kind of document that is read. */
+export const sourceKinds: readonly SourceKind[] = [
+  serviceKind,
+  ...workloadKinds,
+  ...translators.flatMap(({ kinds }) => kinds),
+];
+
+/** As applying them one after the other would: a document of the same kind and name takes the place of an earlier one. */
+const lastOfEach = (documents: readonly SourceDocument[], findings: Findings): readonly SourceDocument[] => {
+  const latest = new Map<string, SourceDocument>();
+  for (const document of documents) {
+    const key = `${document.apiVersion.replace(/\/.*/, "")}/${documentKey(document)}`;
+    const earlier = latest.get(key);
+    if (earlier !== undefined) {
+      const { file, line } = document.place.origin;
+      findings.add(
+        "warning",
+        earlier,
+        [],
+        `${file}:${line} holds a later document of this name, which is taken instead`,
+      );
+    }
+    latest.set(key, document);
+  }
+  return [...latest.values()];
+};
+
+const tellUnread = (document: SourceDocument, findings: Findings): void => {
+  const kind = sourceKinds.find((each) => isOfKind(document, each));
+  if (kind === undefined) findings.add("ignored", document, [], `${document.kind} says nothing about policy here`);
+  else checkVersion(document, kind, findings);
+};
+
+const readCatalog = (documents: readonly SourceDocument[], findings: Findings): Catalog => ({
+  services: new Map(
+    documents.filter((each) => isOfKind(each, serviceKind)).map((document) => readService(document, findings)),
+  ),
+  workloads: documents
+    .filter((document) => workloadKinds.some((kind) => isOfKind(document, kind)))
+    .map((document) => readWorkload(document, findings)),
+});

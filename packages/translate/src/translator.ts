@@ -1,0 +1,17 @@
+import type { Policy } from "@tulle/policy";
+import type { SourceDocument } from "./source-document.ts";
+import type { SourceKind } from "./source-kind.ts";
+import type { TranslationContext } from "./translation-context.ts";
+
+/** A policy with the documents that it was made of: where one of them is refused, the policy is not given out. */
+export interface TranslatedPolicy {
+  readonly policy: Policy;
+  readonly from: readonly SourceDocument[];
+}
+
+/** Makes policies of the documents of some kinds that belong together. */
+export interface Translator {
+  readonly kinds: readonly SourceKind[];
+  /** Pure; what it finds goes to the context's findings. Never throws, whatever the documents hold. */
+  translate(context: TranslationContext): readonly TranslatedPolicy[];
+}

@@ -1,0 +1,4 @@
+import type { Translator } from "./translator.ts";
+
+/** Who translates what. Each kind is in one of them. */
+export const translators: readonly Translator[] = [];
