@@ -82,14 +82,20 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     const listener = await server.listen(app, listenOptions);
     const id = listeners.size === 0 ? source.instanceId : `${source.instanceId}-${listeners.size}`;
     listeners.set(id, listener);
-    const registered = source.register({
+    const instance = {
       id,
       address: advertisedAddress({ advertise: listenOptions.advertise ?? identity.advertise, host: listener.host }),
       port: listener.port,
-      transport: listener.transport,
       labels,
       ...(locality === undefined ? {} : { locality }),
+    };
+    listener.onTransport((transport) => {
+      if (leaving !== undefined || !listeners.has(id)) return;
+      source.register({ ...instance, transport }).catch((error: unknown) => {
+        logger.error(`callers of ${id} are not told to speak ${transport}: ${String(error)}`);
+      });
     });
+    const registered = source.register({ ...instance, transport: listener.transport });
     if (source.state() === "joined") {
       try {
         await registered;

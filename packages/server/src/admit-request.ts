@@ -158,4 +158,6 @@ const endVisit = (desk: AdmissionDesk, visit: OpenVisit, status: number | undefi
   visit.connection.visits--;
   visit.end(complete ? "answered" : "caller-gone");
   desk.observer.end(visit, complete ? status : undefined, desk.enforces ? visit.refusal : undefined);
+  // A reply whose headers were out before its connection had to end could not say so.
+  if (visit.connection.retiring && visit.connection.visits === 0) visit.request.socket.destroySoon();
 };

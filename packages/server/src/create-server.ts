@@ -122,11 +122,19 @@ export const createServer = (options: ServerOptions): MeshServer => {
     return mtls(port) === "strict" && credentials.current === undefined ? "no certificate yet" : undefined;
   };
 
+  /** What a port accepts follows from the policy, and before the service has moved in from whether there is a certificate. */
+  const onPolicy = (listener: () => void): (() => void) => {
+    const stops = [current.onChange(listener), credentials.subscribe(listener)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  };
+
   const listeners = new Set<MeshListener>();
   return {
     listen: async (app, listenOptions) => {
       const listener = await listen(
-        { desk, clock, credentials, observer, counters, peers, enforces, mtls, transport, notReady },
+        { desk, clock, credentials, observer, counters, peers, enforces, mtls, onPolicy, transport, notReady },
         app,
         listenOptions,
       );

@@ -52,6 +52,7 @@ export class CurrentInbound {
   /** Snapshots that could not be compiled; the last good one stayed. */
   rejected = 0;
   readonly #labels: Readonly<Record<string, string>>;
+  readonly #onChange = new Set<() => void>();
   readonly #unsubscribe: () => void;
 
   constructor(inbound: Watched<InboundSnapshot | undefined>, labels: Readonly<Record<string, string>>) {
@@ -60,8 +61,17 @@ export class CurrentInbound {
     this.#unsubscribe = inbound.subscribe((snapshot) => this.#take(snapshot));
   }
 
+  /** Calls `listener` after each change of the compiled policy. Returns the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#onChange.add(listener);
+    return () => {
+      this.#onChange.delete(listener);
+    };
+  }
+
   close(): void {
     this.#unsubscribe();
+    this.#onChange.clear();
   }
 
   #take(snapshot: InboundSnapshot | undefined): void {
@@ -71,6 +81,8 @@ export class CurrentInbound {
       this.policy = compileInbound(snapshot, this.#labels);
     } catch {
       this.rejected++;
+      return;
     }
+    for (const listener of [...this.#onChange]) listener();
   }
 }

@@ -40,6 +40,8 @@ export interface MeshListener {
   readonly publicPorts: readonly number[];
   /** What clients must speak to the mesh's port: what the registry should be told. */
   readonly transport: Transport;
+  /** Calls when {@link transport} has changed with the policy. Returns the way to stop. */
+  onTransport(listener: (transport: Transport) => void): () => void;
   /**
    * Lets the clients leave: readiness off, replies close their connections and tell peers to look elsewhere, requests are
    * still served; closes the listener when no connection is left or the time is over. Tell the registry first.
@@ -96,6 +98,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
   const servers = [meshPort.server, ...publicPorts.map(({ server }) => server)];
   const all = health === undefined ? servers : [...servers, health];
 
+  let stopFollowing = (): void => undefined;
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closing ??= (async () => {
@@ -105,6 +108,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
       health?.closeAllConnections();
       await Promise.all([...closed, sockets.destroyAll()]);
       meshPort.close();
+      stopFollowing();
     })();
     return closing;
   };
@@ -115,6 +119,8 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
       const startedAtMs = kit.clock.now();
       const connectionsAtStart = sockets.size;
       for (const state of states) state.draining = true;
+      // Whoever would be told of another transport is told to go elsewhere.
+      stopFollowing();
       const connectionsCut = await untilQuiet(sockets, drainMs, kit.clock);
       await close();
       return { connectionsAtStart, connectionsCut, durationMs: kit.clock.now() - startedAtMs };
@@ -138,6 +144,15 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     throw error;
   }
 
+  let transport = kit.transport(address.port);
+  const onTransport = new Set<(transport: Transport) => void>();
+  stopFollowing = kit.onPolicy(() => {
+    const next = kit.transport(address.port);
+    if (next === transport) return;
+    transport = next;
+    for (const listener of [...onTransport]) listener(next);
+  });
+
   return {
     port: address.port,
     host: address.address,
@@ -145,7 +160,13 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     healthPort,
     publicPorts: publicAddresses,
     get transport() {
-      return kit.transport(address.port);
+      return transport;
+    },
+    onTransport: (listener) => {
+      onTransport.add(listener);
+      return () => {
+        onTransport.delete(listener);
+      };
     },
     drain,
     close,

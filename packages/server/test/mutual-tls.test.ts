@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { connect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import type { Credentials, InboundSnapshot } from "@tulle/policy";
 import { createTestAuthority } from "@tulle/testing";
@@ -113,24 +112,6 @@ test("a permissive port serves mTLS, TLS without a certificate and plaintext on 
   await expect(call(listener.port, { as: await authority.issue({ expired: true }) })).rejects.toThrow();
   expect(served).toHaveLength(3);
   expect(server.counters()).toMatchObject({ "refused.PEER_EXPIRED": 1, visits: 3 });
-});
-
-test("a mode that becomes strict refuses the next request of a plaintext connection", async () => {
-  const policy = new Watchable<InboundSnapshot | undefined>(inbound("permissive"));
-  const server = testServer({ inbound: policy, credentials: constant(own) });
-  const listener = await server.listen((_request, response) => response.end("hello"), { port: 0, host: "127.0.0.1" });
-  const socket = connect(listener.port, "127.0.0.1").setEncoding("utf8");
-  let heard = "";
-  socket.on("data", (chunk) => {
-    heard += chunk;
-  });
-  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-  await vi.waitFor(() => expect(heard).toContain("hello"));
-  policy.set(inbound("strict"));
-  socket.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-  await vi.waitFor(() => expect(heard).toContain("403 Forbidden"));
-  expect(server.counters()["refused.PLAINTEXT_REFUSED"]).toBe(1);
-  socket.destroy();
 });
 
 test("a renewed certificate is shown to new connections, and open ones live on", async () => {

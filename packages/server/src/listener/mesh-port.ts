@@ -11,6 +11,7 @@ import { keepIdleConnections } from "./idle-time.ts";
 import type { OpenSockets } from "./open-sockets.ts";
 import type { ProvenPeers } from "./proven-peers.ts";
 import { ProtocolSniffer, type SniffLimits } from "./sniff-protocol.ts";
+import { StrangerConnections } from "./stranger-connections.ts";
 
 /** What the mesh's port needs of the server. */
 export interface MeshPortKit {
@@ -24,6 +25,8 @@ export interface MeshPortKit {
   readonly enforces: boolean;
   /** What the port accepts at this moment; `undefined` while no policy is known. */
   readonly mtls: () => MtlsMode | undefined;
+  /** Calls when that may have changed. Returns the way to stop. */
+  readonly onPolicy: (listener: () => void) => () => void;
   readonly sniff?: SniffLimits;
 }
 
@@ -48,6 +51,19 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
     kit.sniff,
   );
 
+  const strangers = new StrangerConnections(kit.clock, () => {
+    counters.retiredConnections++;
+  });
+  const unsubscribe = kit.onPolicy(() => {
+    if (kit.mtls() === "strict") strangers.retireAll();
+  });
+  const serveStranger = (socket: Socket, transport: "tls" | "plaintext"): void => {
+    const connection = strangerConnection(socket, transport);
+    rememberConnection(socket, connection);
+    strangers.add(socket, connection);
+    http(socket);
+  };
+
   // The server keeps its port, timeouts and idle connections; only what a new connection first meets is ours.
   const serveHttp = server.listeners("connection");
   server.removeAllListeners("connection");
@@ -66,15 +82,10 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
           socket.destroy();
           return;
         }
-        rememberConnection(socket, strangerConnection(socket, "plaintext"));
-        http(socket);
+        serveStranger(socket, "plaintext");
         return;
       }
-      if (mode === "disable") {
-        counters.failedHandshakes++;
-        socket.destroy();
-        return;
-      }
+      // TLS is answered in every mode, also in `disable`: callers that have not heard of it yet must not fail.
       if (kit.credentials.current === undefined) {
         observer.connectionRefused("NOT_READY");
         socket.destroy();
@@ -87,15 +98,15 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
   tls.server.on("secureConnection", (socket: TLSSocket) => {
     const verdict = peers.verify(socket);
     if (!verdict.ok) {
-      // A permissive port serves callers without a certificate as strangers; a bad certificate is refused by any.
-      const permitted = verdict.code === "PEER_ABSENT" && kit.mtls() === "permissive";
+      // A port that takes plaintext serves callers without a certificate as strangers; a bad one is refused by any.
+      const mode = kit.mtls();
+      const permitted = verdict.code === "PEER_ABSENT" && (mode === "permissive" || mode === "disable");
       if (!permitted) observer.connectionRefused(verdict.code, kit.enforces);
       if (!permitted && kit.enforces) {
         socket.destroy();
         return;
       }
-      rememberConnection(socket, strangerConnection(socket, "tls"));
-      http(socket);
+      serveStranger(socket, "tls");
       return;
     }
     const connection = peers.keep(socket, verdict);
@@ -113,6 +124,8 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
   return {
     server,
     close: () => {
+      unsubscribe();
+      strangers.close();
       tls.close();
       tls.server.removeAllListeners();
     },

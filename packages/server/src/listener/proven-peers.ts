@@ -4,13 +4,11 @@ import type { Credentials } from "@tulle/policy";
 import { type Clock, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
 import { type Connection, provenConnection } from "../connection.ts";
 import { type PeerVerdict, parseRoots, type TrustedRoots, verifyPeer } from "../verify-peer.ts";
+import { retireConnection } from "./retire-connection.ts";
 
 /** Before a certificate ends, replies close the connection for this long, so that no call meets the end itself. */
 const LONGEST_FAREWELL_MS = 5_000;
 const FAREWELL_SHARE = 0.1;
-
-/** How long a reply may still flow on a connection whose peer is no longer proven. */
-const LAST_REPLY_MS = 30_000;
 
 interface Proven {
   readonly connection: Connection;
@@ -85,13 +83,10 @@ export class ProvenPeers {
     });
   }
 
-  /** Ends an idle connection at once, a busy one after its reply. */
   #retire(socket: TLSSocket, proven: Proven): void {
     proven.timer?.cancel();
-    proven.connection.retiring = true;
     this.#onRetired();
-    if (proven.connection.visits === 0) socket.destroy();
-    else proven.timer = this.#clock.after(LAST_REPLY_MS, () => socket.destroy());
+    proven.timer = retireConnection(socket, proven.connection, this.#clock);
   }
 
   #trust(next: Credentials | undefined): void {

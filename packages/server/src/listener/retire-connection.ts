@@ -1,0 +1,17 @@
+import type { Socket } from "node:net";
+import type { Clock, Timer } from "@tulle/time";
+import type { Connection } from "../connection.ts";
+
+/** How long a reply may still flow on a connection that must end. */
+const LAST_REPLY_MS = 30_000;
+
+/**
+ * Ends an idle connection at once, a busy one after its reply, which says so; what has not ended after 30 s is cut off.
+ * Returns the timer of that, to be cancelled when the socket closes.
+ */
+export const retireConnection = (socket: Socket, connection: Connection, clock: Clock): Timer | undefined => {
+  connection.retiring = true;
+  if (connection.visits > 0) return clock.after(LAST_REPLY_MS, () => socket.destroy());
+  socket.destroy();
+  return undefined;
+};
