@@ -7,10 +7,19 @@ import type { ValidateSnapshot } from "./subscription.ts";
 export interface AgentOptions {
   /** The config-server, such as `wss://mesh.example:7117`; several are separated by commas and tried in turn. */
   readonly server: string;
-  /** A join token. Shown only to a server that its pin fits, and only while there is no valid certificate. */
+  /**
+   * A join token, or an OIDC token of an issuer that the config-server believes. Shown only to a server that has proven
+   * itself, by the join token's pin or by what `caFile` and `caPin` say, and only while there is no valid certificate.
+   */
   readonly token?: string;
   /** A file with the token, read anew at each join. */
   readonly tokenFile?: string;
+  /** PEM roots of the mesh, for a token that carries no pin; read anew at each join. @default none: such a token is shown to nobody */
+  readonly caFile?: string;
+  /** In place of `caFile`: SHA-256 of the root's SubjectPublicKeyInfo, base64url, as `tulle up` prints it. @default none */
+  readonly caPin?: string;
+  /** Of the config-server, for a token that does not name it. @default "cluster.local" */
+  readonly trustDomain?: string;
   /** The service that this process is an instance of. */
   readonly service: string;
   readonly namespace: string;

@@ -2,7 +2,7 @@ import type { Credentials } from "@tulle/policy";
 import { type Dialling, learnPinnedRoot, type PeerTrust } from "./config-server-peer.ts";
 import { ConnectFailure } from "./connect-failure.ts";
 import { trustDomainOf } from "./credentials.ts";
-import { type JoinToken, readJoinToken } from "./join-token.ts";
+import { type JoinCredentials, type JoinToken, readJoinToken } from "./join-token.ts";
 import type { ServerAddress } from "./server-address.ts";
 
 /** Whom to believe, and how to prove who we are. */
@@ -20,12 +20,12 @@ export const byCertificate = (credentials: Credentials): Authentication => {
 };
 
 /**
- * By the join token: trusting the one root that the token pins.
+ * By a token: trusting the one root that it pins, or the CA that was given with it.
  *
- * @throws ConnectFailure when there is no token, or the server shows no such root.
+ * @throws ConnectFailure when there is no token, nothing to know the server by, or the server shows no such root.
  */
 export const byToken = async (
-  given: { readonly token?: string; readonly tokenFile?: string },
+  given: JoinCredentials,
   address: ServerAddress,
   dialling: Dialling,
 ): Promise<Authentication> => {
@@ -39,6 +39,7 @@ export const byToken = async (
       },
     );
   }
-  const root = await learnPinnedRoot(address, token.pin, dialling);
-  return { trust: { trustDomain: token.trustDomain, roots: [root] }, token: token.text };
+  const { anchor, trustDomain } = token;
+  const roots = anchor.by === "roots" ? anchor.roots : [await learnPinnedRoot(address, anchor.pin, dialling)];
+  return { trust: { trustDomain, roots }, token: token.text };
 };

@@ -60,7 +60,7 @@ export const learnPinnedRoot = async (address: ServerAddress, pin: string, diall
   const root = chain.at(-1);
   throw new ConnectFailure(
     "untrusted",
-    `${address.url} shows a root whose pin is ${root === undefined ? "missing" : pinOf(root)}, the join token pins ${pin}: ` +
+    `${address.url} shows a root whose pin is ${root === undefined ? "missing" : pinOf(root)}, the token's pin is ${pin}: ` +
       "it is another mesh's config-server or another's token",
   );
 };

@@ -46,6 +46,7 @@ const lasting: ReadonlySet<RefusalCode> = new Set([
   "token-expired",
   "token-used",
   "token-revoked",
+  "token-audience",
   "identity-mismatch",
   "not-allowed",
   "replaced",

@@ -1,41 +1,73 @@
 import { readFileSync } from "node:fs";
+import { DEFAULT_TRUST_DOMAIN } from "@tulle/policy";
 import type { JoinTokenClaims } from "@tulle/protocol";
 import { ConnectFailure } from "./connect-failure.ts";
 
-/** A join token and what the member itself needs of its claims. Only the config-server can verify its signature. */
+/** With what a member without a certificate joins, as it was given. */
+export interface JoinCredentials {
+  readonly token?: string;
+  readonly tokenFile?: string;
+  readonly caFile?: string;
+  readonly caPin?: string;
+  readonly trustDomain?: string;
+}
+
+/** A token and by what the server must prove itself before it is shown. Only the config-server can verify its signature. */
 export interface JoinToken {
   readonly text: string;
   readonly trustDomain: string;
-  /** SHA-256 of the root's SubjectPublicKeyInfo, base64url. */
-  readonly pin: string;
+  readonly anchor: TrustAnchor;
 }
+
+/** Whom a member believes that holds no certificate yet. */
+export type TrustAnchor =
+  /** SHA-256 of the root's SubjectPublicKeyInfo, base64url. */
+  | { readonly by: "pin"; readonly pin: string }
+  /** Roots, PEM. */
+  | { readonly by: "roots"; readonly roots: readonly string[] };
 
 /**
  * Reads the token, from its file anew each time where one is named, so that a new token heals a member without a restart.
+ * A join token carries its pin; any other (a Kubernetes service-account token, say) needs `caFile` or `caPin` beside it, and
+ * is shown to nobody without: an impostor could use it elsewhere.
  *
  * @returns `undefined` when the member was given none.
- * @throws ConnectFailure `token-malformed` for a file that cannot be read, and for what is no join token.
+ * @throws ConnectFailure `token-malformed` for a file that cannot be read, and for what is no token; `unauthenticated` for a
+ * token that carries no pin where neither `caFile` nor `caPin` is given.
  */
-export const readJoinToken = (given: {
-  readonly token?: string;
-  readonly tokenFile?: string;
-}): JoinToken | undefined => {
-  const text = given.token ?? (given.tokenFile === undefined ? undefined : readTokenFile(given.tokenFile));
+export const readJoinToken = (given: JoinCredentials): JoinToken | undefined => {
+  const text = given.token ?? (given.tokenFile === undefined ? undefined : readText("token", given.tokenFile).trim());
   if (text === undefined) return undefined;
   const claims = readClaims(text);
-  if (typeof claims?.pin !== "string" || typeof claims.trustDomain !== "string") {
-    throw malformed(
-      "the join token is no signed token with a pin and a trust domain; make one with: tulle token create",
-    );
+  if (claims === undefined) {
+    throw malformed("the token is no signed token; make one with: tulle token create");
   }
-  return { text, trustDomain: claims.trustDomain, pin: claims.pin };
+  if (typeof claims.pin === "string" && typeof claims.trustDomain === "string") {
+    return { text, trustDomain: claims.trustDomain, anchor: { by: "pin", pin: claims.pin } };
+  }
+  return { text, trustDomain: given.trustDomain ?? DEFAULT_TRUST_DOMAIN, anchor: givenAnchor(given) };
 };
 
-const readTokenFile = (path: string): string => {
+const givenAnchor = ({ caFile, caPin }: JoinCredentials): TrustAnchor => {
+  if (caPin !== undefined) return { by: "pin", pin: caPin };
+  if (caFile === undefined) {
+    throw new ConnectFailure(
+      "refused",
+      "the token carries no pin of the mesh's CA, so it is shown to nobody: make a join token with `tulle token create`, " +
+        "or give the CA with an OIDC token, as a file (TULLE_CA_FILE) or as its pin (TULLE_CA_PIN)",
+      { code: "unauthenticated" },
+    );
+  }
+  const roots = readText("CA", caFile).match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (roots.length === 0) throw malformed(`the CA file ${caFile} holds no certificate`);
+  return { by: "roots", roots: roots.map((root) => `${root}\n`) };
+};
+
+const readText = (what: string, path: string): string => {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readFileSync(path, "utf8");
   } catch (error) {
-    throw malformed(`the token file ${path} cannot be read`, error);
+    throw malformed(`the ${what} file ${path} cannot be read`, error);
   }
 };
 

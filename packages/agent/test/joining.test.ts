@@ -1,4 +1,7 @@
 import { X509Certificate } from "node:crypto";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createTestAuthority } from "@tulle/testing";
 import { describe, expect, test, vi } from "vitest";
 import { pinOf } from "../src/config-server-peer.ts";
@@ -6,6 +9,18 @@ import { FakeConfigServer } from "./fake-config-server.ts";
 import { mesh, service, useMembers } from "./member-fixture.ts";
 
 const members = useMembers();
+
+/** A token of another issuer: it does not know the mesh. */
+const unpinned = (): string => {
+  const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");
+  return `${encoded({ alg: "RS256" })}.${encoded({ iss: "https://issuer.example", sub: "productpage" })}.c2ln`;
+};
+
+const fileOf = async (text: string): Promise<string> => {
+  const file = join(await mkdtemp(join(tmpdir(), "tulle-")), "file.pem");
+  await writeFile(file, text);
+  return file;
+};
 
 describe("joining", () => {
   test("ends with policy, trust and a certificate for a key that was made here", async () => {
@@ -78,7 +93,7 @@ describe("joining", () => {
     const agent = members.member({ token: members.server.token(pin) });
     agent.start();
     await expect(agent.ready(5_000)).rejects.toThrow(
-      `JOIN_REFUSED: ${members.server.url} shows a root whose pin is ${pinOf(new X509Certificate(members.authority.root))}, the join token pins ${pin}`,
+      `JOIN_REFUSED: ${members.server.url} shows a root whose pin is ${pinOf(new X509Certificate(members.authority.root))}, the token's pin is ${pin}`,
     );
     expect(members.server.upgrades).toEqual([]);
   });
@@ -138,6 +153,55 @@ describe("joining", () => {
     agent.start();
     await expect(agent.ready(60_000)).rejects.toThrow(reason);
     await expect(agent.ready(60_000)).rejects.toMatchObject({ code: "JOIN_REFUSED" });
+  });
+
+  test("a token without a pin is shown to nobody unless the CA is given", async () => {
+    const token = unpinned();
+    const agent = members.member({ token });
+    agent.start();
+    await expect(agent.ready(5_000)).rejects.toThrow("the token carries no pin of the mesh's CA");
+    expect(members.server.upgrades).toEqual([]);
+    const empty = await fileOf("nothing");
+    for (const [caFile, why] of [
+      [`${empty}.none`, "cannot be read"],
+      [empty, "holds no certificate"],
+    ] as const) {
+      const other = members.member({ token, caFile });
+      other.start();
+      await expect(other.ready(5_000)).rejects.toThrow(why);
+    }
+    expect(members.server.upgrades).toEqual([]);
+  });
+
+  test.each([
+    ["its file", async () => ({ caFile: await fileOf(members.authority.root) })],
+    ["its pin", async () => ({ caPin: pinOf(new X509Certificate(members.authority.root)) })],
+  ])("a token without a pin is shown to the config-server of the CA that is given by %s", async (_, given) => {
+    const token = unpinned();
+    await members.joined({ token, ...(await given()) });
+    expect(members.server.member.authorization).toBe(`Bearer ${token}`);
+  });
+
+  test.each([
+    ["its file", async (root: string) => ({ caFile: await fileOf(root) }), "certificate signature failure"],
+    ["its pin", async (root: string) => ({ caPin: pinOf(new X509Certificate(root)) }), "the token's pin is"],
+  ])(
+    "a token without a pin is not shown to a config-server of another CA than was given by %s",
+    async (_, given, why) => {
+      const other = await createTestAuthority();
+      const agent = members.member({ token: unpinned(), ...(await given(other.root)) });
+      agent.start();
+      await expect(agent.ready(5_000)).rejects.toThrow(why);
+      expect(members.server.upgrades).toEqual([]);
+    },
+  );
+
+  test("a token without a pin is not shown to a config-server of another trust domain than was given", async () => {
+    const caFile = await fileOf(members.authority.root);
+    const agent = members.member({ token: unpinned(), caFile, trustDomain: "other.example" });
+    agent.start();
+    await expect(agent.ready(5_000)).rejects.toThrow("not spiffe://other.example/ns/tulle-system/sa/config-server");
+    expect(members.server.upgrades).toEqual([]);
   });
 
   test("without a token and a certificate nothing is dialled", async () => {

@@ -20,6 +20,9 @@ import { keepServerCertificate } from "./authority/server-certificate.ts";
 import { createEnrollment } from "./enrollment/create-enrollment.ts";
 import type { Evidence } from "./enrollment/enrollment.ts";
 import { type JoinTokenRequest, openJoinTokens } from "./enrollment/join-token.ts";
+import { checkIssuers, type OidcIssuer } from "./oidc/oidc-issuer.ts";
+import { openOidcTokens } from "./oidc/oidc-tokens.ts";
+import { readIssuers } from "./oidc/read-issuers.ts";
 import {
   type ConfigServerOptions,
   certificateHosts,
@@ -119,7 +122,17 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     undo.push(() => registry.close());
 
     const tokens = await openJoinTokens({ store, keyStore, trustDomain, pin: authority.pin, clock });
-    const enrollment = createEnrollment({ authority, tokens, audit, clock });
+    const issuers = await believedIssuers(options);
+    const oidc = issuers.length === 0 ? undefined : openOidcTokens(issuers, clock);
+    undo.push(() => oidc?.close());
+    const enrollment = createEnrollment({
+      authority,
+      tokens,
+      audit,
+      clock,
+      ...(oidc === undefined ? {} : { oidc }),
+      ...(options.issueLimit === undefined ? {} : { issueLimit: options.issueLimit }),
+    });
     const push = createPushServer({
       enrollment,
       policyStore,
@@ -153,7 +166,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
         trustDomain,
         members: push.members.list().filter(({ connected }) => connected).length,
         inStartGrace: registry.inStartGrace,
-        counters: { ...registry.counters(), ...push.counters() },
+        counters: { ...registry.counters(), ...push.counters(), ...enrollment.counters() },
       }),
     });
 
@@ -225,6 +238,10 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
 
 const openOwnStore = (stateDir: string | undefined, clock: Clock): StateStore =>
   stateDir === undefined ? new MemoryStore(clock) : openSqliteStore(join(stateDir, "state.db"), clock);
+
+const believedIssuers = async ({ oidc = [], oidcFile }: ConfigServerOptions): Promise<readonly OidcIssuer[]> =>
+  // Checked together: an issuer that both name would have two answers.
+  checkIssuers([...oidc, ...(oidcFile === undefined ? [] : await readIssuers(oidcFile))]);
 
 const timeouts = {
   handshakeTimeout: HANDSHAKE_TIMEOUT_MS,

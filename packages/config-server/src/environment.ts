@@ -38,6 +38,7 @@ export const optionsFromEnvironment = (environment: ConfigServerEnvironment): Co
     adminPort: port("TULLE_ADMIN_PORT"),
     hosts,
     certificateTtlMs: duration("TULLE_CERTIFICATE_TTL"),
+    oidcFile: text("TULLE_OIDC_FILE"),
     startGraceMs: duration("TULLE_START_GRACE"),
     disconnectGraceMs: duration("TULLE_DISCONNECT_GRACE"),
     pingIntervalMs: duration("TULLE_PING_INTERVAL"),

@@ -1,6 +1,7 @@
 // For whoever runs a config-server in a process or a test.
 export type { AdminFile } from "./admin/admin-file.ts";
 export { type ConfigServer, createConfigServer } from "./create-config-server.ts";
+export type { IssueLimit } from "./enrollment/issue-limiter.ts";
 export { type ConfigServerEnvironment, optionsFromEnvironment } from "./environment.ts";
 export {
   DEFAULT_STATE_DIR,
@@ -8,6 +9,7 @@ export {
   type StartOptions,
   startConfigServer,
 } from "./main.ts";
+export type { OidcAlgorithm, OidcIssuer, OidcSubjectRule } from "./oidc/oidc-issuer.ts";
 export {
   type ConfigServerLogger,
   type ConfigServerOptions,

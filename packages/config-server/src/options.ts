@@ -1,6 +1,8 @@
 import { hostname } from "node:os";
 import { DEFAULT_TRUST_DOMAIN, isTrustDomain } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
+import type { IssueLimit } from "./enrollment/issue-limiter.ts";
+import { checkIssuers, type OidcIssuer } from "./oidc/oidc-issuer.ts";
 import type { StateStore } from "./store/state-store.ts";
 
 /** Where a config-server tells what people should know. Any pino-shaped logger fits. */
@@ -39,6 +41,12 @@ export interface ConfigServerOptions {
   readonly hosts?: readonly string[];
   /** Life of a certificate, members' and our own, milliseconds. Range 1 s to 10 years. @default 24 h */
   readonly certificateTtlMs?: number;
+  /** Whose OIDC tokens members may join with; see docs/joining.md. @default none */
+  readonly oidc?: readonly OidcIssuer[];
+  /** A YAML or JSON file with such issuers, beside those in `oidc`; read at the start. @default none */
+  readonly oidcFile?: string;
+  /** How many certificates one identity may get. @default 2,000 at once, then 20 a second */
+  readonly issueLimit?: IssueLimit;
   /** After the server's own start no endpoint is removed for so long, milliseconds. @default 30 s */
   readonly startGraceMs?: number;
   /** A member that lost its connection has so long to come back, milliseconds. @default 10 s */
@@ -87,6 +95,11 @@ export const checkOptions = (options: ConfigServerOptions): void => {
   for (const name of ["startGraceMs", "disconnectGraceMs", "pingIntervalMs"] as const) {
     const ms = options[name] ?? 0;
     if (!(ms >= 0)) throw new RangeError(`${name} ${ms} is no length of time: write milliseconds from 0`);
+  }
+  if (options.oidc !== undefined) checkIssuers(options.oidc);
+  const { burst = 1, perSecond = 1 } = options.issueLimit ?? {};
+  if (!(Number.isInteger(burst) && burst >= 1 && perSecond > 0)) {
+    throw new RangeError("issueLimit is out of range: write a whole burst from 1 and a rate above 0");
   }
   if (
     certificateTtlMs !== undefined &&

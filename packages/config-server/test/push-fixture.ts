@@ -42,6 +42,7 @@ export const scriptedEnrollment: Enrollment = {
     if (csr === "broken") throw new Error("the disk is full");
     return { chain: `chain for ${spiffeId}`, notAfterMs: 1_700_086_400_000 };
   },
+  counters: () => ({}),
 };
 
 /** A push server on a loopback port, on a clock that the test moves. */

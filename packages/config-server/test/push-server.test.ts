@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:net";
 import type { Endpoint, ServicePolicy } from "@tulle/policy";
-import { MESH_PATH, type Register } from "@tulle/protocol";
+import { ENROLL_TIMEOUT_MS, MESH_PATH, type Register } from "@tulle/protocol";
 import { FakeClock } from "@tulle/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MemoryStore } from "../src/store/memory-store.ts";
@@ -522,6 +522,23 @@ describe("a member that joins by a token", () => {
     expect(Object.keys(endpoints.upserts)).toEqual(["endpoints/default/ratings/-"]);
     await member.settled();
     expect(fixture.push.members.list()).toMatchObject([{ id: "r1", connected: true }]);
+  });
+
+  it("is cut off when it asks for no certificate for a minute, and not after it has one", async () => {
+    await fixture.close();
+    // The clock is moved at one stroke, which no ping's answer could follow.
+    fixture = await new PushFixture({ pingIntervalMs: 2 * ENROLL_TIMEOUT_MS }).open();
+    const [idle, busy] = [await fixture.connect("join:default/reviews"), await fixture.connect("join:default/reviews")];
+    for (const [index, member] of [idle, busy].entries()) {
+      member.say(helloOf(`m${index}`));
+      await member.next("welcome");
+    }
+    busy.say({ type: "certificate-request", id: 1, csr: "good" });
+    await busy.next("certificate");
+    await fixture.clock.advanceAsync(ENROLL_TIMEOUT_MS);
+    expect(await idle.next("refused")).toMatchObject({ code: "enroll-timeout" });
+    expect(await idle.closed).toEqual({ code: 1008, reason: "enroll-timeout" });
+    await busy.settled();
   });
 
   it("is told that a registration before its certificate comes too early, and may make it after", async () => {

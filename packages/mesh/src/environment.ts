@@ -7,6 +7,9 @@ export interface MemberEnvironment {
   readonly server: string | undefined;
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
+  readonly caFile: string | undefined;
+  readonly caPin: string | undefined;
+  readonly trustDomain: string | undefined;
   readonly stateDir: string | undefined;
   readonly service: string | undefined;
   readonly namespace: string | undefined;
@@ -28,6 +31,9 @@ export const readEnvironment = (env: Readonly<Record<string, string | undefined>
     server: read("TULLE_SERVER"),
     token: read("TULLE_TOKEN"),
     tokenFile: read("TULLE_TOKEN_FILE"),
+    caFile: read("TULLE_CA_FILE"),
+    caPin: read("TULLE_CA_PIN"),
+    trustDomain: read("TULLE_TRUST_DOMAIN"),
     stateDir: read("TULLE_STATE_DIR"),
     service: read("TULLE_SERVICE"),
     namespace: read("TULLE_NAMESPACE"),

@@ -25,8 +25,14 @@ export interface JoinMeshOptions extends MeshOptions {
   readonly server?: string;
   /** @default TULLE_TOKEN */
   readonly token?: string;
-  /** A file that is read anew at each join. @default TULLE_TOKEN_FILE */
+  /** A file that is read anew at each join; may hold an OIDC token, such as Kubernetes projects. @default TULLE_TOKEN_FILE */
   readonly tokenFile?: string;
+  /** The mesh's CA, PEM: needed beside an OIDC token, which carries no pin. @default TULLE_CA_FILE */
+  readonly caFile?: string;
+  /** In place of `caFile`: the CA's pin, as `tulle up` prints it. @default TULLE_CA_PIN */
+  readonly caPin?: string;
+  /** The mesh's trust domain, needed beside an OIDC token. @default TULLE_TRUST_DOMAIN, else "cluster.local" */
+  readonly trustDomain?: string;
   /** Where the last good snapshot and the credentials survive a restart; none by default. @default TULLE_STATE_DIR */
   readonly stateDir?: string;
   /** Stable across restarts where the platform gives one, such as a pod's name. @default TULLE_INSTANCE_ID, else kept in the state folder, else random */
@@ -133,6 +139,9 @@ const agentOptions = (
   logger: options.logger ?? silentLogger,
   ...given("token", options.token ?? environment.token),
   ...given("tokenFile", options.tokenFile ?? environment.tokenFile),
+  ...given("caFile", options.caFile ?? environment.caFile),
+  ...given("caPin", options.caPin ?? environment.caPin),
+  ...given("trustDomain", options.trustDomain ?? environment.trustDomain),
   ...given("stateDir", options.stateDir ?? environment.stateDir),
   ...given("instanceId", options.instanceId ?? environment.instanceId),
   ...(options.discoveryTimeout === undefined ? {} : { discoveryTimeoutMs: parseDuration(options.discoveryTimeout) }),

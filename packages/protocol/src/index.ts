@@ -6,6 +6,7 @@ export { type Delta, delta } from "./delta.ts";
 export type { JoinTokenClaims } from "./join-token.ts";
 export {
   COMPRESS_ABOVE_BYTES,
+  ENROLL_TIMEOUT_MS,
   HELLO_TIMEOUT_MS,
   MAX_MEMBER_MESSAGE_BYTES,
   MAX_PART_BYTES,

@@ -22,5 +22,8 @@ export const MAX_SLICE_ENTRIES = 100;
 /** A member that has not said hello by then is disconnected. */
 export const HELLO_TIMEOUT_MS = 5_000;
 
+/** A member that joined by a token and has no certificate by then is disconnected. */
+export const ENROLL_TIMEOUT_MS = 60_000;
+
 /** Where the WebSocket is, on the config-server's mesh port. */
 export const MESH_PATH = "/v1/mesh";

@@ -1,24 +1,53 @@
+import { X509Certificate } from "node:crypto";
 import { parseWorkloadIdentity, workloadIdentity } from "@tulle/policy";
 import { configServerIdentity } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
-import type { AuditLog } from "../audit/audit-log.ts";
+import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import type { Authority } from "../authority/authority.ts";
+import type { OidcTokens } from "../oidc/oidc-tokens.ts";
 import { verifyCsr } from "./csr.ts";
-import { type Enrollment, EnrollmentRefused, type Evidence, type MemberIdentity } from "./enrollment.ts";
+import {
+  type Enrollment,
+  EnrollmentRefused,
+  type Evidence,
+  type IssuedCertificate,
+  type MemberIdentity,
+} from "./enrollment.ts";
+import { DEFAULT_ISSUE_LIMIT, type IssueLimit, IssueLimiter } from "./issue-limiter.ts";
 import { createJoinLimiter } from "./join-limiter.ts";
 import type { JoinTokens } from "./join-token.ts";
+import { WorkGate } from "./work-gate.ts";
 
 /** What an enrollment works with. */
 export interface EnrollmentOptions {
   readonly authority: Authority;
   readonly tokens: JoinTokens;
+  /** Tokens of other issuers that are believed. @default none */
+  readonly oidc?: OidcTokens;
   readonly audit: AuditLog;
   readonly clock: Clock;
+  /** Certificates per identity. @default 2,000 at once, then 20 a second */
+  readonly issueLimit?: IssueLimit;
 }
 
+/** Join tokens that are checked, and certificates that are signed, at a time; with what may wait behind them. */
+const CHECKS = { maxRunning: 64, maxWaiting: 4_096 } as const;
+const SIGNATURES = { maxRunning: 32, maxWaiting: 4_096 } as const;
+
 /** Enrollment by X.509-SVID or join token. Every certificate and every refusal leaves a line in the audit log. */
-export const createEnrollment = ({ authority, tokens, audit, clock }: EnrollmentOptions): Enrollment => {
+export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
+  const { authority, tokens, oidc, audit, clock } = options;
   const limiter = createJoinLimiter(clock);
+  const issueLimiter = new IssueLimiter(options.issueLimit ?? DEFAULT_ISSUE_LIMIT, clock);
+  const checks = new WorkGate(CHECKS);
+  const signatures = new WorkGate(SIGNATURES);
+  const counters = {
+    joinsRefused: 0,
+    joinsLimited: 0,
+    certificatesIssued: 0,
+    certificatesRefused: 0,
+    issuesLimited: 0,
+  };
   // One object per connection: who got a certificate over it renews over it, without the token.
   const certified = new WeakSet<MemberIdentity>();
 
@@ -33,13 +62,23 @@ export const createEnrollment = ({ authority, tokens, audit, clock }: Enrollment
     return { spiffeId, ...workload, by: "certificate" };
   };
 
-  const byToken = async (token: string): Promise<MemberIdentity> => {
-    const { jti, trustDomain, namespace, serviceAccount } = await tokens.verify(token);
+  const memberIdentity = (trustDomain: string, namespace: string, serviceAccount: string) => {
     const spiffeId = workloadIdentity(trustDomain, namespace, serviceAccount);
     if (trustDomain !== authority.trustDomain || spiffeId === configServerIdentity(trustDomain)) {
       throw new EnrollmentRefused("not-allowed", `${spiffeId} is no identity for a member of this mesh`);
     }
-    return { spiffeId, trustDomain, namespace, serviceAccount, by: "token", tokenId: jti };
+    return { spiffeId, trustDomain, namespace, serviceAccount };
+  };
+
+  const byToken = async (token: string): Promise<MemberIdentity> => {
+    // A join token names no issuer: it is ours or nobody's.
+    if (oidc?.issuerOf(token) !== undefined) {
+      const { namespace, serviceAccount, issuer, subject, tokenId } = await oidc.verify(token);
+      const identity = memberIdentity(authority.trustDomain, namespace, serviceAccount);
+      return { ...identity, by: "oidc", proof: { issuer, subject, tokenId } };
+    }
+    const { jti, trustDomain, namespace, serviceAccount } = await checks.run(() => tokens.verify(token));
+    return { ...memberIdentity(trustDomain, namespace, serviceAccount), by: "token", tokenId: jti };
   };
 
   const decide = async ({ authorization, certificate }: Evidence): Promise<MemberIdentity> => {
@@ -50,19 +89,43 @@ export const createEnrollment = ({ authority, tokens, audit, clock }: Enrollment
     throw new EnrollmentRefused("unauthenticated", whyNot(verdict?.reason, authorization));
   };
 
+  const issue = async (identity: MemberIdentity, csr: string): Promise<IssuedCertificate> => {
+    if (!issueLimiter.take(identity.spiffeId)) {
+      counters.issuesLimited += 1;
+      throw new EnrollmentRefused("too-many", `too many certificates for ${identity.spiffeId}: wait a few seconds`);
+    }
+    return signatures.run(async () => {
+      const { publicKey, keyHash } = await verifyCsr(csr, identity.spiffeId);
+      if (identity.tokenId !== undefined && !certified.has(identity)) await tokens.claim(identity.tokenId, keyHash);
+      const issued = await authority.issueSvid({ publicKey, spiffeId: identity.spiffeId });
+      // Before it is given out: what no line tells of was never issued.
+      await audit.record({
+        event: "certificate-issued",
+        actor: identity.spiffeId,
+        detail: { by: identity.by, ...proofOf(identity), key: keyHash, ...traitsOf(issued) },
+      });
+      certified.add(identity);
+      counters.certificatesIssued += 1;
+      return issued;
+    });
+  };
+
   return {
     authenticate: async (evidence) => {
       const address = evidence.address ?? "unknown";
       // A valid certificate is not held up by what others at its address do.
       const bears = evidence.certificate !== undefined && authority.verifySvid(evidence.certificate).valid;
       if (!bears && !limiter.mayTry(address)) {
+        counters.joinsLimited += 1;
         throw new EnrollmentRefused("too-many", `too many failed joins from ${address}: wait a few seconds`);
       }
       try {
         return await decide(evidence);
       } catch (error) {
         if (error instanceof EnrollmentRefused) {
-          limiter.failed(address);
+          counters.joinsRefused += 1;
+          // What is our own or an issuer's trouble is not held against who comes.
+          if (!OURS.has(error.code)) limiter.failed(address);
           await audit.record({
             event: "join-refused",
             actor: address,
@@ -74,32 +137,44 @@ export const createEnrollment = ({ authority, tokens, audit, clock }: Enrollment
     },
     issue: async (identity, csr) => {
       try {
-        const { publicKey, keyHash } = await verifyCsr(csr, identity.spiffeId);
-        if (identity.tokenId !== undefined && !certified.has(identity)) await tokens.claim(identity.tokenId, keyHash);
-        const issued = await authority.issueSvid({ publicKey, spiffeId: identity.spiffeId });
-        await audit.record({
-          event: "certificate-issued",
-          actor: identity.spiffeId,
-          detail: {
-            by: identity.by,
-            ...(identity.tokenId === undefined ? {} : { token: identity.tokenId }),
-            key: keyHash,
-            notAfter: new Date(issued.notAfterMs).toISOString(),
-          },
-        });
-        certified.add(identity);
-        return issued;
+        return await issue(identity, csr);
       } catch (error) {
         if (error instanceof EnrollmentRefused) {
+          counters.certificatesRefused += 1;
           await audit.record({
             event: "certificate-refused",
             actor: identity.spiffeId,
-            detail: { code: error.code, reason: error.message },
+            detail: { code: error.code, reason: error.message, by: identity.by, ...proofOf(identity) },
           });
         }
         throw error;
       }
     },
+    counters: () => ({
+      ...counters,
+      checkOverflows: checks.overflows,
+      signatureOverflows: signatures.overflows,
+      ...oidc?.counters(),
+    }),
+  };
+};
+
+const OURS: ReadonlySet<string> = new Set(["issuer-unavailable", "too-many"]);
+
+/** By what an identity was proven, so that a leaked token leads to the certificates that were made with it. */
+const proofOf = ({ tokenId, proof }: MemberIdentity): AuditEvent["detail"] => ({
+  ...(tokenId === undefined ? {} : { token: tokenId }),
+  ...(proof === undefined ? {} : { issuer: proof.issuer, subject: proof.subject }),
+  ...(proof?.tokenId === undefined ? {} : { token: proof.tokenId }),
+});
+
+/** By what a certificate is found, and revoked. */
+const traitsOf = ({ chain, notAfterMs }: IssuedCertificate): AuditEvent["detail"] => {
+  const leaf = new X509Certificate(chain);
+  return {
+    serial: leaf.serialNumber.toLowerCase(),
+    thumbprint: leaf.fingerprint256.replaceAll(":", "").toLowerCase(),
+    notAfter: new Date(notAfterMs).toISOString(),
   };
 };
 

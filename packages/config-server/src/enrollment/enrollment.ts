@@ -7,9 +7,19 @@ export interface MemberIdentity {
   readonly trustDomain: string;
   readonly namespace: string;
   readonly serviceAccount: string;
-  readonly by: "token" | "certificate";
+  readonly by: "token" | "oidc" | "certificate";
   /** The token's id, to be claimed when a certificate is issued for it. */
   readonly tokenId?: string;
+  /** What another issuer's token said; for the audit log. */
+  readonly proof?: IssuerProof;
+}
+
+/** The part of an issuer's token by which it can be found again in the issuer's own logs. */
+export interface IssuerProof {
+  readonly issuer: string;
+  readonly subject: string;
+  /** The token's `jti`, where the issuer gives one. */
+  readonly tokenId: string | undefined;
 }
 
 /** A typed no, told to the member as `refused`. */
@@ -48,6 +58,7 @@ export interface Enrollment {
    * @throws EnrollmentRefused
    */
   issue(identity: MemberIdentity, csr: string): Promise<IssuedCertificate>;
+  counters(): Readonly<Record<string, number>>;
 }
 
 /** A chain and the end of its life. */

@@ -26,6 +26,7 @@ export const closeCodeOf = (code: RefusalCode): number => {
       return closeCodes.protocolError;
     case "behind":
     case "slow-reader":
+    case "issuer-unavailable":
     case "too-many":
       return closeCodes.tryAgainLater;
     case "internal":
@@ -41,6 +42,7 @@ export const httpStatusOf = (code: RefusalCode): number => {
     case "identity-mismatch":
     case "not-allowed":
       return 403;
+    case "issuer-unavailable":
     case "too-many":
       return 503;
     case "internal":

@@ -1,6 +1,7 @@
 import {
   type CertificateRequest,
   decodeMemberMessage,
+  ENROLL_TIMEOUT_MS,
   encodeMessage,
   HELLO_TIMEOUT_MS,
   type Hello,
@@ -32,13 +33,14 @@ const FEATURES = ["gzip"] as const;
  * - `awaiting-hello`: connected and authenticated, but silent. Any other message than hello, or 5 s of silence, end it.
  * - `enrolling`: welcomed by a join token, without a certificate of this connection. A token may be stolen, and one that was
  *   used may not be used again, which only the certificate request tells: until it is answered the member is sent nothing
- *   but trust, is not in the member book, replaces nobody and registers nothing. What it subscribes to is remembered.
+ *   but trust, is not in the member book, replaces nobody and registers nothing. What it subscribes to is remembered. A
+ *   minute without a certificate ends it: whoever only holds connections open does not keep them.
  * - `serving`: a member, by its certificate.
  * - `ended`: refused, replaced, gone, or told goodbye. Nothing is read any more; what is left is the closing handshake.
  */
 type State =
   | { readonly state: "awaiting-hello"; readonly timeout: Timer }
-  | { readonly state: "enrolling"; readonly member: ServedMember }
+  | { readonly state: "enrolling"; readonly member: ServedMember; readonly timeout: Timer }
   | { readonly state: "serving"; readonly member: ServedMember; readonly tenancy: Tenancy }
   | { readonly state: "ended" };
 
@@ -180,7 +182,7 @@ export class Session {
     const { clock, published, counters } = this.#host;
     const member = servedMember(hello, protocol, clock, { published, outbox: this.#outbox, counters });
     if (this.identity.by === "certificate") this.#serve(member);
-    else this.#state = { state: "enrolling", member };
+    else this.#state = { state: "enrolling", member, timeout: this.#enrollTimeout() };
     timeout.cancel();
     this.#say({
       type: "welcome",
@@ -192,6 +194,12 @@ export class Session {
       wallClockMs: clock.wallNow(),
     });
     this.#advanceAll();
+  }
+
+  #enrollTimeout(): Timer {
+    return this.#host.clock.after(ENROLL_TIMEOUT_MS, () =>
+      this.refuse("enroll-timeout", `no certificate within ${ENROLL_TIMEOUT_MS} ms of a connection by token`),
+    );
   }
 
   /** From here on the member is one. @throws ProtocolError `identity-mismatch` when its id belongs to another identity. */
@@ -272,6 +280,7 @@ export class Session {
     this.#host.counters.count("certificates");
     this.#say({ type: "certificate", id, chain });
     if (this.#state.state !== "enrolling") return;
+    this.#state.timeout.cancel();
     this.#guarded(() => {
       this.#serve(member);
       this.#advanceAll();
@@ -294,7 +303,7 @@ export class Session {
     const { state } = this.#state;
     if (state === "ended") return;
     this.#host.ended(this, departed);
-    if (this.#state.state === "awaiting-hello") this.#state.timeout.cancel();
+    if (this.#state.state === "awaiting-hello" || this.#state.state === "enrolling") this.#state.timeout.cancel();
     else if (this.#state.state === "serving" && departed === "lost") this.#state.tenancy.end();
     this.#state = { state: "ended" };
     this.#outbox.clear();
