@@ -19,6 +19,8 @@ export interface MeshIdentity {
   readonly locality: EndpointLocality | undefined;
   readonly mode: MeshMode;
   readonly advertise: string | undefined;
+  /** `undefined`: the client's default. */
+  readonly maxIdleConnections: number | undefined;
 }
 
 /** How long a leaving member waits for the registry to hear that it drains: a dead config-server must not hold it up. */
@@ -29,7 +31,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   const clock: Clock = options.clock ?? systemClock;
   const random: Random = options.random ?? Math.random;
   const logger = options.logger ?? silentLogger;
-  const { service, namespace, labels, locality, mode } = identity;
+  const { service, namespace, labels, locality, mode, maxIdleConnections } = identity;
   const visits = new VisitContext();
 
   const client = createClient({
@@ -41,6 +43,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     service,
     labels,
     locality,
+    maxIdleConnections,
     discover: (key, signal) => source.discover(key, signal),
     inherit: () => visits.inherited(),
     onProblem: (revision, problem) =>

@@ -9,6 +9,7 @@ import { checkOption } from "./check-option.ts";
 import { readEnvironment } from "./environment.ts";
 import { type FixedConfiguration, type FixedReader, fixedSnapshots } from "./fixed-snapshot.ts";
 import { readCertificate } from "./given-certificate.ts";
+import { maxIdleConnectionsOf } from "./max-idle-connections.ts";
 import type { Mesh } from "./mesh.ts";
 import { type MeshOptions, meshModes, NO_SERVICE } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
@@ -111,6 +112,7 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
     locality: checkLocality("locality", options.locality) ?? environment.locality,
     mode,
     advertise: environment.advertise,
+    maxIdleConnections: maxIdleConnectionsOf(options.maxIdleConnections, environment.maxIdleConnections),
   };
   const mesh = assembleMesh(source, identity, options);
   const update = (configuration: FixedConfiguration): void => {

@@ -16,6 +16,8 @@ export interface MemberEnvironment {
   readonly instanceId: string | undefined;
   readonly advertise: string | undefined;
   readonly mode: MeshMode | undefined;
+  /** Checked together with the option. */
+  readonly maxIdleConnections: string | undefined;
   /** `undefined` when none of its variables is set. */
   readonly locality: EndpointLocality | undefined;
 }
@@ -39,6 +41,7 @@ export const readEnvironment = (env: Readonly<Record<string, string | undefined>
     namespace: read("TULLE_NAMESPACE"),
     instanceId: read("TULLE_INSTANCE_ID"),
     advertise: read("TULLE_ADVERTISE"),
+    maxIdleConnections: read("TULLE_MAX_IDLE_CONNECTIONS"),
     mode: modeNamed(read("TULLE_MODE")),
     locality: localityOf(read("TULLE_REGION"), read("TULLE_ZONE"), read("TULLE_SUBZONE")),
   };

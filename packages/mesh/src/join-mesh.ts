@@ -7,6 +7,7 @@ import { assembleMesh } from "./assemble-mesh.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkOption } from "./check-option.ts";
 import { type MemberEnvironment, readEnvironment } from "./environment.ts";
+import { maxIdleConnectionsOf } from "./max-idle-connections.ts";
 import type { Mesh, MeshStatus } from "./mesh.ts";
 import { type MeshOptions, meshModes, NO_SERVICE, silentLogger } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
@@ -77,6 +78,7 @@ export const joinMesh = async (options: JoinMeshOptions = {}): Promise<Mesh> => 
     locality,
     mode,
     advertise: options.advertise ?? environment.advertise,
+    maxIdleConnections: maxIdleConnectionsOf(options.maxIdleConnections, environment.maxIdleConnections),
   };
   if (mode === "off") {
     return assembleMesh(passThroughSource({ service, namespace, instanceId: service }), identity, options);

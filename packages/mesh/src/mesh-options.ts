@@ -52,6 +52,11 @@ export interface MeshOptions {
    * custom, name: mine }`. A policy that names another is refused. @default none
    */
   readonly balancers?: CustomBalancers;
+  /**
+   * Idle connections that this process keeps to all endpoints together; beyond, the one that has been idle for longest is closed.
+   * Each is an open file. Range 1 to 1,000,000. @default TULLE_MAX_IDLE_CONNECTIONS, else 1024
+   */
+  readonly maxIdleConnections?: number;
   /** @default silent */
   readonly logger?: MeshLogger;
   /** @default the system's clock */
