@@ -66,6 +66,11 @@ export interface ClientOptions {
   readonly localReplies?: "error" | "response";
   /** Balancers of the application's own, by the names that policies call them. @default none */
   readonly balancers?: CustomBalancers;
+  /**
+   * Idle connections to all endpoints together, range 1 to 1,000,000; beyond, the one that has been idle for longest is closed.
+   * @default 1024
+   */
+  readonly maxIdleConnections?: number | undefined;
   /** Hears that a snapshot's policies could not be compiled; the last good ones stay in force. */
   readonly onProblem?: (revision: string, problem: unknown) => void;
   /** Hears what an operator should know, each thing once: that the default timeout is in force. */
@@ -134,6 +139,7 @@ export const createClient = (options: ClientOptions): Client => {
     random,
     credentials: options.credentials,
     resolver: options.resolver,
+    maxIdleConnections: options.maxIdleConnections,
   });
   const noticed = new Set<string>();
   const notice = (text: string): void => {

@@ -21,6 +21,9 @@ export const poolPolicy: EffectiveConnectionPool = {
   connectTimeoutMs: 1_000,
   keepAliveMs: 4_000,
   maxAgeMs: 3_600_000,
+  maxRequestsPerConnection: Number.POSITIVE_INFINITY,
+  preconnectRatio: 1,
+  connectNewEndpoints: false,
 };
 
 /** A server on loopback that ends with its test. */

@@ -4,6 +4,7 @@ import { checkAdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
 import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
+import { checkConnectionPool } from "./connection-pool-policy.ts";
 import { checkExternalService, type Resilience } from "./external-service-policy.ts";
 import { checkFault } from "./fault-policy.ts";
 import {
@@ -104,13 +105,7 @@ const checkResilience = (service: Resilience, check: Check): void => {
   checkServiceHashKeys(["hashKey"], service.hashKey, check);
   check.number(["panicThreshold"], service.panicThreshold, numberLimits.percent);
   checkOutlierDetection(service.outlierDetection, check);
-  const pool = service.connectionPool;
-  for (const field of ["maxConnections", "maxConnectionsPerEndpoint", "maxPendingRequests", "maxRequests"] as const) {
-    check.number(["connectionPool", field], pool?.[field], numberLimits[field]);
-  }
-  for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
-    check.duration(["connectionPool", field], pool?.[field], durationLimits[field]);
-  }
+  checkConnectionPool(service.connectionPool, check);
   checkCircuitBreaker(service.circuitBreaker, check);
   checkAdaptiveThrottling(service.adaptiveThrottling, check);
   checkRetryBudget(["retryBudget"], service.retryBudget, check);

@@ -1,5 +1,7 @@
 import { type Duration, durationOr } from "./duration.ts";
+import { durationLimits, numberLimits } from "./field-limits.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
+import type { Check } from "./policy-check.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 import { DEFAULT_CONNECT_TIMEOUT_MS } from "./timeouts.ts";
 
@@ -28,6 +30,32 @@ export interface ConnectionPool {
   readonly keepAlive?: Duration;
   /** Age at which a socket is retired, ± 10 %. Range 1s to 24h. @default "1h" */
   readonly maxAge?: Duration;
+  /**
+   * Calls after which a connection is closed, once the reply of the last one is over; 0: no bound, and 1: a connection for
+   * each call. Range 0 to 536,870,912. @default 0 (Istio)
+   */
+  readonly maxRequestsPerConnection?: number;
+  /** Connections that are made before calls need them. @default none */
+  readonly preconnectPolicy?: PreconnectPolicy;
+}
+
+/**
+ * Connections that are made before calls need them (Envoy's preconnect policy), within the bounds of the pool. They count as
+ * idle: those that nobody uses are closed after `keepAlive`.
+ */
+export interface PreconnectPolicy {
+  /**
+   * Connections to an endpoint per call that is under way to it or waits: with 1.5, two calls in flight have three connections.
+   * Each call opens at most three ahead, and none follow one that failed until a connect succeeds. Range 1 to 3.
+   * @default 1 (Envoy): a connection is made when a call needs it
+   */
+  readonly perUpstreamPreconnectRatio?: number;
+  /**
+   * Whether an endpoint gets a connection when it appears or comes back, so that a first call soon after a deploy does not wait
+   * for a handshake. At most {@link MAX_PRECONNECTED_ENDPOINTS} endpoints of a service at once; without effect where the service
+   * has `subsetting`, because most endpoints would get no call. @default false
+   */
+  readonly newEndpoints?: boolean;
 }
 
 /** Connections to a service: 1024 (Envoy's `max_connections`). */
@@ -48,6 +76,15 @@ export const DEFAULT_KEEP_ALIVE_MS = 4_000;
 /** Age at which a socket is retired: 1 h, so that load spreads to new endpoints and old certificates leave the wire. */
 export const DEFAULT_MAX_AGE_MS = 3_600_000;
 
+/** Calls on one connection: no bound (Istio). */
+export const DEFAULT_MAX_REQUESTS_PER_CONNECTION = 0;
+
+/** Connections per call in flight: 1 (Envoy), which makes none ahead. */
+export const DEFAULT_PRECONNECT_RATIO = 1;
+
+/** New endpoints of a service that `newEndpoints` connects to at once: 20. More than 2 to 5 are not often all called soon. */
+export const MAX_PRECONNECTED_ENDPOINTS = 20;
+
 /** A connection pool with every field filled in. */
 export interface EffectiveConnectionPool {
   readonly maxConnections: number;
@@ -57,6 +94,10 @@ export interface EffectiveConnectionPool {
   readonly connectTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly maxAgeMs: number;
+  /** `Infinity` without a bound. */
+  readonly maxRequestsPerConnection: number;
+  readonly preconnectRatio: number;
+  readonly connectNewEndpoints: boolean;
 }
 
 /** The connections of a service; the mesh's part is the connect timeout. */
@@ -70,5 +111,31 @@ export const effectiveConnectionPool = (service: ServicePolicy, mesh: MeshPolicy
     connectTimeoutMs: durationOr(pool.connectTimeout ?? mesh.defaults?.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS),
     keepAliveMs: durationOr(pool.keepAlive, DEFAULT_KEEP_ALIVE_MS),
     maxAgeMs: durationOr(pool.maxAge, DEFAULT_MAX_AGE_MS),
+    maxRequestsPerConnection:
+      (pool.maxRequestsPerConnection ?? DEFAULT_MAX_REQUESTS_PER_CONNECTION) || Number.POSITIVE_INFINITY,
+    preconnectRatio: pool.preconnectPolicy?.perUpstreamPreconnectRatio ?? DEFAULT_PRECONNECT_RATIO,
+    connectNewEndpoints: pool.preconnectPolicy?.newEndpoints === true && service.subsetting === undefined,
   };
+};
+
+const COUNTS = [
+  "maxConnections",
+  "maxConnectionsPerEndpoint",
+  "maxPendingRequests",
+  "maxRequests",
+  "maxRequestsPerConnection",
+] as const;
+
+/** What is wrong with the connections of a service. */
+export const checkConnectionPool = (pool: ConnectionPool | undefined, check: Check): void => {
+  if (pool === undefined) return;
+  for (const field of COUNTS) check.number(["connectionPool", field], pool[field], numberLimits[field]);
+  for (const field of ["connectTimeout", "keepAlive", "maxAge"] as const) {
+    check.duration(["connectionPool", field], pool[field], durationLimits[field]);
+  }
+  check.number(
+    ["connectionPool", "preconnectPolicy", "perUpstreamPreconnectRatio"],
+    pool.preconnectPolicy?.perUpstreamPreconnectRatio,
+    numberLimits.preconnectRatio,
+  );
 };

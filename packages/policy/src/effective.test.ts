@@ -67,6 +67,9 @@ test("the defaults of a mesh of which nothing is said", () => {
     connectTimeoutMs: 1_000,
     keepAliveMs: 4_000,
     maxAgeMs: 3_600_000,
+    maxRequestsPerConnection: Number.POSITIVE_INFINITY,
+    preconnectRatio: 1,
+    connectNewEndpoints: false,
   });
   expect(effectiveBalancer(service)).toEqual({ algorithm: "peak-ewma", decayMs: 10_000, defaultRttMs: 30 });
   expect(effectiveMtls({ mesh: DEFAULT_MESH, service, authentication: [] }).mode).toBe("strict");

@@ -34,6 +34,8 @@ export const numberLimits = {
   maxConnectionsPerEndpoint: { min: 1, max: 65_535 },
   maxPendingRequests: { min: 0, max: 1_000_000 },
   maxRequests: { min: 1, max: 1_000_000 },
+  maxRequestsPerConnection: { min: 0, max: 536_870_912 },
+  preconnectRatio: { min: 1, max: 3, fractions: true },
   weight: { min: 0, max: 1_000_000 },
   directStatus: { min: 200, max: 599 },
   consecutiveFailures: { min: 0, max: 1_000 },

@@ -60,7 +60,7 @@ export {
   type EffectiveCircuitBreaker,
   effectiveCircuitBreaker,
 } from "./circuit-breaker-policy.ts";
-export type { ConnectionPool } from "./connection-pool-policy.ts";
+export type { ConnectionPool, PreconnectPolicy } from "./connection-pool-policy.ts";
 export {
   DEFAULT_KEEP_ALIVE_MS,
   DEFAULT_MAX_AGE_MS,
@@ -68,8 +68,11 @@ export {
   DEFAULT_MAX_CONNECTIONS_PER_ENDPOINT,
   DEFAULT_MAX_PENDING_REQUESTS,
   DEFAULT_MAX_REQUESTS,
+  DEFAULT_MAX_REQUESTS_PER_CONNECTION,
+  DEFAULT_PRECONNECT_RATIO,
   type EffectiveConnectionPool,
   effectiveConnectionPool,
+  MAX_PRECONNECTED_ENDPOINTS,
 } from "./connection-pool-policy.ts";
 export { type Cors, type CorsDecision, type CorsQuestion, compileCors } from "./cors-policy.ts";
 export type { Credentials, TrustBundle } from "./credentials.ts";

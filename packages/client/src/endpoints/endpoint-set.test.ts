@@ -15,6 +15,9 @@ const pool: EffectiveConnectionPool = {
   connectTimeoutMs: 1_000,
   keepAliveMs: 4_000,
   maxAgeMs: 60_000,
+  maxRequestsPerConnection: Number.POSITIVE_INFINITY,
+  preconnectRatio: 1,
+  connectNewEndpoints: false,
 };
 
 const endpoint = (id: string, changes: Partial<Endpoint> = {}): Endpoint => ({

@@ -18,6 +18,7 @@ import type { ServiceConnections } from "../transport/destination-usage.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
 import type { Transport } from "../transport/transport.ts";
+import { NewEndpointConnects } from "./connect-new-endpoints.ts";
 import { type EndpointFigures, newFigures } from "./endpoint-figures.ts";
 import { noteUnreachable } from "./probation.ts";
 
@@ -86,8 +87,11 @@ class Endpoints implements EndpointSet {
   #health: HealthChecker<EndpointPool> | undefined;
   readonly #connections: ServiceConnections = { open: 0, max: Number.POSITIVE_INFINITY };
 
+  readonly #newcomers: NewEndpointConnects;
+
   constructor(transport: Transport) {
     this.#transport = transport;
+    this.#newcomers = new NewEndpointConnects(transport);
   }
 
   update(service: ServiceSnapshot, policy: EffectiveConnectionPool): void {
@@ -151,6 +155,7 @@ class Endpoints implements EndpointSet {
     this.#members.clear();
     this.#changed();
     this.#health?.close();
+    this.#newcomers.close();
     for (const { drainHint } of members) drainHint?.cancel();
     const pools = [...members.map(({ candidate }) => candidate.pool), ...this.#departing];
     await Promise.all(pools.map((pool) => pool.close(CLOSE_GRACE_MS)));
@@ -167,13 +172,17 @@ class Endpoints implements EndpointSet {
     pool.expect(expected);
     pool.reconfigure(policy, tls);
     if (endpoint === last) return member;
-    if (!isCallable(endpoint)) pool.retireConnections();
+    if (!isCallable(endpoint)) {
+      this.#newcomers.forget(pool);
+      pool.retireConnections();
+    }
     if (!isCallable(last) || !isCallable(endpoint)) {
       member.drainHint?.cancel();
       member.drainHint = undefined;
     }
     // Whoever comes back is measured anew: what was learned of it in trouble says nothing of it now.
     const cameBack = !isCallable(last) && isCallable(endpoint);
+    if (cameBack && policy.connectNewEndpoints) this.#newcomers.add(pool);
     member.candidate = { endpoint, figures: cameBack ? newFigures(this.#transport.clock.now()) : figures, pool };
     return member;
   }
@@ -197,6 +206,7 @@ class Endpoints implements EndpointSet {
       },
       this.#transport,
     );
+    if (policy.connectNewEndpoints && isCallable(endpoint)) this.#newcomers.add(pool);
     const figures =
       known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
         ? known.candidate.figures
@@ -229,6 +239,7 @@ class Endpoints implements EndpointSet {
   #depart(member: Member): void {
     member.drainHint?.cancel();
     const { pool } = member.candidate;
+    this.#newcomers.forget(pool);
     this.#departing.add(pool);
     void pool.close(DEPARTED_GRACE_MS).finally(() => this.#departing.delete(pool));
   }

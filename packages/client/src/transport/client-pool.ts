@@ -1,14 +1,14 @@
-import { AsyncResource } from "node:async_hooks";
 import type { EffectiveConnectionPool, MeshError } from "@tulle/policy";
-import { type Timer, whileHeld } from "@tulle/time";
 import type { Dispatcher } from "undici";
+import { connectionsAhead } from "./connections-ahead.ts";
 import type { Connect } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
 import type { HandshakeLimit } from "./handshake-limit.ts";
 import { type ConnectionOwner, PooledClient, type PooledHandler } from "./pooled-client.ts";
-import { SilenceWatch } from "./silence.ts";
+import { SilenceProbe } from "./silence-probe.ts";
+import { SocketAhead } from "./socket-ahead.ts";
 import type { Transport } from "./transport.ts";
-import { undici } from "./undici.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 /**
  * A connection that was idle for this long is looked at before it is used, milliseconds. undici waits for one turn of the
@@ -34,6 +34,8 @@ export interface ClientPoolOptions {
   readonly provesLife: boolean;
   /** Hears that the endpoint owes answers, says nothing, and accepts no connection. */
   readonly onSilent: () => void;
+  /** Hears that the pool holds no connection, nobody waits, and the last connect succeeded: it may be closed. */
+  readonly onUnused: () => void;
 }
 
 /**
@@ -47,18 +49,22 @@ export class ClientPool implements ConnectionOwner {
   readonly #all = new Set<PooledClient>();
   /** The last one that was used comes last and is taken first, so that the others may grow old and go. */
   readonly #idle: PooledClient[] = [];
-  readonly #waiting = new Map<PooledHandler, Waiting>();
+  /** Those that are being made ahead and that no call has asked for yet. */
+  readonly #ahead = new Set<PooledClient>();
+  readonly #waiting: WaitingCalls;
   /** Clients that were taken out and whose socket is not closed yet. */
   #leaving = 0;
-  readonly #silence: SilenceWatch;
-  #retry: Timer | undefined;
+  readonly #silence: SilenceProbe;
+  /** Whether the last connect succeeded; nothing is made ahead where it did not. */
+  #reachable = true;
   /** Set once it is closing. */
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ClientPoolOptions, transport: Transport) {
     this.#options = options;
     this.#transport = transport;
-    this.#silence = new SilenceWatch(transport.clock.now());
+    this.#waiting = new WaitingCalls(transport);
+    this.#silence = new SilenceProbe({ ...options, awaiting: () => this.#awaiting() }, transport);
   }
 
   /**
@@ -69,34 +75,37 @@ export class ClientPool implements ConnectionOwner {
   dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, usage: DestinationUsage, nowMs: number): void {
     if (!usage.mayBegin) throw this.#refuse("OVERFLOW_REQUESTS", usage);
     // Nobody overtakes those who wait.
-    const found = this.#waiting.size === 0 ? (this.#takeIdle(nowMs) ?? this.#tryOpen(nowMs)) : "busy";
-    if (typeof found !== "string") {
-      this.#start(found, options, handler, usage);
-      return;
+    const found = this.#waiting.size === 0 ? this.#take(nowMs) : "busy";
+    if (typeof found !== "string") this.#start(found, options, handler, usage);
+    else {
+      if (!usage.mayWait) {
+        const forConnection = !usage.waits && found === "busy";
+        throw this.#refuse(forConnection ? "OVERFLOW_CONNECTIONS" : "OVERFLOW_PENDING", usage);
+      }
+      this.#waiting.add(handler, options, usage);
+      this.#serveLater(nowMs);
     }
-    if (!usage.mayWait) {
-      const forConnection = !usage.waits && found === "busy";
-      throw this.#refuse(forConnection ? "OVERFLOW_CONNECTIONS" : "OVERFLOW_PENDING", usage);
-    }
-    usage.pending++;
-    this.#waiting.set(handler, { options, usage, context: new AsyncResource("tulle.pending") });
-    this.#serveLater(nowMs);
+    if (this.#options.policy.preconnectRatio > 1) this.#preconnect(nowMs);
   }
 
   /** Takes back a request that still waits. Answers false when it does not. */
   withdraw(handler: PooledHandler): boolean {
-    const waiting = this.#waiting.get(handler);
-    if (waiting === undefined) return false;
-    this.#waiting.delete(handler);
-    waiting.usage.pending--;
+    if (!this.#waiting.remove(handler)) return false;
     this.#settleClose();
     return true;
+  }
+
+  /** Makes a first connection where there is none, if the bounds allow one. Resolves when it is made, or has failed. */
+  connectFirst(nowMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#all.size > 0 || !this.#openAhead(nowMs, resolve)) resolve();
+    });
   }
 
   /** Ends every connection once nothing is under way or waits. */
   close(): Promise<void> {
     this.#closing ??= Promise.withResolvers();
-    for (const connection of [...this.#idle]) this.#drop(connection);
+    for (const connection of [...this.#idle, ...this.#ahead]) this.#drop(connection);
     this.#settleClose();
     return this.#closing.promise;
   }
@@ -104,11 +113,7 @@ export class ClientPool implements ConnectionOwner {
   /** Ends every connection now. Exchanges fail, and those that wait too. */
   async destroy(): Promise<void> {
     const closed = this.close();
-    for (const [handler, { usage }] of this.#waiting) {
-      this.#waiting.delete(handler);
-      usage.pending--;
-      handler.refused(new undici.errors.ClientDestroyedError());
-    }
+    this.#waiting.refuseAll();
     for (const connection of this.#all) void connection.client.destroy().catch(() => undefined);
     this.#settleClose();
     await closed;
@@ -120,15 +125,13 @@ export class ClientPool implements ConnectionOwner {
       this.#options.connections.open--;
       return;
     }
-    if (!connection.usable || (this.#closing !== undefined && this.#waiting.size === 0)) {
+    const usedUp = connection.exchanges >= this.#options.policy.maxRequestsPerConnection;
+    if (usedUp) this.#transport.counters.connectionsUsedUp++;
+    if (usedUp || !connection.usable || (this.#closing !== undefined && this.#waiting.size === 0)) {
       this.#drop(connection);
-      this.#serve();
-      return;
-    }
-    connection.reused = true;
-    connection.idleSinceMs = this.#transport.clock.now();
-    this.#idle.push(connection);
+    } else this.#rest(connection);
     this.#serve();
+    this.#tellUnused();
   }
 
   /** The connection carries another protocol: it is no longer ours to use, but counts until it closes. */
@@ -138,32 +141,21 @@ export class ClientPool implements ConnectionOwner {
 
   /** An idle connection was closed by its peer, or by age; a busy one tells its exchange. */
   disconnected(connection: PooledClient): void {
-    if (connection.handler === undefined) this.#drop(connection);
+    if (connection.handler === undefined) this.retire(connection);
     // undici connects anew for what it has not begun to write.
     else if (!connection.handler.started) this.#transport.counters.unsentReplays++;
   }
 
-  /** The endpoint said something. */
-  noteHeard(): void {
-    this.#silence.heard++;
+  /** Ends an idle connection. */
+  retire(connection: PooledClient): void {
+    this.#drop(connection);
+    this.#tellUnused();
   }
 
-  /** Asks an endpoint that says nothing whether it lives. */
-  readonly #look = (): void => {
-    const { clock, counters } = this.#transport;
-    const { connect, provesLife, onSilent } = this.#options;
-    if (!provesLife || !this.#silence.isDue(this.#awaiting().length > 0, clock.now())) return;
-    counters.silenceProbes++;
-    connect(undefined, (error, socket) => {
-      socket?.destroy();
-      if (error === null) this.#silence.answered(clock.now());
-      else if (this.#silence.unanswered(clock.now())) {
-        counters.silences++;
-        onSilent();
-        for (const handler of this.#awaiting()) handler.silent();
-      }
-    });
-  };
+  /** The endpoint said something. */
+  noteHeard(): void {
+    this.#silence.noteHeard();
+  }
 
   #awaiting(): PooledHandler[] {
     const found: PooledHandler[] = [];
@@ -171,8 +163,14 @@ export class ClientPool implements ConnectionOwner {
     return found;
   }
 
+  /** A connection for one more exchange, or why there is none. */
+  #take(nowMs: number): PooledClient | "busy" | "connecting" {
+    return this.#takeIdle(nowMs) ?? this.#takeAhead() ?? this.#tryOpen(nowMs);
+  }
+
   #takeIdle(nowMs: number): PooledClient | undefined {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      this.#transport.idle.delete(connection);
       if (connection.usable) {
         const idleMs = nowMs - connection.idleSinceMs;
         connection.rested = idleMs >= LOOK_FIRST_MS;
@@ -180,6 +178,15 @@ export class ClientPool implements ConnectionOwner {
         this.#transport.counters.idleRetired++;
       }
       this.#drop(connection);
+    }
+    return undefined;
+  }
+
+  /** The one that is being made for longest: it is ready before any other could be. */
+  #takeAhead(): PooledClient | undefined {
+    for (const connection of this.#ahead) {
+      this.#ahead.delete(connection);
+      return connection;
     }
     return undefined;
   }
@@ -197,14 +204,58 @@ export class ClientPool implements ConnectionOwner {
       this.#transport.counters.connectsDeferred++;
       return "connecting";
     }
-    connections.open++;
-    const connection = this.#transport.home.runInAsyncScope(() => this.#open());
+    return this.#add((connect) => connect);
+  }
+
+  #preconnect(nowMs: number): void {
+    const calls = this.#all.size - this.#idle.length - this.#ahead.size + this.#waiting.size;
+    let wanted = connectionsAhead(calls, this.#all.size, this.#options.policy.preconnectRatio);
+    while (wanted > 0 && this.#openAhead(nowMs)) wanted--;
+  }
+
+  /** Makes a connection that nobody asked for yet, within all bounds. Answers false when it may not be. */
+  #openAhead(nowMs: number, ended?: () => void): boolean {
+    const { policy, connections, handshakes } = this.#options;
+    if (this.#closing !== undefined || !this.#reachable) return false;
+    if (this.#all.size >= policy.maxConnectionsPerEndpoint || connections.open >= connections.max) return false;
+    if (!handshakes.tryConnect(nowMs)) return false;
+    this.#transport.counters.preconnects++;
+    this.#add((connect, connection) => {
+      const ahead = new SocketAhead(connect, (socket) => {
+        if (this.#ahead.delete(connection)) this.#madeAhead(connection, ahead, socket !== null);
+        ended?.();
+      });
+      connection.ahead = ahead;
+      this.#ahead.add(connection);
+      return ahead.take;
+    });
+    return true;
+  }
+
+  /** No call waited for it: whoever needs one waits already, or finds it idle. */
+  #madeAhead(connection: PooledClient, ahead: SocketAhead, succeeded: boolean): void {
+    if (!succeeded) {
+      this.#transport.counters.preconnectFailures++;
+      this.#drop(connection);
+      this.#settleClose();
+      return;
+    }
+    const { home, clock } = this.#transport;
+    const retire = (): void => this.retire(connection);
+    ahead.rest(home.runInAsyncScope(clock.after, clock, this.#options.usableIdleMs(), retire), retire);
+    this.#rest(connection);
+  }
+
+  /** @param via what the undici client connects with, made of what connects and counts. */
+  #add(via: (connect: Connect, connection: PooledClient) => Connect): PooledClient {
+    this.#options.connections.open++;
+    const connection = this.#transport.home.runInAsyncScope(() => this.#open(via));
     this.#all.add(connection);
-    if (this.#all.size === 1) this.#transport.home.runInAsyncScope(() => this.#transport.lag.hold(this.#look));
+    if (this.#all.size === 1) this.#silence.start();
     return connection;
   }
 
-  #open(): PooledClient {
+  #open(via: (connect: Connect, connection: PooledClient) => Connect): PooledClient {
     const { connect, handshakes } = this.#options;
     let permit = true;
     const endPermit = (): void => {
@@ -214,11 +265,18 @@ export class ClientPool implements ConnectionOwner {
     const counted: Connect = (options, callback) =>
       connect(options, (error, socket) => {
         endPermit();
+        this.#reachable = error === null;
         connection.socket = socket ?? undefined;
         callback(error, socket);
         this.#serve();
       });
-    const connection = new PooledClient(this, this.#options, counted, endPermit);
+    const connection: PooledClient = new PooledClient(
+      this,
+      this.#options,
+      (options, callback) => connector(options, callback),
+      endPermit,
+    );
+    const connector = via(counted, connection);
     return connection;
   }
 
@@ -229,6 +287,7 @@ export class ClientPool implements ConnectionOwner {
     usage: DestinationUsage,
   ): void {
     usage.requests++;
+    connection.exchanges++;
     connection.handler = handler;
     connection.usage = usage;
     handler.connection = connection;
@@ -248,13 +307,12 @@ export class ClientPool implements ConnectionOwner {
     }
     const nowMs = this.#transport.clock.now();
     for (const [handler, { options, usage, context }] of this.#waiting) {
-      const connection = usage.mayBegin ? (this.#takeIdle(nowMs) ?? this.#tryOpen(nowMs)) : undefined;
+      const connection = usage.mayBegin ? this.#take(nowMs) : undefined;
       if (typeof connection === "string") {
         this.#serveLater(nowMs);
         return;
       }
-      this.#waiting.delete(handler);
-      usage.pending--;
+      this.#waiting.remove(handler);
       context.runInAsyncScope(() => {
         if (connection !== undefined) this.#start(connection, options, handler, usage);
         // Another endpoint's calls took the destination's last place meanwhile.
@@ -265,36 +323,29 @@ export class ClientPool implements ConnectionOwner {
 
   /** Wakes those who wait for the handshakes' bucket: no connection that becomes free would. */
   #serveLater(nowMs: number): void {
-    if (this.#retry !== undefined) return;
     const waitMs = this.#options.handshakes.waitMs(nowMs);
-    if (waitMs === undefined || waitMs === 0) return;
-    const { home, clock } = this.#transport;
-    const { promise: waited, resolve: letGo } = Promise.withResolvers<void>();
-    const timer = home.runInAsyncScope(clock.after, clock, waitMs, () => {
-      this.#retry = undefined;
-      letGo();
-      this.#serve();
-    });
-    this.#retry = {
-      cancel: () => {
-        timer.cancel();
-        letGo();
-      },
-    };
-    // Where all calls wait for the bucket, no socket keeps the process alive.
-    void home.runInAsyncScope(whileHeld, undefined, waited);
+    if (waitMs !== undefined && waitMs > 0) this.#waiting.wakeAfter(waitMs, () => this.#serve());
+  }
+
+  #rest(connection: PooledClient): void {
+    connection.reused = connection.exchanges > 0;
+    connection.idleSinceMs = this.#transport.clock.now();
+    this.#idle.push(connection);
+    this.#transport.idle.add(connection);
   }
 
   #drop(connection: PooledClient): void {
     if (!this.#all.delete(connection)) return;
     this.#options.connections.open--;
+    this.#ahead.delete(connection);
+    this.#transport.idle.delete(connection);
     const place = this.#idle.indexOf(connection);
     if (place >= 0) this.#idle.splice(place, 1);
     this.#leave(connection);
   }
 
   #leave(connection: PooledClient): void {
-    if (this.#all.size === 0) this.#transport.lag.release(this.#look);
+    if (this.#all.size === 0) this.#silence.stop();
     this.#leaving++;
     const left = (): void => {
       this.#leaving--;
@@ -303,9 +354,14 @@ export class ClientPool implements ConnectionOwner {
     connection.end().then(left, left);
   }
 
+  #tellUnused(): void {
+    if (this.#closing === undefined && this.#reachable && this.#all.size + this.#waiting.size === 0)
+      this.#options.onUnused();
+  }
+
   #settleClose(): void {
     if (this.#closing === undefined || this.#leaving > 0 || this.#all.size > 0 || this.#waiting.size > 0) return;
-    this.#retry?.cancel();
+    this.#waiting.close();
     this.#closing.resolve();
   }
 
@@ -316,12 +372,4 @@ export class ClientPool implements ConnectionOwner {
     else counters.connectionOverflows++;
     return usage.overflow(code, this.#options.endpointId);
   }
-}
-
-/** A request without a connection. */
-interface Waiting {
-  readonly options: Dispatcher.DispatchOptions;
-  readonly usage: DestinationUsage;
-  /** It is begun by whoever frees a connection, but in its caller's context. */
-  readonly context: AsyncResource;
 }

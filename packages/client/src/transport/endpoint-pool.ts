@@ -4,6 +4,7 @@ import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { ClientPool } from "./client-pool.ts";
+import { ConnectionsLeaving } from "./connections-leaving.ts";
 import { type Connect, createConnector } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
 import { HandshakeLimit } from "./handshake-limit.ts";
@@ -15,12 +16,6 @@ import type { Transport, TransportCounters } from "./transport.ts";
 
 /** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
-
-/** What carries calls and what carries requests of `node:http` end alike. */
-interface Connections {
-  close(): Promise<void>;
-  destroy(): Promise<void>;
-}
 
 const SIMPLE_TLS: EffectiveOutsideTls = { mutual: false, sni: undefined, ca: undefined, subjectAltNames: [] };
 
@@ -73,11 +68,7 @@ export class EndpointPool {
   #announcedMs: number | undefined;
   #credentials: Credentials | undefined;
   #retireAtMs = 0;
-  /** Those that finish what they have. */
-  readonly #retiring = new Map<Connections, Promise<void>>();
-  /** Connections that speak another protocol by now. */
-  readonly #upgraded = new Set<Duplex>();
-  #onLastUpgraded: (() => void) | undefined;
+  readonly #leaving: ConnectionsLeaving<ClientPool | SocketPool>;
   #closed = false;
 
   constructor(options: EndpointPoolOptions, transport: Transport) {
@@ -93,6 +84,7 @@ export class EndpointPool {
     this.#policy = options.policy;
     this.#expected = options.expected;
     this.#tls = options.tls ?? SIMPLE_TLS;
+    this.#leaving = new ConnectionsLeaving(transport);
   }
 
   /**
@@ -105,9 +97,21 @@ export class EndpointPool {
    */
   dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, usage: DestinationUsage, nowMs: number): void {
     this.#enter(nowMs);
-    this.#pool ??= this.#transport.home.runInAsyncScope(() => this.#create());
-    this.#pool.dispatch(options, handler, usage, nowMs);
+    this.#present.dispatch(options, handler, usage, nowMs);
     this.active++;
+  }
+
+  /**
+   * Makes a first connection where there is none, for calls that may come. Resolves when it is made or has failed, which no
+   * call hears of.
+   *
+   * @param nowMs clock milliseconds.
+   */
+  connectFirst(nowMs: number): Promise<void> {
+    // Without a certificate it would fail, and the first call comes after joining anyway.
+    if (this.#closed || (this.verified && this.#transport.credentials.current === undefined)) return Promise.resolve();
+    this.#enter(nowMs);
+    return this.#present.connectFirst(nowMs);
   }
 
   /**
@@ -120,11 +124,8 @@ export class EndpointPool {
    */
   lend(taker: SocketTaker, nowMs: number): () => void {
     this.#enter(nowMs);
-    const { maxConnectionsPerEndpoint, maxPendingRequests, keepAliveMs } = this.#policy;
-    this.#sockets ??= new SocketPool(
-      { connect: this.#connector(), connections: maxConnectionsPerEndpoint, keepAliveMs },
-      this.#transport,
-    );
+    const { maxConnectionsPerEndpoint, maxPendingRequests } = this.#policy;
+    this.#sockets ??= this.#createSockets();
     if (this.#sockets.taken >= maxConnectionsPerEndpoint + maxPendingRequests) throw this.#overflow();
     this.active++;
     return this.#sockets.lend(taker);
@@ -133,7 +134,7 @@ export class EndpointPool {
   /** Takes back a request that still waits for a connection, which is over then. Answers false when it does not wait. */
   withdraw(handler: PooledHandler): boolean {
     if (this.#pool?.withdraw(handler) === true) return true;
-    for (const pool of this.#retiring.keys()) if (pool instanceof ClientPool && pool.withdraw(handler)) return true;
+    for (const pool of this.#leaving.pools) if (pool instanceof ClientPool && pool.withdraw(handler)) return true;
     return false;
   }
 
@@ -171,7 +172,9 @@ export class EndpointPool {
       policy.maxConnectionsPerEndpoint === before.maxConnectionsPerEndpoint &&
       policy.connectTimeoutMs === before.connectTimeoutMs &&
       policy.keepAliveMs === before.keepAliveMs &&
-      policy.maxAgeMs === before.maxAgeMs;
+      policy.maxAgeMs === before.maxAgeMs &&
+      policy.maxRequestsPerConnection === before.maxRequestsPerConnection &&
+      policy.preconnectRatio === before.preconnectRatio;
     if (!same) this.retireConnections();
   }
 
@@ -180,14 +183,7 @@ export class EndpointPool {
    * and the age of connections do not touch it: what is said on it is the application's.
    */
   keepUpgraded(socket: Duplex, onClose: () => void): void {
-    this.#upgraded.add(socket);
-    // The application may listen for errors or not; without a listener one would end the process.
-    socket.on("error", () => undefined);
-    socket.once("close", () => {
-      this.#upgraded.delete(socket);
-      onClose();
-      if (this.#upgraded.size === 0) this.#onLastUpgraded?.();
-    });
+    this.#leaving.keepUpgraded(socket, onClose);
   }
 
   /** Takes the service's present accounts; connections to identities that may have lost their right are not used again. */
@@ -203,47 +199,20 @@ export class EndpointPool {
 
   /** Closes idle connections now and busy ones after their exchange. A later call opens new ones. */
   retireConnections(): void {
-    if (this.#pool !== undefined) this.#retire(this.#pool);
+    if (this.#pool !== undefined) this.#leaving.retire(this.#pool);
     this.#pool = undefined;
-    if (this.#sockets !== undefined) this.#retire(this.#sockets);
+    if (this.#sockets !== undefined) this.#leaving.retire(this.#sockets);
     this.#sockets = undefined;
-  }
-
-  #retire(pool: Connections): void {
-    const closed = this.#transport.home.runInAsyncScope(pool.close, pool).then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#retiring.set(
-      pool,
-      closed.then(() => void this.#retiring.delete(pool)),
-    );
   }
 
   /**
    * Takes no more calls, lets those under way finish, and cuts off what has not ended after `graceMs`. Resolves when every
    * socket is closed.
    */
-  async close(graceMs: number): Promise<void> {
+  close(graceMs: number): Promise<void> {
     this.#closed = true;
     this.retireConnections();
-    if (this.#retiring.size === 0 && this.#upgraded.size === 0) return;
-    const upgradedClosed = new Promise<void>((resolve) => {
-      if (this.#upgraded.size === 0) resolve();
-      else this.#onLastUpgraded = resolve;
-    });
-    const timer = this.#transport.home.runInAsyncScope(this.clock.after, this.clock, graceMs, () => {
-      for (const pool of this.#retiring.keys()) {
-        this.counters.drainsCutOff++;
-        void pool.destroy();
-      }
-      for (const socket of this.#upgraded) {
-        this.counters.drainsCutOff++;
-        socket.destroy();
-      }
-    });
-    await Promise.all([...this.#retiring.values(), upgradedClosed]);
-    timer.cancel();
+    return this.#leaving.settle(graceMs);
   }
 
   /** Retires the connections that an exchange that begins now must not use. */
@@ -280,12 +249,17 @@ export class EndpointPool {
     );
   }
 
+  get #present(): ClientPool {
+    this.#pool ??= this.#transport.home.runInAsyncScope(() => this.#create());
+    return this.#pool;
+  }
+
   #create(): ClientPool {
     const { endpoint } = this;
     const policy = this.#policy;
     const host = endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address;
     const connect = this.#connector();
-    return new ClientPool(
+    const pool: ClientPool = new ClientPool(
       {
         origin: `${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`,
         endpointId: endpoint.id,
@@ -296,9 +270,33 @@ export class EndpointPool {
         provesLife: endpoint.transport !== "plaintext",
         onSilent: () => this.#onSilent?.(),
         usableIdleMs: () => usableIdleMs(policy.keepAliveMs, this.#announcedMs, this.#transport.lag.currentMs),
+        onUnused: () => {
+          if (this.#pool !== pool) return;
+          this.#pool = undefined;
+          this.#leaving.retire(pool);
+        },
       },
       this.#transport,
     );
+    return pool;
+  }
+
+  #createSockets(): SocketPool {
+    const { maxConnectionsPerEndpoint, keepAliveMs, maxRequestsPerConnection, preconnectRatio } = this.#policy;
+    const pool: SocketPool = new SocketPool(
+      {
+        connect: this.#connector(),
+        connections: maxConnectionsPerEndpoint,
+        keepAliveMs,
+        maxRequests: maxRequestsPerConnection,
+        preconnectRatio,
+        onUnused: () => {
+          if (this.#sockets === pool) this.#sockets = undefined;
+        },
+      },
+      this.#transport,
+    );
+    return pool;
   }
 
   #overflow(): MeshError {

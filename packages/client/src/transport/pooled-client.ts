@@ -4,7 +4,9 @@ import type { Client, Dispatcher } from "undici";
 import type { Connect } from "./connector.ts";
 import type { DestinationUsage } from "./destination-usage.ts";
 import type { HandshakeLimit } from "./handshake-limit.ts";
+import type { IdleConnection } from "./idle-connections.ts";
 import { UNDICI_THRESHOLD_MS } from "./idle-time.ts";
+import type { SocketAhead } from "./socket-ahead.ts";
 import { undici } from "./undici.ts";
 
 /** A handler of one exchange. */
@@ -26,6 +28,7 @@ export interface ConnectionOwner {
   free(connection: PooledClient): void;
   detach(connection: PooledClient): void;
   disconnected(connection: PooledClient): void;
+  retire(connection: PooledClient): void;
   noteHeard(): void;
 }
 
@@ -37,12 +40,16 @@ export interface PooledClientOptions {
 }
 
 /** One connection: an undici client that is given one request at a time. */
-export class PooledClient {
+export class PooledClient implements IdleConnection {
   readonly client: Client;
   socket: Socket | undefined = undefined;
   /** Whose exchange it carries. */
   handler: PooledHandler | undefined = undefined;
   usage: DestinationUsage | undefined = undefined;
+  /** Where its socket comes from when it was made before a call asked for it. */
+  ahead: SocketAhead | undefined = undefined;
+  /** How many it was given. */
+  exchanges = 0;
   /** Clock milliseconds. */
   idleSinceMs = 0;
   /** Whether it has carried an exchange before this one. */
@@ -77,6 +84,7 @@ export class PooledClient {
 
   /** Whether another request may use it. */
   get usable(): boolean {
+    if (this.ahead !== undefined && this.exchanges === 0) return this.ahead.usable;
     return !this.#spoiled && this.socket !== undefined && !this.socket.destroyed;
   }
 
@@ -109,8 +117,13 @@ export class PooledClient {
     this.#pool.free(this);
   }
 
+  retire(): void {
+    this.#pool.retire(this);
+  }
+
   end(): Promise<void> {
     this.#endPermit();
+    this.ahead?.end();
     return this.client.close();
   }
 }

@@ -1,6 +1,9 @@
 import type { Socket } from "node:net";
 import type { Timer } from "@tulle/time";
+import { connectionsAhead } from "./connections-ahead.ts";
 import type { Connect } from "./connector.ts";
+import { MAX_CONCURRENT_CONNECTS } from "./handshake-limit.ts";
+import type { IdleConnection } from "./idle-connections.ts";
 import type { Transport } from "./transport.ts";
 
 /** Who waits for a connection. Exactly one of the two is called, once, unless the wait is given up before. */
@@ -25,6 +28,12 @@ export interface SocketPoolOptions {
   readonly connections: number;
   /** How long an idle one is kept, milliseconds. */
   readonly keepAliveMs: number;
+  /** After how many exchanges one is closed; `Infinity`: never. */
+  readonly maxRequests: number;
+  /** Connections per exchange, the ones that are made ahead included. */
+  readonly preconnectRatio: number;
+  /** Hears that the pool holds no connection, nobody waits, and the last connect succeeded: it may be closed. */
+  readonly onUnused: () => void;
 }
 
 /**
@@ -38,6 +47,8 @@ export class SocketPool {
   readonly #all = new Set<PooledSocket>();
   readonly #waiting = new Set<SocketTaker>();
   #connecting = 0;
+  /** Whether the last connect succeeded; nothing is made ahead where it did not. */
+  #reachable = true;
   #onEmpty: (() => void) | undefined;
   #closing = false;
 
@@ -53,14 +64,20 @@ export class SocketPool {
 
   /** Lends a connection, at once when one is idle. Returns the way to stop waiting for it. */
   lend(taker: SocketTaker): () => void {
-    const idle = this.#idle.pop();
+    let idle = this.#idle.pop();
+    // One that was ended says so a moment later.
+    while (idle?.socket.destroyed === true) idle = this.#idle.pop();
     if (idle !== undefined) {
+      this.#transport.idle.delete(idle);
       idle.wake();
+      idle.exchanges++;
       taker.take(idle);
+      this.#preconnect();
       return () => undefined;
     }
     this.#waiting.add(taker);
     this.#grow();
+    this.#preconnect();
     return () => {
       this.#waiting.delete(taker);
       this.#settle();
@@ -86,20 +103,39 @@ export class SocketPool {
   }
 
   #grow(): void {
-    while (this.#connecting < this.#waiting.size && this.#all.size + this.#connecting < this.#options.connections) {
-      this.#connecting++;
-      this.#options.connect(undefined, (error, socket) => {
-        this.#connecting--;
-        if (socket === null) this.#refuse(error ?? new Error("no connection"));
-        else this.#adopt(socket);
-      });
+    while (this.#connecting < this.#waiting.size && this.#hasRoom) this.#connect();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#all.size + this.#connecting < this.#options.connections;
+  }
+
+  #preconnect(): void {
+    if (this.#closing || !this.#reachable) return;
+    let wanted = connectionsAhead(this.taken, this.#all.size + this.#connecting, this.#options.preconnectRatio);
+    for (; wanted > 0 && this.#hasRoom && this.#connecting < MAX_CONCURRENT_CONNECTS; wanted--) {
+      this.#transport.counters.preconnects++;
+      this.#connect();
     }
+  }
+
+  #connect(): void {
+    this.#connecting++;
+    this.#options.connect(undefined, (error, socket) => {
+      this.#connecting--;
+      this.#reachable = socket !== null;
+      if (socket === null) this.#refuse(error ?? new Error("no connection"));
+      else this.#adopt(socket);
+    });
   }
 
   /** Each failed connect is the failure of one that waits: all of them would make one dead connect the end of many calls. */
   #refuse(error: Error): void {
     const [first] = this.#waiting;
-    if (first !== undefined) {
+    // Where as many connects go on as calls wait, it was made ahead.
+    if (this.#options.preconnectRatio > 1 && this.#connecting >= this.#waiting.size)
+      this.#transport.counters.preconnectFailures++;
+    else if (first !== undefined) {
       this.#waiting.delete(first);
       first.fail(error);
     }
@@ -114,14 +150,20 @@ export class SocketPool {
       socket.off("free", free);
       pooled.wake();
       this.#all.delete(pooled);
+      this.#transport.idle.delete(pooled);
       const place = this.#idle.indexOf(pooled);
       if (place >= 0) this.#idle.splice(place, 1);
       this.#grow();
       this.#settle();
+      this.#tellUnused();
     };
     const free = (): void => {
       pooled.reused = true;
-      this.#takeBack(pooled);
+      if (pooled.exchanges < this.#options.maxRequests) this.#takeBack(pooled);
+      else {
+        this.#transport.counters.connectionsUsedUp++;
+        socket.destroy();
+      }
     };
     socket.on("free", free);
     // It has another protocol now and belongs to whoever asked for that.
@@ -139,6 +181,7 @@ export class SocketPool {
     const [next] = this.#waiting;
     if (next !== undefined) {
       this.#waiting.delete(next);
+      pooled.exchanges++;
       next.take(pooled);
       return;
     }
@@ -149,7 +192,13 @@ export class SocketPool {
       return;
     }
     this.#idle.push(pooled);
+    this.#transport.idle.add(pooled);
     pooled.rest(home.runInAsyncScope(clock.after, clock, idleMs, () => socket.destroy()));
+  }
+
+  #tellUnused(): void {
+    if (!this.#closing && this.#reachable && this.#all.size + this.#connecting + this.#waiting.size === 0)
+      this.#options.onUnused();
   }
 
   #settle(): void {
@@ -162,9 +211,10 @@ export class SocketPool {
 /** A peer closes what it announced; our side must be the first, or a request meets a closing connection. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
-class PooledSocket implements LentSocket {
+class PooledSocket implements LentSocket, IdleConnection {
   readonly socket: Socket;
   reused = false;
+  exchanges = 0;
   readonly #keepAliveMs: number;
   #peerKeepsMs = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
@@ -176,6 +226,10 @@ class PooledSocket implements LentSocket {
 
   keepFor(limitMs: number): void {
     this.#peerKeepsMs = limitMs;
+  }
+
+  retire(): void {
+    this.socket.destroy();
   }
 
   idleMs(): number {

@@ -5,9 +5,13 @@ import type { DnsCounters } from "../dns/dns-name.ts";
 import { type DnsResolver, systemDnsResolver } from "../dns/dns-resolver.ts";
 import { CheckSlots } from "../health/check-slots.ts";
 import type { HealthCheckCounters } from "../health/health-checker.ts";
+import { DEFAULT_MAX_IDLE_CONNECTIONS, IdleConnections } from "./idle-connections.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { MutualTls } from "./mutual-tls.ts";
 import { OutsideTlsDialler } from "./outside-tls.ts";
+
+/** Connects to new endpoints that a process has under way at once, whatever service they belong to: 16. */
+export const MAX_NEW_ENDPOINT_CONNECTS = 16;
 
 /** What the transport counted since it was made. Plain integers: telemetry reads them, tests compare them. */
 export interface TransportCounters extends DnsCounters, HealthCheckCounters {
@@ -29,6 +33,14 @@ export interface TransportCounters extends DnsCounters, HealthCheckCounters {
   pendingOverflows: number;
   /** Calls refused with OVERFLOW_REQUESTS. */
   requestOverflows: number;
+  /** Connections that were closed because they had carried `maxRequestsPerConnection` (Envoy's `upstream_cx_max_requests`). */
+  connectionsUsedUp: number;
+  /** Connections that were begun before a call needed them. */
+  preconnects: number;
+  /** Of those, the ones that failed before a call asked for them. No call and no endpoint is charged for that. */
+  preconnectFailures: number;
+  /** Idle connections that were closed because the process had `maxIdleConnections`. */
+  idleOverflows: number;
   /** Idle connections that were closed instead of used, because the server might have been about to close them. */
   idleRetired: number;
   /** Requests whose idle connection was closed by its peer before they were begun, and that went on over a new one. */
@@ -57,8 +69,12 @@ export interface Transport {
   readonly resolver: DnsResolver;
   readonly counters: TransportCounters;
   readonly lag: LoopLag;
+  /** Bounds the idle connections to all endpoints. */
+  readonly idle: IdleConnections;
   /** Bounds the health checks of all endpoints. */
   readonly checkSlots: CheckSlots;
+  /** Bounds the connects to new endpoints of all services. */
+  readonly connectSlots: CheckSlots;
   /**
    * The async context in which sockets and timers are made. They outlive the call that caused them: in its context they
    * would keep a visit, its deadline and its trace alive.
@@ -75,40 +91,56 @@ export const createTransport = (options: {
   readonly outsideRoots?: readonly string[] | undefined;
   /** @default the system's */
   readonly resolver?: DnsResolver | undefined;
-}): Transport => ({
-  clock: options.clock,
-  random: options.random,
-  credentials: options.credentials,
-  mutualTls: new MutualTls(),
-  outsideTls: new OutsideTlsDialler(options.outsideRoots),
-  resolver: options.resolver ?? systemDnsResolver(),
-  counters: {
-    connections: 0,
-    handshakes: 0,
-    connectFailures: 0,
-    connectsHeldBack: 0,
-    connectsDeferred: 0,
-    connectionsAtLimit: 0,
-    connectionOverflows: 0,
-    pendingOverflows: 0,
-    requestOverflows: 0,
-    idleRetired: 0,
-    unsentReplays: 0,
-    undiciReplays: 0,
-    silenceProbes: 0,
-    silences: 0,
-    earlyBodyFull: 0,
-    drainsCutOff: 0,
-    dnsQueries: 0,
-    dnsFailures: 0,
-    dnsLastGoodKept: 0,
-    dnsWaits: 0,
-    healthChecks: 0,
-    healthChecksEnded: 0,
-    healthCheckFailures: 0,
-    healthCheckWaits: 0,
-  },
-  lag: new LoopLag(options.clock),
-  checkSlots: new CheckSlots(),
-  home: new AsyncResource("tulle.transport"),
+  /** @default {@link DEFAULT_MAX_IDLE_CONNECTIONS} */
+  readonly maxIdleConnections?: number | undefined;
+}): Transport => {
+  const counters = newCounters();
+  return {
+    clock: options.clock,
+    random: options.random,
+    credentials: options.credentials,
+    mutualTls: new MutualTls(),
+    outsideTls: new OutsideTlsDialler(options.outsideRoots),
+    resolver: options.resolver ?? systemDnsResolver(),
+    counters,
+    lag: new LoopLag(options.clock),
+    idle: new IdleConnections(
+      options.maxIdleConnections ?? DEFAULT_MAX_IDLE_CONNECTIONS,
+      () => counters.idleOverflows++,
+    ),
+    checkSlots: new CheckSlots(),
+    connectSlots: new CheckSlots(MAX_NEW_ENDPOINT_CONNECTS),
+    home: new AsyncResource("tulle.transport"),
+  };
+};
+
+const newCounters = (): TransportCounters => ({
+  connections: 0,
+  handshakes: 0,
+  connectFailures: 0,
+  connectsHeldBack: 0,
+  connectsDeferred: 0,
+  connectionsAtLimit: 0,
+  connectionOverflows: 0,
+  pendingOverflows: 0,
+  requestOverflows: 0,
+  connectionsUsedUp: 0,
+  preconnects: 0,
+  preconnectFailures: 0,
+  idleOverflows: 0,
+  idleRetired: 0,
+  unsentReplays: 0,
+  undiciReplays: 0,
+  silenceProbes: 0,
+  silences: 0,
+  earlyBodyFull: 0,
+  drainsCutOff: 0,
+  dnsQueries: 0,
+  dnsFailures: 0,
+  dnsLastGoodKept: 0,
+  dnsWaits: 0,
+  healthChecks: 0,
+  healthChecksEnded: 0,
+  healthCheckFailures: 0,
+  healthCheckWaits: 0,
 });

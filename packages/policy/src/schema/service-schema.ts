@@ -32,6 +32,21 @@ export const connectionPoolSchema: z.ZodType<ConnectionPool> = exactly<Connectio
       connectTimeout: optional(duration(durationLimits.connectTimeout, 'Default the mesh\'s, "1s".')),
       keepAlive: optional(duration(durationLimits.keepAlive, 'Idle sockets are closed after it. Default "4s".')),
       maxAge: optional(duration(durationLimits.maxAge, 'Sockets are retired after it, ± 10 %. Default "1h".')),
+      maxRequestsPerConnection: optional(
+        number(numberLimits.maxRequestsPerConnection, "Calls after which a connection is closed. Default 0: no bound."),
+      ),
+      preconnectPolicy: optional(
+        z
+          .strictObject({
+            perUpstreamPreconnectRatio: optional(
+              number(numberLimits.preconnectRatio, "Connections per call in flight. Default 1: none ahead."),
+            ),
+            newEndpoints: optional(
+              z.boolean().meta({ description: "An endpoint that appears is connected at once. Default false." }),
+            ),
+          })
+          .meta({ description: "Connections that are made before calls need them." }),
+      ),
     })
     .meta({ description: "Connections, and how much may be asked at once." }),
 );
