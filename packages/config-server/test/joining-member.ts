@@ -29,6 +29,7 @@ export const joinBy = async (
   wish: JoinWish | string = {},
 ): Promise<JoinOutcome> => {
   const { namespace = "default", csr, socket: options = {} } = typeof wish === "string" ? { namespace: wish } : wish;
+  const request = csr ?? (await makeCertificateRequest());
   const socket = new WebSocket(`${server.url}${MESH_PATH}`, {
     ca: server.ca,
     perMessageDeflate: false,
@@ -36,7 +37,6 @@ export const joinBy = async (
     headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...options.headers },
   });
   socket.on("error", () => undefined);
-  const request = csr ?? (await makeCertificateRequest());
   try {
     return await new Promise<JoinOutcome>((resolve, reject) => {
       let outcome: JoinOutcome = {};
