@@ -8,6 +8,8 @@ import {
   type RouteViewer,
   type ServiceKey,
   serviceKey,
+  trustDomainAliasesOf,
+  trustDomainOf,
 } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -138,6 +140,10 @@ export const createClient = (options: ClientOptions): Client => {
     clock,
     random,
     credentials: options.credentials,
+    trustDomains: () => {
+      const { mesh } = options.outbound.current;
+      return [trustDomainOf(mesh), ...trustDomainAliasesOf(mesh)];
+    },
     resolver: options.resolver,
     maxIdleConnections: options.maxIdleConnections,
   });

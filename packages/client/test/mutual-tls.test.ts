@@ -59,6 +59,28 @@ describe("a call over mTLS", () => {
     expect(await caller.text()).toBe("ok");
   });
 
+  test("accepts the service under an alias of the mesh's trust domain, and nobody whom another mesh vouches for", async () => {
+    const spiffeId = "spiffe://old.example/ns/default/sa/reviews";
+    const former = await createTestAuthority("old.example");
+    const credentials = new Watchable<Credentials | undefined>(
+      await mesh.issue({ serviceAccount: "productpage", bundles: [mesh.bundle, former.bundle] }),
+    );
+    const call = async (shown: Credentials, trustDomainAliases: readonly string[]) => {
+      await using server = await serve(shown);
+      const outbound = snapshotOf(
+        { reviews: { endpoints: [server.endpoint({ transport: "mtls" })] } },
+        { kind: "Mesh", name: "mesh", trustDomainAliases },
+      );
+      await using client = clientOf(outbound, { credentials });
+      return (await client.fetch("http://reviews/")).text();
+    };
+    expect(await call(await mesh.issue({ spiffeId }), ["old.example"])).toBe("ok");
+    await expect(call(await mesh.issue({ spiffeId }), [])).rejects.toMatchObject({ code: "IDENTITY_MISMATCH" });
+    await expect(call(await former.issue({ spiffeId }), ["old.example"])).rejects.toMatchObject({
+      code: "IDENTITY_MISMATCH",
+    });
+  });
+
   test.each([
     ["HEAD", undefined],
     ["DELETE", "why"],

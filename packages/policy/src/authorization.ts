@@ -1,6 +1,7 @@
 import type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
 import { policyKey } from "./policy.ts";
 import type { PolicyOrigin } from "./policy-meta.ts";
+import { principalsMeant } from "./trust-domain-aliases.ts";
 
 /** What a call shows of itself to the access policies of the service that it reached. */
 export interface AccessQuestion {
@@ -48,9 +49,14 @@ export const ALLOWED_BY_DEFAULT = "no allow policy selects the service";
  * no call, a deny rule fits as if that field were not there, an unknown action denies everything.
  *
  * @param policies those that select the service (`inboundFor(...).access`).
+ * @param aliases further names of that domain.
  * @param trustDomain the mesh's own. A principal that begins with `cluster.local/` means it, as in Istio.
  */
-export const compileAccess = (policies: readonly AccessPolicy[], trustDomain: string): AccessDecision => {
+export const compileAccess = (
+  policies: readonly AccessPolicy[],
+  trustDomain: string,
+  aliases: readonly string[] = [],
+): AccessDecision => {
   const considered = policies.map((policy) => policyKey(policy));
   const denying: CompiledRule[] = [];
   const allowing: CompiledRule[] = [];
@@ -59,8 +65,8 @@ export const compileAccess = (policies: readonly AccessPolicy[], trustDomain: st
     const action = policy.action ?? "allow";
     if (action === "allow") {
       someAllow = true;
-      allowing.push(...compileRules(policy, { trustDomain, unknown: false }));
-    } else if (action === "deny") denying.push(...compileRules(policy, { trustDomain, unknown: true }));
+      allowing.push(...compileRules(policy, { trustDomain, aliases, unknown: false }));
+    } else if (action === "deny") denying.push(...compileRules(policy, { trustDomain, aliases, unknown: true }));
     // An audit decides nothing.
     else if (action !== "audit") denying.push(denyAll(policy));
   }
@@ -97,6 +103,7 @@ interface CompiledRule {
 /** `unknown` is what a field that this version does not know answers. */
 interface Reading {
   readonly trustDomain: string;
+  readonly aliases: readonly string[];
   readonly unknown: boolean;
 }
 
@@ -128,7 +135,7 @@ const knownInRule: ReadonlySet<string> = new Set(["name", "from", "to"] satisfie
 
 const compileSource = (source: AccessSource, reading: Reading): Test => {
   const mine = (principals: readonly string[] | undefined): readonly string[] | undefined =>
-    principals?.map((principal) => inTrustDomain(principal, reading.trustDomain));
+    principals?.flatMap((principal) => principalsMeant(principal, reading.trustDomain, reading.aliases));
   return allOf([
     ...compileField(mine(source.principals), mine(source.notPrincipals), (question) => question.principal),
     ...compileField(source.namespaces, source.notNamespaces, (question) => question.namespace),
@@ -199,11 +206,6 @@ const compileWildcard = (pattern: string): ((value: string) => boolean) => {
   const start = pattern.slice(0, -1);
   return (value) => value.startsWith(start);
 };
-
-const LOCAL_TRUST_DOMAIN = "cluster.local/";
-
-const inTrustDomain = (principal: string, trustDomain: string): string =>
-  principal.startsWith(LOCAL_TRUST_DOMAIN) ? `${trustDomain}/${principal.slice(LOCAL_TRUST_DOMAIN.length)}` : principal;
 
 // Loops and not `every` and `some`: those would make a closure for each call that is decided.
 const allOf = (tests: readonly Test[]): Test => {

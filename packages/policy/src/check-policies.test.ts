@@ -240,7 +240,7 @@ test.each<[string, readonly Policy[], readonly string[]]>([
 test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
-      { kind: "Mesh", name: "mesh", trustDomainAliases: ["old"], sampling: 1 },
+      { kind: "Mesh", name: "mesh", sampling: 1 },
       { ...reviews, mode: "dry-run", protocol: "grpc", concurrencyLimit: {} },
       {
         kind: "Access",
@@ -251,7 +251,6 @@ test("everything that is not supported yet is refused with its place", () => {
       { kind: "Authentication", name: "a", jwt: [] },
     ).map((line) => line.replace(" yet", "").replace(" is not supported", "")),
   ).toEqual([
-    'Mesh/default/mesh trustDomainAliases: "trustDomainAliases"',
     'Mesh/default/mesh sampling: "sampling"',
     'Service/default/reviews mode: mode "dry-run"',
     'Service/default/reviews protocol: protocol "grpc"',

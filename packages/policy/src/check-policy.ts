@@ -45,6 +45,7 @@ import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
 import { checkSubsetting } from "./subsetting-policy.ts";
 import { DEFAULT_WEIGHT } from "./traffic-split.ts";
+import { checkTrustDomainAliases } from "./trust-domain-aliases.ts";
 
 /** Whether one policy makes sense by itself: its values, and nothing in it that is not supported yet. All problems. */
 export const checkPolicy = (policy: Policy): readonly PolicyProblem[] => {
@@ -77,6 +78,7 @@ const checkMesh = (mesh: MeshPolicy, check: Check): void => {
       ? undefined
       : `"${text}" is not a trust domain: write a-z, 0-9, ".", "-" and "_", at most 255 characters`,
   );
+  checkTrustDomainAliases(mesh, check);
   check.text(["rootNamespace"], mesh.rootNamespace, wrongName);
   const { defaults } = mesh;
   for (const field of ["timeout", "attemptTimeout", "maxDuration", "idleTimeout", "connectTimeout"] as const) {

@@ -281,3 +281,4 @@ export {
   effectiveTimeouts,
 } from "./timeouts.ts";
 export { compileSplit, type TrafficSplit, WHOLE_SERVICE } from "./traffic-split.ts";
+export { trustDomainAliasesOf } from "./trust-domain-aliases.ts";

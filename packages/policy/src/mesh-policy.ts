@@ -13,7 +13,11 @@ export interface MeshPolicy extends PolicyMeta {
   readonly kind: "Mesh";
   /** @default "cluster.local" */
   readonly trustDomain?: string;
-  /** Not supported yet. */
+  /**
+   * Further names of this trust domain: principals of policies mean them all, and certificates that name one of them are
+   * members' own if their chain ends at a root of this mesh. A domain that is federated under such a name is not heard.
+   * @default none
+   */
   readonly trustDomainAliases?: readonly string[];
   /** The namespace whose policies hold for all namespaces: `Access` and `Authentication`. @default "istio-system" (Istio) */
   readonly rootNamespace?: string;

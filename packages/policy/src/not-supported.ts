@@ -7,7 +7,7 @@ import type { PolicyPath } from "./policy-path.ts";
  * out of this list and `Not supported yet` out of its documentation.
  */
 const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly string[]>> = {
-  Mesh: ["mode=dry-run", "trustDomainAliases", "sampling", "accessLog"],
+  Mesh: ["mode=dry-run", "sampling", "accessLog"],
   Service: ["mode=dry-run", "protocol=http2", "protocol=grpc", "concurrencyLimit"],
   Route: ["mode=dry-run"],
   Access: [

@@ -6,7 +6,7 @@ import type { Peer, Refusal } from "./gate.ts";
 /** What is known of one socket, found once and not per request. */
 export interface Connection {
   readonly peer: Peer;
-  /** Whether the peer proved an identity of our own trust domain. */
+  /** Whether the peer proved an identity of our own trust domain, under whatever name of it. */
   readonly trusted: boolean;
   /** Why its certificate proved nothing, where a listener of the service's own let it in all the same. */
   readonly flaw: Refusal | undefined;
@@ -52,11 +52,12 @@ export const strangerConnection = (
   visits: 0,
 });
 
-/** A connection whose peer proved a SPIFFE ID. */
+/** A connection whose peer proved a SPIFFE ID. @param ownNames all names of the own trust domain */
 export const provenConnection = (
   socket: Pick<IncomingMessage["socket"], "remoteAddress">,
   spiffeId: string,
   own: { readonly spiffeId: string },
+  ownNames: readonly string[] = [],
 ): Connection => {
   const workload = parseWorkloadIdentity(spiffeId);
   const trustDomain = parseSpiffeId(spiffeId)?.trustDomain;
@@ -69,7 +70,8 @@ export const provenConnection = (
       address: socket.remoteAddress,
       transport: "mtls",
     },
-    trusted: trustDomain !== undefined && isOfTrustDomain(own.spiffeId, trustDomain),
+    trusted:
+      trustDomain !== undefined && (isOfTrustDomain(own.spiffeId, trustDomain) || ownNames.includes(trustDomain)),
     flaw: undefined,
     forwardedClientCert: `By=${own.spiffeId};URI=${spiffeId}`,
     retiring: false,

@@ -74,6 +74,11 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const peers = new ProvenPeers(clock, credentials, () => {
     counters.retiredConnections++;
   });
+  const nameOwn = (): void => {
+    if (current.policy !== undefined) peers.nameOwn([current.policy.trustDomain, ...current.policy.aliases]);
+  };
+  nameOwn();
+  current.onChange(nameOwn);
   const own: ListenerState = { kind: "own", draining: false, closed: false };
 
   /** For sockets that came in by a listener of the service's own; looked at once. */

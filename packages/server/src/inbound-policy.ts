@@ -5,6 +5,7 @@ import {
   effectiveMtls,
   fitsLabels,
   type InboundSnapshot,
+  trustDomainAliasesOf,
   trustDomainOf,
 } from "@tulle/policy";
 import type { Watched } from "@tulle/time";
@@ -14,6 +15,8 @@ export interface InboundPolicy {
   readonly revision: string;
   readonly mtls: EffectiveMtls;
   readonly trustDomain: string;
+  /** Further names of it. */
+  readonly aliases: readonly string[];
   readonly decide: AccessDecision;
   /** Whether deciding looks at any policy at all; without one the permit is always the same. */
   readonly hasAccess: boolean;
@@ -37,11 +40,13 @@ export const compileInbound = (
 /** The policies of the snapshot are those that select the workload. */
 export const compileSelected = (snapshot: InboundSnapshot): InboundPolicy => {
   const trustDomain = trustDomainOf(snapshot.mesh);
+  const aliases = trustDomainAliasesOf(snapshot.mesh);
   return {
     revision: snapshot.revision,
     mtls: effectiveMtls(snapshot),
     trustDomain,
-    decide: compileAccess(snapshot.access, trustDomain),
+    aliases,
+    decide: compileAccess(snapshot.access, trustDomain, aliases),
     hasAccess: snapshot.access.length > 0,
   };
 };

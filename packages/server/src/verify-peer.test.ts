@@ -48,6 +48,25 @@ describe("a peer is verified", () => {
     });
   });
 
+  test("under an alias of our own trust domain by our own roots, and never by those of a mesh that bears that name", async () => {
+    const roots = parseRoots(
+      [authority.bundle, { ...other.bundle, trustDomain: "old.example" }],
+      ["cluster.local", "old.example"],
+    );
+    const named = (from: TestAuthority) => leafOf(from, { spiffeId: "spiffe://old.example/ns/default/sa/a" });
+    const verdictOn = (leaf: X509Certificate) => verifyPeer({ leaf, authorized: true }, roots, Date.now());
+    expect(verdictOn(await named(authority))).toMatchObject({
+      ok: true,
+      spiffeId: "spiffe://old.example/ns/default/sa/a",
+    });
+    expect(verdictOn(await named(other))).toMatchObject({ ok: false, code: "PEER_UNTRUSTED" });
+    // Without the alias it is nobody's name.
+    const leaf = await named(authority);
+    expect(verifyPeer({ leaf, authorized: true }, parseRoots([authority.bundle]), Date.now())).toMatchObject({
+      ok: false,
+    });
+  });
+
   test.each([
     ["no URI", { uris: [], dnsNames: ["a"] }],
     ["two URIs", { uris: ["spiffe://cluster.local/a", "spiffe://cluster.local/b"] }],
@@ -63,6 +82,6 @@ describe("a peer is verified", () => {
   });
 
   test("and absent without a certificate", () => {
-    expect(verifyPeer({ leaf: undefined, authorized: "x" }, new Map(), 0)).toMatchObject({ code: "PEER_ABSENT" });
+    expect(verifyPeer({ leaf: undefined, authorized: "x" }, parseRoots([]), 0)).toMatchObject({ code: "PEER_ABSENT" });
   });
 });

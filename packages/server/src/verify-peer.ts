@@ -2,11 +2,28 @@ import { X509Certificate } from "node:crypto";
 import { type MeshErrorCode, parseSpiffeId, type TrustBundle } from "@tulle/policy";
 
 /** The roots of each trust domain, parsed once per change of trust. */
-export type TrustedRoots = ReadonlyMap<string, readonly X509Certificate[]>;
+export interface TrustedRoots {
+  readonly byDomain: ReadonlyMap<string, readonly X509Certificate[]>;
+  /** How many bundles OpenSSL was given, also those that speak for nobody here. */
+  readonly bundles: number;
+}
 
-/** Parses the bundles. @throws Error when a root is no certificate. */
-export const parseRoots = (bundles: readonly TrustBundle[]): TrustedRoots =>
-  new Map(bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map((pem) => new X509Certificate(pem))]));
+/**
+ * Parses the bundles. The names of the own trust domain all have the roots of the first one that was brought, whatever else was
+ * brought under another of them: nobody but ourselves may speak for us.
+ *
+ * @param ownNames of the own trust domain, the present one first, then its aliases.
+ * @throws Error when a root is no certificate.
+ */
+export const parseRoots = (bundles: readonly TrustBundle[], ownNames: readonly string[] = []): TrustedRoots => {
+  const parsed = new Map(
+    bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map((pem) => new X509Certificate(pem))] as const),
+  );
+  const own = ownNames.find((name) => parsed.has(name));
+  const ownRoots = own === undefined ? undefined : parsed.get(own);
+  if (ownRoots !== undefined) for (const name of ownNames) parsed.set(name, ownRoots);
+  return { byDomain: parsed, bundles: bundles.length };
+};
 
 /** What a client's certificate proved, or why it proved nothing. */
 export type PeerVerdict =
@@ -48,7 +65,7 @@ export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs:
     return untrusted(`the certificate names no SPIFFE ID, or more than one (${leaf.subjectAltName ?? "no names"})`);
   }
   const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
-  const own = roots.get(trustDomain);
+  const own = roots.byDomain.get(trustDomain);
   if (own === undefined)
     return untrusted(`${spiffeId} is of the trust domain ${trustDomain}, whose roots are not known`);
   const chain = chainToRoot(leaf, own) ?? hiddenChain(presented, roots);
@@ -107,7 +124,7 @@ const hiddenChain = (
   { leaf, authorized }: PresentedPeer,
   roots: TrustedRoots,
 ): readonly X509Certificate[] | undefined =>
-  leaf !== undefined && leaf.issuerCertificate === undefined && authorized === true && roots.size === 1
+  leaf !== undefined && leaf.issuerCertificate === undefined && authorized === true && roots.bundles === 1
     ? [leaf]
     : undefined;
 

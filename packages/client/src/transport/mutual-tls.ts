@@ -2,7 +2,7 @@ import { connect, createSecureContext, type SecureContext, type TLSSocket } from
 import { type Credentials, MeshError, parseSpiffeId, workloadIdentity } from "@tulle/policy";
 import { peerIdentity } from "./peer-identity.ts";
 
-/** Who may answer at an endpoint: one of a service's accounts, in the caller's own trust domain. */
+/** Who may answer at an endpoint: one of a service's accounts, in the caller's own trust domain under any of its names. */
 export interface ExpectedPeer {
   readonly namespace: string;
   readonly serviceAccounts: readonly string[];
@@ -21,7 +21,13 @@ interface Generation {
  * a third of a handshake. Sessions are neither kept nor offered: on a resumed session the peer is not checked.
  */
 export class MutualTls {
+  readonly #meshNames: () => readonly string[];
   #generation: Generation | undefined;
+
+  /** @param meshNames of the mesh's trust domain, the present one first, then its aliases. */
+  constructor(meshNames: () => readonly string[] = () => []) {
+    this.#meshNames = meshNames;
+  }
 
   /** Starts a handshake with the present generation; the socket is not to be used before {@link refusal} was asked. */
   open(
@@ -43,8 +49,9 @@ export class MutualTls {
   /** What is wrong with the peer of a finished handshake, or `undefined` when it is one of those expected. */
   refusal(socket: TLSSocket, credentials: Credentials, expected: ExpectedPeer, where: string): MeshError | undefined {
     const { trustDomain } = this.#current(credentials);
-    const allowed = expected.serviceAccounts.map((account) =>
-      workloadIdentity(trustDomain, expected.namespace, account),
+    const domains = namesOf(trustDomain, this.#meshNames());
+    const allowed = expected.serviceAccounts.flatMap((account) =>
+      domains.map((domain) => workloadIdentity(domain, expected.namespace, account)),
     );
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) return mismatch(where, allowed, "no certificate, for the session was resumed");
@@ -52,21 +59,27 @@ export class MutualTls {
     if (found.spiffeId === undefined)
       return mismatch(where, allowed, `a certificate that names nobody: ${found.problem}`);
     // The chain was verified against the roots of one domain, so it proves names of that domain alone.
-    return found.trustDomain === trustDomain && allowed.includes(found.spiffeId)
+    return domains.includes(found.trustDomain) && allowed.includes(found.spiffeId)
       ? undefined
       : mismatch(where, allowed, found.spiffeId);
   }
 
   #current(credentials: Credentials): Generation {
-    if (this.#generation?.credentials !== credentials) this.#generation = prepare(credentials);
+    if (this.#generation?.credentials !== credentials) this.#generation = prepare(credentials, this.#meshNames());
     return this.#generation;
   }
 }
 
+/** A certificate may still name an alias when the mesh has a new name already. */
+const namesOf = (trustDomain: string, meshNames: readonly string[]): readonly string[] =>
+  meshNames.includes(trustDomain) ? meshNames : [trustDomain];
+
 /** @throws MeshError IDENTITY_MISMATCH when the credentials bring no roots of their own trust domain. */
-const prepare = (credentials: Credentials): Generation => {
+const prepare = (credentials: Credentials, meshNames: readonly string[]): Generation => {
   const trustDomain = parseSpiffeId(credentials.spiffeId)?.trustDomain ?? "";
-  const bundle = credentials.bundles.find((each) => each.trustDomain === trustDomain);
+  const bundle = namesOf(trustDomain, meshNames)
+    .map((name) => credentials.bundles.find((each) => each.trustDomain === name))
+    .find((each) => each !== undefined);
   if (bundle === undefined || bundle.roots.length === 0) {
     throw new MeshError("IDENTITY_MISMATCH", {
       message: `nobody's identity can be checked: generation ${credentials.generation} of the credentials has no root of the trust domain "${trustDomain}"`,

@@ -89,6 +89,8 @@ export const createTransport = (options: {
   readonly credentials: Watched<Credentials | undefined>;
   /** Roots for endpoints with one-sided TLS where the policy names none, PEM. @default those that Node.js trusts */
   readonly outsideRoots?: readonly string[] | undefined;
+  /** Names of the mesh's trust domain, the present one first, asked for at each handshake. @default that of the credentials */
+  readonly trustDomains?: () => readonly string[];
   /** @default the system's */
   readonly resolver?: DnsResolver | undefined;
   /** @default {@link DEFAULT_MAX_IDLE_CONNECTIONS} */
@@ -99,7 +101,7 @@ export const createTransport = (options: {
     clock: options.clock,
     random: options.random,
     credentials: options.credentials,
-    mutualTls: new MutualTls(),
+    mutualTls: new MutualTls(options.trustDomains),
     outsideTls: new OutsideTlsDialler(options.outsideRoots),
     resolver: options.resolver ?? systemDnsResolver(),
     counters,

@@ -13,7 +13,7 @@ export const meshSchema: z.ZodType<MeshPolicy> = exactly<MeshPolicy>()(
       kind: z.literal("Mesh"),
       ...metaFields,
       trustDomain: optional(anyText('Default "cluster.local".')),
-      trustDomainAliases: optional(anyList(z.string(), NOT_YET)),
+      trustDomainAliases: optional(anyList(z.string(), "Further names of this trust domain. Default none.")),
       rootNamespace: optional(nameText('Its Access and Authentication hold everywhere. Default "istio-system".')),
       outbound: optional(
         z

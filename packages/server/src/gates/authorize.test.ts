@@ -19,6 +19,7 @@ const policy = (decide: (question: unknown) => AccessVerdict) => ({
     revision: "1",
     mtls: { mode: "strict" as const, ports: new Map() },
     trustDomain: "cluster.local",
+    aliases: [],
     hasAccess: true,
     decide,
   },

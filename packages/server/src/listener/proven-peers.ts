@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import type { Credentials } from "@tulle/policy";
+import { type Credentials, parseSpiffeId } from "@tulle/policy";
 import { type Clock, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
 import { type Connection, provenConnection } from "../connection.ts";
 import { type PeerVerdict, parseRoots, type TrustedRoots, verifyPeer } from "../verify-peer.ts";
@@ -21,6 +21,7 @@ export class ProvenPeers {
   readonly #clock: Clock;
   readonly #credentials: Watched<Credentials | undefined>;
   readonly #onRetired: () => void;
+  #meshNames: readonly string[] = [];
   readonly #unsubscribe: () => void;
   readonly #open = new Map<TLSSocket, Proven>();
   #roots: TrustedRoots;
@@ -30,7 +31,7 @@ export class ProvenPeers {
     this.#clock = clock;
     this.#credentials = credentials;
     this.#onRetired = onRetired;
-    this.#roots = parseRoots(credentials.current?.bundles ?? []);
+    this.#roots = this.#parse(credentials.current);
     this.#rootTexts = textsOf(credentials.current);
     this.#unsubscribe = credentials.subscribe((next) => this.#trust(next));
   }
@@ -54,7 +55,11 @@ export class ProvenPeers {
     const own = this.#credentials.current;
     const leaf = socket.getPeerX509Certificate();
     if (own === undefined || leaf === undefined) return undefined;
-    const proven: Proven = { connection: provenConnection(socket, verdict.spiffeId, own), leaf, timer: undefined };
+    const proven: Proven = {
+      connection: provenConnection(socket, verdict.spiffeId, own, this.#ownNames(own)),
+      leaf,
+      timer: undefined,
+    };
     this.#open.set(socket, proven);
     socket.once("close", () => {
       proven.timer?.cancel();
@@ -62,6 +67,16 @@ export class ProvenPeers {
     });
     this.#awaitEnd(socket, proven, verdict.notAfterMs);
     return proven.connection;
+  }
+
+  /**
+   * Takes the names of the mesh's trust domain, the present one first. Who came under a name that it has no more must leave.
+   */
+  nameOwn(names: readonly string[]): void {
+    if (names.length === this.#meshNames.length && names.every((name, at) => name === this.#meshNames[at])) return;
+    this.#meshNames = names;
+    this.#roots = this.#parse(this.#credentials.current);
+    this.#verifyAgain();
   }
 
   close(): void {
@@ -93,10 +108,23 @@ export class ProvenPeers {
     if (next === undefined) return;
     const texts = textsOf(next);
     const dropped = [...this.#rootTexts].some((text) => !texts.has(text));
-    this.#roots = parseRoots(next.bundles);
+    this.#roots = this.#parse(next);
     this.#rootTexts = texts;
     // A renewal drops no root; checking every signature again would stall a server with many connections for nothing.
-    if (!dropped) return;
+    if (dropped) this.#verifyAgain();
+  }
+
+  #parse(credentials: Credentials | undefined): TrustedRoots {
+    return credentials === undefined ? parseRoots([]) : parseRoots(credentials.bundles, this.#ownNames(credentials));
+  }
+
+  /** A certificate may still name an alias when the mesh has a new name already. */
+  #ownNames({ spiffeId }: Credentials): readonly string[] {
+    const name = parseSpiffeId(spiffeId)?.trustDomain ?? "";
+    return this.#meshNames.includes(name) ? this.#meshNames : [name];
+  }
+
+  #verifyAgain(): void {
     for (const [socket, proven] of this.#open) {
       const verdict = verifyPeer({ leaf: proven.leaf, authorized: undefined }, this.#roots, this.#clock.wallNow());
       if (!verdict.ok) this.#retire(socket, proven);
