@@ -187,7 +187,6 @@ export { DEFAULT_NAMESPACE, namespaceOf, type PolicyMeta, type PolicyOrigin } fr
 export { formatPath, type PolicyPath, parsePath } from "./policy-path.ts";
 export { describeProblem, PolicyError, type PolicyProblem } from "./policy-problem.ts";
 export { compileRedirect, DEFAULT_REDIRECT_STATUS, type Redirect } from "./redirect-policy.ts";
-export type { RetryBudget, RetryCondition, RetryPolicy, StatusRange } from "./retry-policy.ts";
 export {
   DEFAULT_BACKOFF_BASE_MS,
   DEFAULT_BACKOFF_MAX_MS,
@@ -200,6 +199,11 @@ export {
   type EffectiveRetryBudget,
   effectiveRetry,
   effectiveRetryBudget,
+  type RetryBudget,
+  type RetryCondition,
+  type RetryPolicy,
+  retryConditions,
+  type StatusRange,
 } from "./retry-policy.ts";
 export { compileRewrite, type HostRewrite, type Rewrite } from "./rewrite-policy.ts";
 export type { RouteMatch, RouteSource, SourceMatch } from "./route-match.ts";

@@ -40,6 +40,8 @@ export interface CatalogWorkload {
 export interface Catalog {
   readonly services: ReadonlyMap<ServiceKey, CatalogService>;
   readonly workloads: readonly CatalogWorkload[];
+  /** Services outside the mesh, by the hosts that documents give them; lower case. */
+  readonly externals: ReadonlyMap<string, ServiceKey>;
 }
 
 /**

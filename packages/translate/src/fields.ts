@@ -195,3 +195,6 @@ const shown = (value: unknown): string => {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
 };
+
+/** The reader of a message's fields. */
+export type FieldsOf<M> = M extends Message<infer F> ? Fields<F> : never;

@@ -88,4 +88,5 @@ const readCatalog = (documents: readonly SourceDocument[], findings: Findings): 
   workloads: documents
     .filter((document) => workloadKinds.some((kind) => isOfKind(document, kind)))
     .map((document) => readWorkload(document, findings)),
+  externals: new Map(),
 });

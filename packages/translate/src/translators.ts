@@ -1,4 +1,5 @@
+import { virtualServices } from "./istio/virtual-service.ts";
 import type { Translator } from "./translator.ts";
 
 /** Who translates what. Each kind is in one of them. */
-export const translators: readonly Translator[] = [];
+export const translators: readonly Translator[] = [virtualServices];
