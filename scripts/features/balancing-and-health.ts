@@ -46,7 +46,7 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     row: 7,
     capability: "Endpoint states",
     written:
-      "no setting: healthy, stale, draining and unhealthy as the registry, the endpoint's own replies and `healthCheck` say; degraded by the header `x-envoy-degraded` of a check; ejected; unreachable",
+      "no setting: healthy, stale, draining and unhealthy as the registry, the endpoint's own replies and `healthCheck` say; degraded by the header `x-envoy-degraded` of a check, or of a reply for as many seconds as it says; ejected; unreachable",
     tests: [
       [
         "packages/client/test/mutual-tls.test.ts",
@@ -61,9 +61,12 @@ export const balancingAndHealth: readonly FeatureRow[] = [
         "beside %i healthy ones, %i degraded ones and %i unhealthy ones: %d of the calls go to the degraded",
       ],
       ["packages/client/test/health-checks.test.ts", "hears that an endpoint is degraded"],
+      [
+        "packages/mesh/test/degraded.test.ts",
+        "an instance that says in a reply that it is degraded gets no more calls while the others can bear them",
+      ],
     ],
-    leftOut:
-      "degraded by a reply to a call, as no mesh knows it; within `locality` a degraded endpoint counts as healthy",
+    leftOut: "within `locality` a degraded endpoint counts as healthy",
   },
   {
     row: 8,

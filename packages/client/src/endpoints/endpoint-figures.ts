@@ -20,6 +20,8 @@ export interface EndpointFigures {
   readonly outlier: OutlierRecord;
   /** Written by health checks. */
   readonly health: HealthRecord;
+  /** Clock milliseconds until which it is degraded, by its own word in a reply. Written by the endpoint set. */
+  degradedUntilMs: number;
   /** Clock milliseconds since which the registry has not heard of it; `undefined`: it has. Written by the endpoint set. */
   staleSinceMs: number | undefined;
   /** Clock milliseconds from which it counts as gone, because it was stale for too long. Written by the endpoint set. */
@@ -39,6 +41,7 @@ export const newFigures = (nowMs: number): EndpointFigures => ({
   reach: newReachability(),
   outlier: newOutlierRecord(),
   health: newHealthRecord(),
+  degradedUntilMs: Number.NEGATIVE_INFINITY,
   staleSinceMs: undefined,
   expiresAtMs: Number.POSITIVE_INFINITY,
   measured: false,

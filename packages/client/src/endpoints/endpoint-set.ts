@@ -19,6 +19,7 @@ import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
 import type { Transport } from "../transport/transport.ts";
 import { NewEndpointConnects } from "./connect-new-endpoints.ts";
+import { degradedForMs } from "./degraded-hint.ts";
 import { type EndpointFigures, newFigures } from "./endpoint-figures.ts";
 import { noteUnreachable } from "./probation.ts";
 
@@ -202,6 +203,7 @@ class Endpoints implements EndpointSet {
         servername,
         tls,
         onDrainHint: () => this.markDraining(endpoint.id),
+        onDegradedHint: (value) => this.#markDegraded(endpoint.id, value),
         onSilent: () => this.#markSilent(endpoint.id),
       },
       this.#transport,
@@ -234,6 +236,13 @@ class Endpoints implements EndpointSet {
   #markSilent(endpointId: string): void {
     const reach = this.#members.get(endpointId)?.candidate.figures.reach;
     if (reach !== undefined) noteUnreachable(reach, this.#transport.clock.now(), this.#transport.random);
+  }
+
+  #markDegraded(endpointId: string, value: string): void {
+    const figures = this.#members.get(endpointId)?.candidate.figures;
+    if (figures === undefined) return;
+    this.#transport.counters.degradedHints++;
+    figures.degradedUntilMs = this.#transport.clock.now() + degradedForMs(value);
   }
 
   #depart(member: Member): void {

@@ -16,7 +16,7 @@ export type EndpointState =
   | "unhealthy"
   /** Its first health check is not over: no calls while another endpoint is left. */
   | "pending"
-  /** It said in a health check that it is degraded: calls only as far as the healthy ones are not enough. */
+  /** It said in a health check or in a reply that it is degraded: calls only as far as the healthy ones are not enough. */
   | "degraded"
   /** It could not be reached: no calls while another endpoint is left, until its probation is over. */
   | "unreachable"
@@ -38,5 +38,5 @@ export const stateOf = (
   if (state === "unhealthy" || state === "pending") return state;
   if (isEjected(figures.outlier, nowMs)) return "ejected";
   if (nowMs >= figures.expiresAtMs) return "expired";
-  return state === "healthy" && degraded ? "degraded" : endpoint.health;
+  return degraded || nowMs < figures.degradedUntilMs ? "degraded" : endpoint.health;
 };

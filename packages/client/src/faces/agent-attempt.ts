@@ -168,7 +168,7 @@ export class AgentAttempt implements SocketTaker {
     return failure;
   }
 
-  /** What the mesh says to itself reaches no caller; a verified peer's word that it drains counts. */
+  /** What the mesh says to itself reaches no caller; a verified peer's word that it drains or is degraded counts. */
   #heed(response: IncomingMessage): void {
     const { candidate, attempt } = this.#parts;
     const { verified } = candidate.pool;
@@ -176,6 +176,7 @@ export class AgentAttempt implements SocketTaker {
     if (said === undefined) return;
     if (verified) {
       if (said.drains) candidate.pool.onDrainHint?.();
+      if (said.degraded !== undefined) candidate.pool.onDegradedHint?.(said.degraded);
       attempt.retriedBelow = said.retried;
       attempt.loadReport = said.load;
     }

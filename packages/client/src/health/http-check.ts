@@ -1,11 +1,9 @@
 import { type EffectiveHttpCheck, MAX_HEALTH_CHECK_BYTES } from "@tulle/policy";
 import type { Client, Dispatcher } from "undici";
 import type { Connect } from "../transport/connector.ts";
+import { DEGRADED_HEADER } from "../transport/control-headers.ts";
 import { undici } from "../transport/undici.ts";
 import type { CheckResult } from "./health-record.ts";
-
-/** With this header in its answer an endpoint says that it is degraded, whatever the value (Envoy). */
-export const DEGRADED_HEADER = "x-envoy-degraded";
 
 /**
  * Sends one request over a new connection and judges the answer. A connection that was kept would not tell that new ones are

@@ -19,3 +19,12 @@ test("a load report is the mesh's own where a verified peer wrote it, and the ap
   expect(takeControlHeaders(ofStranger, false)).toBeUndefined();
   expect(ofStranger).toEqual({ "endpoint-load-metrics": "TEXT eps=1" });
 });
+
+test("that it is degraded is for a verified peer to say to the mesh, and for another to say to the application", () => {
+  const ofPeer = { "x-envoy-degraded": "30", "x-a": "1" };
+  expect(takeControlHeaders(ofPeer, true)?.degraded).toBe("30");
+  expect(ofPeer).toEqual({ "x-a": "1" });
+  const ofStranger = { "x-envoy-degraded": "30", "tulle-drain": "1" };
+  expect(takeControlHeaders(ofStranger, false)?.degraded).toBeUndefined();
+  expect(ofStranger).toEqual({ "x-envoy-degraded": "30" });
+});

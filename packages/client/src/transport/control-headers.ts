@@ -24,6 +24,15 @@ export const LOAD_REPORT_FORMAT = "TEXT";
 /** How busy a member is (ORCA). Another than a verified peer says it to the application, not to us. */
 export const LOAD_REPORT_HEADER = "endpoint-load-metrics";
 
+/**
+ * With this header in its answer an endpoint says that it is degraded (Envoy): in a health check until the next one, whatever
+ * the value; in a reply of a verified peer for as many seconds as the value says. Another's is the application's.
+ */
+export const DEGRADED_HEADER = "x-envoy-degraded";
+
+/** Those that are the mesh's own where a verified peer wrote them, and the application's where another did. */
+const namesOfPeers = new Set([LOAD_REPORT_HEADER, DEGRADED_HEADER]);
+
 const names = new Set([REFUSED_HEADER, DRAIN_HEADER, RETRIED_HEADER]);
 
 /** What a reply's control headers say. */
@@ -35,6 +44,8 @@ export interface ControlWords {
   readonly retried: boolean;
   /** How busy a verified peer is, as it was written. */
   readonly load: string | undefined;
+  /** That a verified peer is degraded, and for how long, as it was written. */
+  readonly degraded: string | undefined;
 }
 
 /**
@@ -50,14 +61,17 @@ export const takeControlHeaders = (
   const drains = headers[DRAIN_HEADER];
   const retried = headers[RETRIED_HEADER];
   const load = verified ? headers[LOAD_REPORT_HEADER] : undefined;
-  if (refused === undefined && drains === undefined && retried === undefined && load === undefined) return undefined;
+  const degraded = verified ? headers[DEGRADED_HEADER] : undefined;
+  const said = refused ?? drains ?? retried ?? load ?? degraded;
+  if (said === undefined) return undefined;
   for (const name of names) delete headers[name];
-  if (load !== undefined) delete headers[LOAD_REPORT_HEADER];
+  if (verified) for (const name of namesOfPeers) delete headers[name];
   return {
     refused: refused === UNPROCESSED,
     drains: drains !== undefined,
     retried: retried !== undefined,
     load: typeof load === "string" ? load : undefined,
+    degraded: typeof degraded === "string" ? degraded : undefined,
   };
 };
 
@@ -69,7 +83,7 @@ export const withoutControlHeaders = (raw: readonly (string | Buffer)[], verifie
     const value = raw[at + 1];
     if (name === undefined || value === undefined) continue;
     const lower = name.toString("latin1").toLowerCase();
-    if (names.has(lower) || (verified && lower === LOAD_REPORT_HEADER)) continue;
+    if (names.has(lower) || (verified && namesOfPeers.has(lower))) continue;
     kept.push(name, value);
   }
   return kept;

@@ -297,11 +297,12 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
   }
 
   /** What the mesh says to itself counts from verified peers alone, and reaches no caller. */
-  #heed({ refused, drains, retried, load }: ControlWords): void {
+  #heed({ refused, drains, retried, load, degraded }: ControlWords): void {
     const { pool } = this.#candidate;
     if (pool.verified) {
       if (refused) this.#attempt.progress = "refused";
       if (drains) pool.onDrainHint?.();
+      if (degraded !== undefined) pool.onDegradedHint?.(degraded);
       this.#attempt.retriedBelow = retried;
       this.#attempt.loadReport = load;
     }

@@ -32,6 +32,8 @@ export interface EndpointPoolOptions {
   readonly servername: string;
   /** The endpoint said in-band that it drains. */
   readonly onDrainHint?: () => void;
+  /** The endpoint said in-band that it is degraded, and for how long. */
+  readonly onDegradedHint?: (value: string) => void;
   /** The endpoint owes answers, says nothing, and accepts no connection. */
   readonly onSilent?: () => void;
 }
@@ -49,6 +51,7 @@ export class EndpointPool {
   readonly clock: Clock;
   readonly counters: TransportCounters;
   readonly onDrainHint: (() => void) | undefined;
+  readonly onDegradedHint: ((value: string) => void) | undefined;
   /** What each dispatch must name as its TLS server: undici otherwise takes the Host header and reconnects when it changes. */
   readonly servername: string;
   /** Exchanges under way or waiting for a connection. */
@@ -77,6 +80,7 @@ export class EndpointPool {
     this.clock = transport.clock;
     this.counters = transport.counters;
     this.onDrainHint = options.onDrainHint;
+    this.onDegradedHint = options.onDegradedHint;
     this.#onSilent = options.onSilent;
     this.servername = options.servername;
     this.#transport = transport;

@@ -51,6 +51,8 @@ export interface TransportCounters extends DnsCounters, HealthCheckCounters {
   silenceProbes: number;
   /** Of those, the ones that were not answered: calls that could go elsewhere did. */
   silences: number;
+  /** Replies in which an endpoint said whether it is degraded. */
+  degradedHints: number;
   /** Replies whose early body filled its buffer before anybody took it. */
   earlyBodyFull: number;
   /** Departed endpoints whose last exchanges were cut off because they did not end in time. */
@@ -135,6 +137,7 @@ const newCounters = (): TransportCounters => ({
   undiciReplays: 0,
   silenceProbes: 0,
   silences: 0,
+  degradedHints: 0,
   earlyBodyFull: 0,
   drainsCutOff: 0,
   dnsQueries: 0,
