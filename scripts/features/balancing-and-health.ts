@@ -124,6 +124,10 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     tests: [
       ["packages/client/src/balancing/load-measure.test.ts", "is its latency times the calls it would then have"],
       [
+        "benchmarks/processes/balancers.slow.test.ts",
+        "with %s a server that is ten times slower gets less than its share, and no call fails",
+      ],
+      [
         "benchmarks/simulation/simulate.test.ts",
         "beside a slow fifth of %i servers, $algorithm has at most a third of round robin's p99",
       ],
@@ -366,7 +370,7 @@ locality:
     row: 25,
     capability: "Active checks",
     written:
-      "`healthCheck: { http: { path } }` or `{ tcp }` of a Service, every 3 s, 60 s while nobody calls; off by default; `outlierDetection.healthCheckUnejects`",
+      "`healthCheck: { http: { path } }` or `{ tcp }` of a Service or ExternalService, every 3 s, 60 s while nobody calls, with Envoy's edge intervals and jitters; off by default; changes are told; `outlierDetection.healthCheckUnejects`",
     example: `
 kind: Service
 name: reviews
@@ -395,6 +399,19 @@ healthCheck:
         "packages/client/src/health/health-checker.test.ts",
         "is checked rarely while nobody calls, and soon after the first call",
       ],
+      [
+        "packages/client/src/health/health-checker.test.ts",
+        "after a check that %s the next one comes after its own interval",
+      ],
+      [
+        "packages/client/src/health/health-checker.test.ts",
+        "first checks are spread over the initial jitter, those by a changed policy as well",
+      ],
+      [
+        "packages/client/src/health/health-checker.test.ts",
+        "tells each change once: its first check, and what later ones found",
+      ],
+      ["packages/client/test/external-service.test.ts", "is asked how it is by its host's name, at each address"],
     ],
     leftOut: "the gRPC health protocol: Tulle does not call over HTTP/2 yet; Redis and Thrift",
   },

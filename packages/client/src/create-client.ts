@@ -27,6 +27,7 @@ import { Installation } from "./faces/install.ts";
 import { LegacyDispatcher } from "./faces/legacy-dispatcher.ts";
 import { createRequest, type MeshRequest } from "./faces/request.ts";
 import { hashSourceOf } from "./hashing/hash-call.ts";
+import type { HealthChange } from "./health/health-checker.ts";
 import { type FaultCounters, HeldCalls } from "./layers/inject-fault.ts";
 import { type MirrorCounters, Mirrors } from "./layers/mirror-call.ts";
 import type { ThrottleCounters } from "./layers/throttle-attempt.ts";
@@ -81,6 +82,8 @@ export interface ClientOptions {
   readonly onCircuit?: (destination: string, state: "closed" | "open" | "half-open") => void;
   /** Hears of each decision of outlier detection, also of those not to eject, and why. */
   readonly onEjection?: (service: ServiceKey, decision: EjectionDecision) => void;
+  /** Hears what health checks change of an endpoint, its first check included. */
+  readonly onHealth?: (service: ServiceKey, change: HealthChange) => void;
 }
 
 /** Outgoing calls of a member. */
@@ -153,13 +156,13 @@ export const createClient = (options: ClientOptions): Client => {
     noticed.add(text);
     options.onNotice?.(text);
   };
-  const { balancers, onCircuit, onEjection } = options;
+  const { balancers, onCircuit, onEjection, onHealth } = options;
   const member = {
     service: serviceKey(options.namespace, options.service),
     locality: options.locality,
     labels: options.labels,
   };
-  const ledger = new Ledger({ clock, random, transport, member, balancers, notice, onCircuit, onEjection });
+  const ledger = new Ledger({ clock, random, transport, member, balancers, notice, onCircuit, onEjection, onHealth });
   const parts: ClientParts = {
     notice,
     clock,

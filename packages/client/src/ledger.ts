@@ -19,6 +19,7 @@ import { createEndpointSet, type EndpointSet } from "./endpoints/endpoint-set.ts
 import { OutlierDetector } from "./endpoints/outlier-detector.ts";
 import type { EjectionDecision } from "./endpoints/outlier-ejection.ts";
 import { type Hash64, randomHash } from "./hashing/xxh64.ts";
+import type { HealthChange } from "./health/health-checker.ts";
 import type { Place } from "./locality/failover-tiers.ts";
 import { LocalityPicker } from "./locality/locality-picker.ts";
 import { LatencyEstimate } from "./retry/latency-estimate.ts";
@@ -42,6 +43,8 @@ export interface LedgerKit {
   readonly onCircuit?: ((destination: string, state: Circuit["state"]) => void) | undefined;
   /** Hears of each decision to eject an endpoint or not. */
   readonly onEjection?: ((service: ServiceKey, decision: EjectionDecision) => void) | undefined;
+  /** Hears what health checks change of an endpoint. */
+  readonly onHealth?: ((service: ServiceKey, change: HealthChange) => void) | undefined;
 }
 
 /** How a service finds its endpoints, and what becomes of them. */
@@ -94,7 +97,8 @@ export class Ledger {
   endpoints(service: ServiceKey): EndpointSet {
     const known = this.#endpoints.get(service);
     if (known !== undefined) return known;
-    const made = createEndpointSet(this.#kit.transport);
+    const { transport, onHealth } = this.#kit;
+    const made = createEndpointSet(transport, onHealth && ((change) => onHealth(service, change)));
     this.#endpoints.set(service, made);
     return made;
   }

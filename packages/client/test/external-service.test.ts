@@ -2,7 +2,8 @@ import https from "node:https";
 import { externalService, mesh, type Policy, route, service } from "@tulle/policy";
 import { createTestAuthority, type TestAuthority } from "@tulle/testing";
 import { constant, Watchable } from "@tulle/time";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import type { HealthChange } from "../src/health/health-checker.ts";
 import { undici } from "../src/transport/undici.ts";
 import { clientOf, serve } from "./mesh-of-servers.ts";
 import { type OutsideServer, outsideServer, ScriptedResolver, snapshotOfPolicies } from "./outside-kit.ts";
@@ -172,6 +173,34 @@ describe("a service outside the mesh", () => {
       expect((await client.fetch("https://api.payments.example/", { method: "POST", body: "x" })).status).toBe(200);
     }
     expect(resolver.asked).toEqual([]);
+  });
+
+  test("is asked how it is by its host's name, at each address", async () => {
+    const asked = new Map<string, string[]>();
+    const address = (name: string, status: number) =>
+      serve((request, response) => {
+        asked.set(name, [...(asked.get(name) ?? []), `${request.url} ${request.headers.host}`]);
+        response.statusCode = request.url === "/healthz" ? status : 200;
+        response.end(name);
+      });
+    await using well = await address("well", 200);
+    await using ill = await address("ill", 500);
+    const policy = externalService("api", "api.example", {
+      resolution: "static",
+      addresses: [well, ill].map(({ endpoint: { port } }) => `127.0.0.1:${port}`),
+      tls: { mode: "disable" },
+      healthCheck: { http: { path: "/healthz" } },
+    });
+    const told: HealthChange[] = [];
+    await using client = clientOf(snapshotOfPolicies([policy]), {
+      resolver: new ScriptedResolver(),
+      onHealth: (_service, change) => told.push(change),
+    });
+    const ask = async () => (await client.fetch("http://api.example/")).text();
+    await ask();
+    await vi.waitFor(() => expect(told.map(({ to }) => to).sort()).toEqual(["healthy", "unhealthy"]));
+    for (let call = 0; call < 10; call++) expect(await ask()).toBe("well");
+    expect(asked.get("ill")?.[0]).toBe("/healthz api.example");
   });
 
   test("in plaintext is called in plaintext, and refuses URLs that ask for TLS", async () => {

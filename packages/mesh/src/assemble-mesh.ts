@@ -56,6 +56,13 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
         logger.info(`endpoint ${endpoint} of ${key} fails (${cause}) and is not left out (${decision.because})`);
       }
     },
+    onHealth: (key, { endpoint, from, to }) => {
+      const tell = to === "unhealthy" ? logger.warn : logger.info;
+      // The first check of one that is well says nothing that anybody waits for.
+      if (from !== "pending" || to !== "healthy") {
+        tell.call(logger, `endpoint ${endpoint} of ${key} is ${to} by its health checks (it was ${from})`);
+      }
+    },
     onNotice: (text) => logger.info(text),
     onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),

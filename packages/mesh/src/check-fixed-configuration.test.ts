@@ -19,6 +19,10 @@ test.each([
     'endpoints.reviews[0].port is "80"; write a whole number from 1 to 65535',
   ],
   [
+    withEndpoint({ address: "a", port: 80, weight: 0 }),
+    "endpoints.reviews[0].weight is 0; write a whole number from 1 to 1000",
+  ],
+  [
     withEndpoint({ address: "a", port: 80, transport: "http" }),
     'endpoints.reviews[0].transport is "http"; write mtls, plaintext or tls',
   ],

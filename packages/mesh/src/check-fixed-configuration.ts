@@ -1,4 +1,4 @@
-import { MeshError } from "@tulle/policy";
+import { MAX_ENDPOINT_WEIGHT, MeshError } from "@tulle/policy";
 import { checkLocality } from "./check-locality.ts";
 import type { FixedConfiguration, FixedEndpoint } from "./fixed-snapshot.ts";
 
@@ -25,10 +25,16 @@ export const checkFixedConfiguration = (configuration: FixedConfiguration): void
 const transports: ReadonlySet<unknown> = new Set<FixedEndpoint["transport"]>([undefined, "mtls", "plaintext", "tls"]);
 
 const checkEndpoint = (place: string, endpoint: unknown): void => {
-  const { address, port, transport, locality } = objectAt(place, endpoint);
+  const { address, port, transport, locality, weight } = objectAt(place, endpoint);
   if (typeof address !== "string" || address === "") throw wrong(`${place}.address`, address, "write a host or an IP");
   if (!(Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
     throw wrong(`${place}.port`, port, "write a whole number from 1 to 65535");
+  }
+  if (
+    weight !== undefined &&
+    !(Number.isInteger(weight) && Number(weight) >= 1 && Number(weight) <= MAX_ENDPOINT_WEIGHT)
+  ) {
+    throw wrong(`${place}.weight`, weight, `write a whole number from 1 to ${MAX_ENDPOINT_WEIGHT}`);
   }
   checkLocality(`${place}.locality`, locality);
   if (!transports.has(transport)) throw wrong(`${place}.transport`, transport, "write mtls, plaintext or tls");

@@ -34,6 +34,8 @@ export interface FixedEndpoint {
   readonly labels?: Readonly<Record<string, string>>;
   /** Where it is; policies may prefer some localities to others. @default not known */
   readonly locality?: EndpointLocality;
+  /** Its share of the calls beside the others', where the balancer heeds weights. A whole number from 1 to 1000. @default 1 */
+  readonly weight?: number;
   /** @default "mtls" where the mesh has credentials, else "plaintext" */
   readonly transport?: Transport;
   /** @default `address:port` */
@@ -148,6 +150,7 @@ const toEndpoint = (
     health: "healthy",
     serviceAccount: given.serviceAccount ?? account,
     ...(given.locality === undefined ? {} : { locality: given.locality }),
+    ...(given.weight === undefined ? {} : { weight: given.weight }),
   };
 };
 

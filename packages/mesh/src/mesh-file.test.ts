@@ -39,6 +39,16 @@ describe("a mesh file", () => {
     });
   });
 
+  test("may weigh endpoints", () => {
+    const text = (weight: string) =>
+      `kind: Endpoints\nservice: a\nendpoints: [{ address: h, port: 1, weight: ${weight} }]\n`;
+    expect(readMeshFile(text("3"), "mesh.yaml")).toMatchObject({
+      endpoints: { a: [{ address: "h", port: 1, weight: 3 }] },
+      problems: [],
+    });
+    for (const weight of ["0", "1001", "1.5"]) expect(readMeshFile(text(weight), "mesh.yaml").problems).toHaveLength(1);
+  });
+
   test("may hold nothing but endpoints", () => {
     const text = "kind: Endpoints\nservice: reviews\nendpoints: ['127.0.0.1:9080']\n";
     expect(readMeshFile(text, "mesh.yaml")).toEqual({

@@ -1,10 +1,11 @@
-import type { Policy, PolicyProblem } from "@tulle/policy";
+import { MAX_ENDPOINT_WEIGHT, type Policy, type PolicyProblem } from "@tulle/policy";
 import { readPolicyFile } from "@tulle/policy/file";
 import { isMap, LineCounter, parseAllDocuments } from "yaml";
 import { z } from "zod";
 import { MAX_PART_LENGTH } from "./check-locality.ts";
 import type { FixedEndpoint } from "./fixed-snapshot.ts";
 
+const weight = z.number().int().min(1).max(MAX_ENDPOINT_WEIGHT);
 const address = z.string().min(1);
 const port = z.number().int().min(1).max(65_535);
 
@@ -18,6 +19,7 @@ const endpointSchema = z.union([
     labels: z.record(z.string(), z.string()).optional(),
     transport: z.enum(["mtls", "plaintext", "tls"]).optional(),
     id: z.string().min(1).optional(),
+    weight: weight.optional(),
     serviceAccount: z.string().min(1).optional(),
     locality: z.strictObject({ region: part, zone: part, subzone: part }).optional(),
   }),

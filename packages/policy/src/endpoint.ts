@@ -7,6 +7,9 @@ export type Transport = "mtls" | "plaintext" | "tls";
 /** Whether new calls may go to an endpoint. The words are those of Envoy's EDS health status. */
 export type EndpointHealth = "healthy" | "draining" | "unhealthy" | "stale";
 
+/** The greatest weight of an endpoint; the least is 1. */
+export const MAX_ENDPOINT_WEIGHT = 1_000;
+
 /** One address where one instance of a service answers, as the registry tells it. */
 export interface Endpoint {
   /** The instance's id; stable across a restart where the platform gives one (pod name), else drawn at start. */

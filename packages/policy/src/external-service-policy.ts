@@ -1,4 +1,5 @@
 import { numberLimits, wrongHost } from "./field-limits.ts";
+import type { HealthCheck } from "./health-check-policy.ts";
 import { checkOutsideTls, effectiveOutsideTls, type OutsideTls } from "./outside-tls.ts";
 import type { Check } from "./policy-check.ts";
 import { namespaceOf, type PolicyMeta } from "./policy-meta.ts";
@@ -11,6 +12,7 @@ const resilienceFields = [
   "adaptiveThrottling",
   "retryBudget",
   "outlierDetection",
+  "healthCheck",
   "slowStart",
   "subsetting",
   "panicThreshold",
@@ -60,6 +62,7 @@ export const serviceOfExternal = (external: ExternalServicePolicy): ServicePolic
   const shared: Resilience = Object.fromEntries(
     resilienceFields.flatMap((field) => (external[field] === undefined ? [] : [[field, external[field]]])),
   );
+  const { healthCheck } = shared;
   return {
     kind: "Service",
     name,
@@ -67,11 +70,16 @@ export const serviceOfExternal = (external: ExternalServicePolicy): ServicePolic
     hosts,
     port: externalPortOf(external),
     ...shared,
+    ...(healthCheck === undefined || healthCheck === false ? {} : { healthCheck: askingFor(hosts[0], healthCheck) }),
     connectionPool: { connectTimeout: DEFAULT_EXTERNAL_CONNECT_TIMEOUT, ...external.connectionPool },
     tls: external.tls ?? { mode: "simple" },
     ...(origin === undefined ? {} : { origin }),
   };
 };
+
+/** A server outside knows its own hosts, and not the policy's name. */
+const askingFor = (host: string | undefined, check: HealthCheck): HealthCheck =>
+  check.http === undefined || host === undefined ? check : { ...check, http: { host, ...check.http } };
 
 /** The port of addresses that name none, and in URLs. */
 export const externalPortOf = (external: ExternalServicePolicy): number =>

@@ -92,6 +92,7 @@ export const durationLimits = {
   weightUpdate: { min: "100ms", max: "1m" },
   healthCheckInterval: { min: "100ms", max: "1h" },
   noTrafficInterval: { min: "100ms", max: "24h" },
+  healthCheckJitter: { min: "0s", max: "1h" },
   healthCheckTimeout: { min: "1ms", max: "1m" },
   staleAfter: { min: "0s", max: "168h" },
   slowStartWindow: { min: "1s", max: "1h" },

@@ -24,12 +24,22 @@ export interface HealthCheck {
   readonly tcp?: TcpHealthCheck;
   /** From the end of a check to the next. Range 100ms to 1h. @default "3s" (Envoy Gateway) */
   readonly interval?: Duration;
-  /** As `interval`, for an endpoint that is unhealthy. Range 100ms to 1h. @default `interval` (Envoy) */
+  /** As `interval`, after a check that did not pass. Range 100ms to 1h. @default `interval` (Envoy) */
   readonly unhealthyInterval?: Duration;
+  /** As `unhealthyInterval`, while an endpoint is still healthy because `unhealthyThreshold` is not reached. Range 100ms to 1h. @default `unhealthyInterval` (Envoy) */
+  readonly unhealthyEdgeInterval?: Duration;
+  /** As `interval`, while an endpoint is still unhealthy because `healthyThreshold` is not reached. Range 100ms to 1h. @default `interval` (Envoy) */
+  readonly healthyEdgeInterval?: Duration;
   /** As `interval`, while nobody calls the service. Range 100ms to 24h. @default "60s", or `interval` if that is longer (Envoy) */
   readonly noTrafficInterval?: Duration;
   /** Up to so many percent are added to each interval by chance, so that clients do not ask together. Range 0 to 100. @default 10 */
   readonly intervalJitterPercent?: number;
+  /** Up to so much more is added to each interval by chance. Range 0s to 1h. @default "0s" (Envoy) */
+  readonly intervalJitter?: Duration;
+  /**
+   * An endpoint's first check comes after up to so long, by chance. It gets no call before while another one is left. Range 0s to 1h. @default "0s" (Envoy)
+   */
+  readonly initialJitter?: Duration;
   /** A check that takes longer has failed, connection included. Range 1ms to 1m. @default "1s" (Envoy Gateway) */
   readonly timeout?: Duration;
   /** Failed checks in a row after which an endpoint is unhealthy. Range 1 to 100. @default 3 (Envoy Gateway) */
@@ -95,8 +105,12 @@ export interface EffectiveHealthCheck {
   readonly probe: EffectiveHttpCheck | EffectiveTcpCheck;
   readonly intervalMs: number;
   readonly unhealthyIntervalMs: number;
+  readonly unhealthyEdgeIntervalMs: number;
+  readonly healthyEdgeIntervalMs: number;
   readonly noTrafficIntervalMs: number;
   readonly intervalJitterPercent: number;
+  readonly intervalJitterMs: number;
+  readonly initialJitterMs: number;
   readonly timeoutMs: number;
   readonly unhealthyThreshold: number;
   readonly healthyThreshold: number;
@@ -125,15 +139,20 @@ export interface EffectiveTcpCheck {
 export const effectiveHealthCheck = ({ name, healthCheck }: ServicePolicy): EffectiveHealthCheck | undefined => {
   if (healthCheck === undefined || healthCheck === false) return undefined;
   const intervalMs = durationOr(healthCheck.interval, DEFAULT_HEALTH_CHECK_INTERVAL_MS);
+  const unhealthyIntervalMs = durationOr(healthCheck.unhealthyInterval, intervalMs);
   return {
     probe: healthCheck.http === undefined ? tcpCheck(healthCheck.tcp) : httpCheck(healthCheck.http, name),
     intervalMs,
-    unhealthyIntervalMs: durationOr(healthCheck.unhealthyInterval, intervalMs),
+    unhealthyIntervalMs,
+    unhealthyEdgeIntervalMs: durationOr(healthCheck.unhealthyEdgeInterval, unhealthyIntervalMs),
+    healthyEdgeIntervalMs: durationOr(healthCheck.healthyEdgeInterval, intervalMs),
     noTrafficIntervalMs: durationOr(
       healthCheck.noTrafficInterval,
       Math.max(intervalMs, DEFAULT_NO_TRAFFIC_INTERVAL_MS),
     ),
     intervalJitterPercent: healthCheck.intervalJitterPercent ?? DEFAULT_INTERVAL_JITTER_PERCENT,
+    intervalJitterMs: durationOr(healthCheck.intervalJitter, 0),
+    initialJitterMs: durationOr(healthCheck.initialJitter, 0),
     timeoutMs: durationOr(healthCheck.timeout, DEFAULT_HEALTH_CHECK_TIMEOUT_MS),
     unhealthyThreshold: healthCheck.unhealthyThreshold ?? DEFAULT_UNHEALTHY_THRESHOLD,
     healthyThreshold: healthCheck.healthyThreshold ?? DEFAULT_HEALTHY_THRESHOLD,
@@ -184,8 +203,11 @@ export const checkHealthCheck = (policy: HealthCheck | false | undefined, check:
   const at = "healthCheck";
   const wrong = wrongChoice(policy, ["http", "tcp"]);
   if (wrong !== undefined) check.report([at], wrong);
-  for (const field of ["interval", "unhealthyInterval"] as const) {
+  for (const field of ["interval", "unhealthyInterval", "unhealthyEdgeInterval", "healthyEdgeInterval"] as const) {
     check.duration([at, field], policy[field], durationLimits.healthCheckInterval);
+  }
+  for (const field of ["intervalJitter", "initialJitter"] as const) {
+    check.duration([at, field], policy[field], durationLimits.healthCheckJitter);
   }
   check.duration([at, "noTrafficInterval"], policy.noTrafficInterval, durationLimits.noTrafficInterval);
   check.duration([at, "timeout"], policy.timeout, durationLimits.healthCheckTimeout);

@@ -89,7 +89,7 @@ export {
   parseDuration,
   tryParseDuration,
 } from "./duration.ts";
-export type { Endpoint, EndpointHealth, Transport } from "./endpoint.ts";
+export { type Endpoint, type EndpointHealth, MAX_ENDPOINT_WEIGHT, type Transport } from "./endpoint.ts";
 export {
   DEFAULT_EXTERNAL_CONNECT_TIMEOUT,
   type ExternalServicePolicy,

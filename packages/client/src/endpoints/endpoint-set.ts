@@ -13,7 +13,7 @@ import {
 } from "@tulle/policy";
 import type { Timer } from "@tulle/time";
 import { checkEndpoint } from "../health/check-endpoint.ts";
-import { HealthChecker } from "../health/health-checker.ts";
+import { type HealthChange, HealthChecker } from "../health/health-checker.ts";
 import type { ServiceConnections } from "../transport/destination-usage.ts";
 import { EndpointPool } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
@@ -74,8 +74,13 @@ interface Peer {
   readonly tls: EffectiveOutsideTls | undefined;
 }
 
-/** Makes an empty set; its pools are opened with the first call to each endpoint. */
-export const createEndpointSet = (transport: Transport): EndpointSet => new Endpoints(transport);
+/**
+ * Makes an empty set; its pools are opened with the first call to each endpoint.
+ *
+ * @param onHealth hears of each change by health checks.
+ */
+export const createEndpointSet = (transport: Transport, onHealth?: (change: HealthChange) => void): EndpointSet =>
+  new Endpoints(transport, onHealth);
 
 class Endpoints implements EndpointSet {
   readonly #transport: Transport;
@@ -89,10 +94,12 @@ class Endpoints implements EndpointSet {
   readonly #connections: ServiceConnections = { open: 0, max: Number.POSITIVE_INFINITY };
 
   readonly #newcomers: NewEndpointConnects;
+  readonly #onHealth: ((change: HealthChange) => void) | undefined;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, onHealth: ((change: HealthChange) => void) | undefined) {
     this.#transport = transport;
     this.#newcomers = new NewEndpointConnects(transport);
+    this.#onHealth = onHealth;
   }
 
   update(service: ServiceSnapshot, policy: EffectiveConnectionPool): void {
@@ -222,7 +229,9 @@ class Endpoints implements EndpointSet {
     if (check === undefined && this.#health === undefined) return;
     const { clock, random, counters, checkSlots, home } = this.#transport;
     const detached = (work: () => void): void => home.runInAsyncScope(work);
-    this.#health ??= new HealthChecker({ clock, random, counters, slots: checkSlots, probe: checkEndpoint, detached });
+    const onChange = this.#onHealth;
+    const slots = checkSlots;
+    this.#health ??= new HealthChecker({ clock, random, counters, slots, probe: checkEndpoint, detached, onChange });
     const unejects = effectiveOutlierDetection(policy)?.healthCheckUnejects ?? false;
     const order = check && { policy: check, unejects };
     this.#health.update(

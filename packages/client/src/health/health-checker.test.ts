@@ -3,7 +3,13 @@ import { FakeClock, seededRandom } from "@tulle/testing";
 import { beforeEach, describe, expect, test } from "vitest";
 import { newFigures } from "../endpoints/endpoint-figures.ts";
 import { CheckSlots } from "./check-slots.ts";
-import { type CheckTarget, type HealthCheckCounters, HealthChecker, nextCheckMs } from "./health-checker.ts";
+import {
+  type CheckTarget,
+  type HealthChange,
+  type HealthCheckCounters,
+  HealthChecker,
+  nextCheckMs,
+} from "./health-checker.ts";
 import type { CheckResult } from "./health-record.ts";
 
 interface Place {
@@ -15,13 +21,16 @@ interface Place {
 
 let clock: FakeClock;
 let counters: HealthCheckCounters;
+let changes: HealthChange[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  counters = { healthChecks: 0, healthChecksEnded: 0, healthCheckFailures: 0, healthCheckWaits: 0 };
+  counters = { healthChecks: 0, healthChecksEnded: 0, healthCheckFailures: 0, healthCheckWaits: 0, healthChanges: 0 };
+  changes = [];
 });
 
 const target = (name: string, result: Place["result"] = "passed"): CheckTarget<Place> => ({
+  endpoint: { id: name },
   figures: newFigures(0),
   pool: { name, result, checks: 0, aborted: 0 },
 });
@@ -53,6 +62,7 @@ const checker = (slots = new CheckSlots()) =>
       });
     },
     detached: (work) => work(),
+    onChange: (change) => changes.push(change),
   });
 
 const settled = () => clock.advanceAsync(0);
@@ -192,16 +202,66 @@ describe("bounds", () => {
   });
 });
 
-test.each([
-  [false, false, 0, 3_000],
-  [true, false, 0, 1_000],
-  [false, true, 0, 60_000],
-  [true, true, 0, 60_000],
-  [false, false, 0.5, 3_300],
-])(
-  "unhealthy %s, nobody calls %s, chance %d: the next check comes after %i ms",
-  (unhealthy, nobodyCalls, chance, ms) => {
-    const { policy } = order({ unhealthyInterval: "1s", intervalJitterPercent: 20 });
-    expect(nextCheckMs(policy, unhealthy, nobodyCalls, () => chance)).toBeCloseTo(ms);
-  },
-);
+test.each<[string, boolean, boolean, boolean, number]>([
+  ["passed", true, false, false, 3_000],
+  ["passed, and it takes more to be healthy", true, true, false, 500],
+  ["failed", false, false, false, 1_000],
+  ["failed, and it takes more to be unhealthy", false, true, false, 200],
+  ["passed, and nobody calls", true, false, true, 60_000],
+  ["failed, and nobody calls", false, true, true, 60_000],
+])("after a check that %s the next one comes after its own interval", (_, passed, pending, nobodyCalls, ms) => {
+  const { policy } = order({ unhealthyInterval: "1s", unhealthyEdgeInterval: "200ms", healthyEdgeInterval: "500ms" });
+  expect(nextCheckMs(policy, { passed, pending }, nobodyCalls, () => 0.5)).toBe(ms);
+});
+
+test("the edges' intervals are those of their sides where nothing is written", () => {
+  const { policy } = order({ interval: "5s", unhealthyInterval: "1s" });
+  const after = (passed: boolean) => nextCheckMs(policy, { passed, pending: true }, false, () => 0);
+  expect([after(true), after(false)]).toEqual([5_000, 1_000]);
+});
+
+test.each<[string, HealthCheck, number]>([
+  ["a percentage", { intervalJitterPercent: 20 }, 3_300],
+  ["a time", { intervalJitter: "1s" }, 3_500],
+  ["both", { intervalJitterPercent: 20, intervalJitter: "1s" }, 3_800],
+])("chance adds %s to an interval", (_, jitter, ms) => {
+  const { policy } = order(jitter);
+  expect(nextCheckMs(policy, { passed: true, pending: false }, false, () => 0.5)).toBeCloseTo(ms);
+});
+
+test("first checks are spread over the initial jitter, those by a changed policy as well", async () => {
+  const health = checker();
+  const all = Array.from({ length: 40 }, (_, place) => target(`e-${place}`));
+  const checked = () => all.filter(({ pool }) => pool.checks > 0).length;
+  health.update(order({ initialJitter: "10s", noTrafficInterval: "1h" }), all);
+  await settled();
+  expect(checked()).toBe(0);
+  await clock.advanceAsync(5_000);
+  // Half of 40 within five standard deviations.
+  expect(Math.abs(checked() - 20)).toBeLessThan(16);
+  await clock.advanceAsync(5_000);
+  expect(checked()).toBe(40);
+  health.update(order({ initialJitter: "10s", noTrafficInterval: "1h", timeout: "2s" }), all);
+  await settled();
+  expect(all.every(({ pool }) => pool.checks === 1)).toBe(true);
+  await clock.advanceAsync(10_000);
+  expect(all.every(({ pool }) => pool.checks === 2)).toBe(true);
+});
+
+test("tells each change once: its first check, and what later ones found", async () => {
+  const health = checker();
+  const a = target("a");
+  health.update(order({ unhealthyThreshold: 2, noTrafficInterval: "3s" }), [a]);
+  await settled();
+  for (const result of ["passed", "degraded", "failed", "failed", "failed", "passed"] as const) {
+    a.pool.result = result;
+    await clock.advanceAsync(3_000);
+  }
+  expect(changes).toEqual([
+    { endpoint: "a", from: "pending", to: "healthy" },
+    { endpoint: "a", from: "healthy", to: "degraded" },
+    { endpoint: "a", from: "degraded", to: "unhealthy" },
+    { endpoint: "a", from: "unhealthy", to: "healthy" },
+  ]);
+  expect(counters.healthChanges).toBe(4);
+});

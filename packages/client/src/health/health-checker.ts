@@ -4,7 +4,7 @@ import type { EndpointFigures } from "../endpoints/endpoint-figures.ts";
 import { uneject } from "../endpoints/outlier-ejection.ts";
 import { noteReached } from "../endpoints/probation.ts";
 import type { CheckSlots } from "./check-slots.ts";
-import { beginChecks, type CheckResult, endChecks, noteCheck } from "./health-record.ts";
+import { beginChecks, type CheckResult, endChecks, type HealthRecord, noteCheck } from "./health-record.ts";
 
 /** What health checks have counted. */
 export interface HealthCheckCounters {
@@ -16,10 +16,24 @@ export interface HealthCheckCounters {
   healthCheckFailures: number;
   /** Health checks that had to wait because as many as may be were under way. */
   healthCheckWaits: number;
+  /** Times that checks changed what calls see of an endpoint. */
+  healthChanges: number;
+}
+
+/** What checks may say of an endpoint. */
+export type CheckedHealth = "pending" | "healthy" | "degraded" | "unhealthy";
+
+/** A check has changed what calls see of an endpoint. */
+export interface HealthChange {
+  readonly endpoint: string;
+  /** `pending`: this was its first check. */
+  readonly from: CheckedHealth;
+  readonly to: CheckedHealth;
 }
 
 /** Something that is checked: an endpoint at its address. `pool` is its identity. */
 export interface CheckTarget<P extends object> {
+  readonly endpoint: { readonly id: string };
   readonly figures: EndpointFigures;
   readonly pool: P;
 }
@@ -37,6 +51,8 @@ export interface HealthCheckerKit<P> {
   readonly probe: Probe<P>;
   /** Runs what outlives calls outside of their context. */
   readonly detached: (work: () => void) => void;
+  /** Hears of each change. */
+  readonly onChange?: ((change: HealthChange) => void) | undefined;
 }
 
 /** How a service's endpoints are checked. */
@@ -87,7 +103,7 @@ export class HealthChecker<P extends object> {
       beginChecks(target.figures.health);
       if (known !== undefined && !changed && !anew) continue;
       this.#stop(checked);
-      this.#enter(checked);
+      this.#begin(checked);
     }
   }
 
@@ -100,6 +116,13 @@ export class HealthChecker<P extends object> {
   /** Ends every check, and all timers. */
   close(): void {
     this.update(undefined, []);
+  }
+
+  /** The first check of an endpoint, or by a policy, which may be pushed to many clients at the same time. */
+  #begin(checked: Checked<P>): void {
+    const initialJitterMs = this.#order?.policy.initialJitterMs ?? 0;
+    if (initialJitterMs === 0) this.#enter(checked);
+    else this.#wait(checked, initialJitterMs * this.#kit.random());
   }
 
   #wake(): void {
@@ -158,12 +181,22 @@ export class HealthChecker<P extends object> {
     const passed = result === "passed" || result === "degraded";
     this.#kit.counters.healthChecksEnded++;
     if (!passed) this.#kit.counters.healthCheckFailures++;
-    noteCheck(health, order.policy, result);
+    const from = checkedHealth(health);
+    if (noteCheck(health, order.policy, result)) this.#tell(checked.target, from);
     if (passed) noteReached(reach);
     if (passed && health.state === "healthy" && order.unejects) uneject(outlier);
     const rests = checked.callsSeen === this.#calls;
     if (rests) this.#resting.add(checked);
-    this.#wait(checked, nextCheckMs(order.policy, health.state === "unhealthy", rests, this.#kit.random));
+    const last = { passed, pending: health.contrary > 0 };
+    this.#wait(checked, nextCheckMs(order.policy, last, rests, this.#kit.random));
+  }
+
+  #tell({ endpoint, figures }: CheckTarget<P>, from: CheckedHealth): void {
+    const to = checkedHealth(figures.health);
+    // Who was degraded when it turned unhealthy is not degraded more or less by what it says then.
+    if (from === to) return;
+    this.#kit.counters.healthChanges++;
+    this.#kit.onChange?.({ endpoint: endpoint.id, from, to });
   }
 
   #stop(checked: Checked<P>): void {
@@ -176,16 +209,33 @@ export class HealthChecker<P extends object> {
   }
 }
 
-/** How long until the next check. */
+const checkedHealth = ({ state, degraded }: HealthRecord): CheckedHealth => {
+  if (state === "unchecked") return "pending";
+  return state === "healthy" && degraded ? "degraded" : state;
+};
+
+/**
+ * How long until the next check, by how the last one ended (Envoy).
+ *
+ * @param last `pending`: it was contrary to the endpoint's state, and more such ones are needed to change that.
+ */
 export const nextCheckMs = (
   policy: EffectiveHealthCheck,
-  unhealthy: boolean,
+  last: { readonly passed: boolean; readonly pending: boolean },
   nobodyCalls: boolean,
   random: Random,
 ): number => {
-  const called = unhealthy ? policy.unhealthyIntervalMs : policy.intervalMs;
-  const intervalMs = nobodyCalls ? policy.noTrafficIntervalMs : called;
-  return intervalMs * (1 + (policy.intervalJitterPercent / 100) * random());
+  const intervalMs = nobodyCalls ? policy.noTrafficIntervalMs : intervalAfter(policy, last);
+  const byPercent = intervalMs * (policy.intervalJitterPercent / 100) * random();
+  return intervalMs + byPercent + (policy.intervalJitterMs === 0 ? 0 : policy.intervalJitterMs * random());
+};
+
+const intervalAfter = (
+  policy: EffectiveHealthCheck,
+  { passed, pending }: { readonly passed: boolean; readonly pending: boolean },
+): number => {
+  if (passed) return pending ? policy.healthyEdgeIntervalMs : policy.intervalMs;
+  return pending ? policy.unhealthyEdgeIntervalMs : policy.unhealthyIntervalMs;
 };
 
 interface Checked<P extends object> {

@@ -148,4 +148,5 @@ const newCounters = (): TransportCounters => ({
   healthChecksEnded: 0,
   healthCheckFailures: 0,
   healthCheckWaits: 0,
+  healthChanges: 0,
 });

@@ -6,6 +6,7 @@ import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-sc
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
 import { list, number, optional, texts } from "./fields.ts";
+import { healthCheckSchema } from "./health-check-schema.ts";
 import { metaFields } from "./meta-fields.ts";
 import { outlierDetectionSchema } from "./outlier-detection-schema.ts";
 import { outsideTlsSchema } from "./outside-tls-schema.ts";
@@ -47,6 +48,11 @@ export const externalServiceSchema: z.ZodType<ExternalServicePolicy> = exactly<E
         z
           .union([outlierDetectionSchema, z.literal(false)])
           .meta({ description: "Addresses that fail are left out for a while; false: never. Default on." }),
+      ),
+      healthCheck: optional(
+        z
+          .union([healthCheckSchema, z.literal(false)])
+          .meta({ description: "Addresses are asked how they are, besides the calls; false: not. Default not." }),
       ),
       slowStart: optional(slowStartSchema),
       subsetting: optional(subsettingSchema),

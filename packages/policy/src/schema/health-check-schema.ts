@@ -67,12 +67,24 @@ export const healthCheckSchema: z.ZodType<HealthCheck> = exactly<HealthCheck>()(
     tcp: optional(tcpSchema),
     interval: optional(duration(durationLimits.healthCheckInterval, 'From a check to the next. Default "3s".')),
     unhealthyInterval: optional(
-      duration(durationLimits.healthCheckInterval, "For unhealthy endpoints. Default the interval."),
+      duration(durationLimits.healthCheckInterval, "After a check that did not pass. Default the interval."),
+    ),
+    unhealthyEdgeInterval: optional(
+      duration(durationLimits.healthCheckInterval, "While still healthy. Default unhealthyInterval."),
+    ),
+    healthyEdgeInterval: optional(
+      duration(durationLimits.healthCheckInterval, "While still unhealthy. Default the interval."),
     ),
     noTrafficInterval: optional(
       duration(durationLimits.noTrafficInterval, 'While nobody calls the service. Default "60s".'),
     ),
     intervalJitterPercent: optional(number(numberLimits.percent, "Added to each interval by chance. Default 10.")),
+    intervalJitter: optional(
+      duration(durationLimits.healthCheckJitter, 'Also added to each interval by chance. Default "0s".'),
+    ),
+    initialJitter: optional(
+      duration(durationLimits.healthCheckJitter, 'The first check waits up to so long. Default "0s".'),
+    ),
     timeout: optional(duration(durationLimits.healthCheckTimeout, 'Connection included. Default "1s".')),
     unhealthyThreshold: optional(
       number(numberLimits.healthThreshold, "Failed checks in a row that make unhealthy. Default 3."),
