@@ -18,6 +18,7 @@ import { CredentialKeeper } from "./credentials.ts";
 import { Discovery } from "./discovery.ts";
 import { encodeHello } from "./hello.ts";
 import { currentWorker, instanceIdOf } from "./instance-id.ts";
+import { KeptTexts } from "./kept-texts.ts";
 import { LastGood } from "./last-good.ts";
 import { type AgentLogger, silentLogger } from "./logger.ts";
 import { untilJoined } from "./readiness.ts";
@@ -73,6 +74,8 @@ export interface Agent {
   /** Says goodbye, writes what is to be kept, closes. */
   leave(): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** Where keys of issuers of tokens outlive the process; `undefined` without a state folder. */
+  readonly keptKeys: Pick<KeptTexts, "read" | "write"> | undefined;
 }
 
 /** How long each step of a connection may take: TCP and TLS, the upgrade, the welcome. */
@@ -92,6 +95,7 @@ class MeshAgent implements Agent {
   readonly #logger: AgentLogger;
   readonly #own: ServiceKey;
   readonly #addresses: readonly ServerAddress[];
+  readonly keptKeys: KeptTexts | undefined;
   readonly #lastGood: LastGood | undefined;
   readonly #subscription: Subscription;
   readonly #keeper: CredentialKeeper;
@@ -121,6 +125,7 @@ class MeshAgent implements Agent {
     this.#addresses = parseServerAddresses(options.server);
     this.#addressAt = Math.floor(options.random() * this.#addresses.length);
     const folder = this.#takeFolder();
+    this.keptKeys = folder && new KeptTexts(folder, "jwks.json", this.#logger);
     this.#lastGood = folder && new LastGood(folder, options.clock, this.#logger);
     this.instanceId = instanceIdOf({
       service: options.service,
@@ -214,7 +219,13 @@ class MeshAgent implements Agent {
   }
 
   counters(): Readonly<Record<string, number>> {
-    return { ...this.#counters, ...this.#discovery.counters, ...this.#keeper.counters, ...this.#lastGood?.counters };
+    return {
+      ...this.#counters,
+      ...this.#discovery.counters,
+      ...this.#keeper.counters,
+      ...this.#lastGood?.counters,
+      ...this.keptKeys?.counters,
+    };
   }
 
   async #leave(): Promise<void> {
@@ -225,6 +236,8 @@ class MeshAgent implements Agent {
     await this.#loop;
     this.#keeper.close();
     this.#subscription.close();
+    // Before the folder is given back to whoever comes next.
+    await this.keptKeys?.close();
     await this.#lastGood?.close();
     this.state.set({ state: "left" });
     this.state.close();

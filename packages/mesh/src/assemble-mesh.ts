@@ -4,6 +4,7 @@ import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
 import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
 import { bindServer } from "./bound-server.ts";
+import { fetchKeysBy } from "./fetch-keys.ts";
 import type { Mesh, MeshListenOptions, MeshStatus } from "./mesh.ts";
 import { type MeshMode, type MeshOptions, silentLogger } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
@@ -79,6 +80,9 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     labels,
     mode,
     enter: (visit, run) => visits.enter(visit, run),
+    fetchKeys: fetchKeysBy(client.fetch),
+    onNotice: (text) => logger.warn(text),
+    ...(source.keptKeys === undefined ? {} : { keyStorage: source.keptKeys }),
   });
 
   const listeners = new Map<string, MeshListener>();

@@ -81,7 +81,11 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
   // Without a certificate nobody can be asked for one: strict would refuse every caller.
   const servable = ({ inbound }: typeof first): typeof first.inbound =>
     credentials === undefined
-      ? { ...inbound, mesh: { ...inbound.mesh, mtls: "disable" }, authentication: [] }
+      ? {
+          ...inbound,
+          mesh: { ...inbound.mesh, mtls: "disable" },
+          authentication: inbound.authentication.map(({ mtls: _, ...others }) => others),
+        }
       : inbound;
   const inbound = new Watchable(servable(first));
   const instanceId = environment.instanceId ?? `${service}-${randomUUID().slice(0, 8)}`;

@@ -118,6 +118,7 @@ const agentSource = (agent: Agent, timeoutMs: number): MeshSource => ({
   ready: () => agent.ready(timeoutMs),
   leave: () => agent.leave(),
   counters: () => agent.counters(),
+  ...(agent.keptKeys === undefined ? {} : { keptKeys: agent.keptKeys }),
 });
 
 /** What a user needs to know: a member that has not begun or lacks something is still joining. */

@@ -1,4 +1,5 @@
 import type { Credentials, Endpoint, InboundSnapshot, OutboundSnapshot, ServiceKey } from "@tulle/policy";
+import type { KeyStorage } from "@tulle/server";
 import type { Watched } from "@tulle/time";
 import type { MeshStatus } from "./mesh.ts";
 
@@ -19,4 +20,6 @@ export interface MeshSource {
   ready(): Promise<void>;
   leave(): Promise<void>;
   counters(): Readonly<Record<string, number>>;
+  /** Where keys of issuers of tokens outlive the process; absent where nothing does. */
+  readonly keptKeys?: KeyStorage;
 }

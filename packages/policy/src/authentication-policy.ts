@@ -1,3 +1,4 @@
+import type { JwtRule } from "./jwt-policy.ts";
 import type { MtlsMode } from "./mesh-policy.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { WorkloadSelector } from "./selector.ts";
@@ -16,6 +17,6 @@ export interface AuthenticationPolicy extends PolicyMeta {
      */
     readonly ports?: Readonly<Record<string, MtlsMode | "unset">>;
   };
-  /** Not supported yet. */
-  readonly jwt?: readonly Readonly<Record<string, unknown>>[];
+  /** Which tokens of end users are believed. Rules of several policies for one service count together. @default none are looked at */
+  readonly jwt?: readonly JwtRule[];
 }

@@ -24,6 +24,7 @@ import {
 import { checkHashKeys, checkServiceHashKeys } from "./hash-key.ts";
 import { checkHealthCheck } from "./health-check-policy.ts";
 import { checkHedge } from "./hedge-policy.ts";
+import { checkJwt } from "./jwt-policy.ts";
 import { checkLocality } from "./locality-policy.ts";
 import type { MeshPolicy } from "./mesh-policy.ts";
 import { checkMirror } from "./mirror-policy.ts";
@@ -204,6 +205,7 @@ const checkAuthentication = (authentication: AuthenticationPolicy, check: Check)
   checkSelector(authentication.selector, check);
   checkMtlsPorts(authentication, check);
   if (authentication.mtls === undefined && authentication.jwt === undefined) {
-    check.report([], "nothing is said about how callers prove who they are: set mtls.mode");
+    check.report([], "nothing is said about how callers prove who they are: set mtls.mode or jwt");
   }
+  checkJwt(["jwt"], authentication.jwt, check);
 };

@@ -95,6 +95,7 @@ export const durationLimits = {
   healthCheckJitter: { min: "0s", max: "1h" },
   healthCheckTimeout: { min: "1ms", max: "1m" },
   staleAfter: { min: "0s", max: "168h" },
+  jwksTimeout: { min: "1ms", max: "1m" },
   slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 

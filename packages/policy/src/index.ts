@@ -137,6 +137,14 @@ export {
 } from "./health-check-policy.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
+export {
+  type ClaimToHeader,
+  type EffectiveJwtRule,
+  effectiveJwtRule,
+  type JwtHeader,
+  type JwtRule,
+  sanitizeAudience,
+} from "./jwt-policy.ts";
 export { type EndpointLocality, fitsLocality, localityName } from "./locality-pattern.ts";
 export {
   DEFAULT_MINIMUM_CLUSTER_SIZE,
@@ -286,3 +294,4 @@ export {
 } from "./timeouts.ts";
 export { compileSplit, type TrafficSplit, WHOLE_SERVICE } from "./traffic-split.ts";
 export { trustDomainAliasesOf } from "./trust-domain-aliases.ts";
+export { requestPrincipalOf, type VerifiedToken } from "./verified-token.ts";

@@ -60,6 +60,12 @@ export const meshErrorCodes = {
   PEER_ABSENT: { flag: "PEER_ABSENT", status: 403, side: "server" },
   /** The caller spoke plaintext, or something that is neither TLS nor HTTP, to a listener that wants mTLS. */
   PLAINTEXT_REFUSED: { flag: "PLAINTEXT_REFUSED", status: 403, side: "server" },
+  /** A token of an end user is malformed, of an unknown issuer, wrongly signed, expired or not yet valid. */
+  TOKEN_INVALID: { flag: "TOKEN_INVALID", status: 401, side: "server" },
+  /** A token of an end user is good, but for another audience. */
+  TOKEN_AUDIENCE_REFUSED: { flag: "TOKEN_AUDIENCE_REFUSED", status: 403, side: "server" },
+  /** A token of an end user cannot be checked, because the keys of its issuer cannot be had. */
+  TOKEN_KEYS_UNAVAILABLE: { flag: "TOKEN_KEYS_UNAVAILABLE", status: 401, side: "server" },
   /** Access does not allow the call. */
   ACCESS_DENIED: { flag: "ACCESS_DENIED", status: 403, side: "server" },
   /** The member has no inbound policy yet, so nothing is served. */

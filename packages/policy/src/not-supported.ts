@@ -22,7 +22,7 @@ const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly st
     "rules[].to[].ports",
     "rules[].when",
   ],
-  Authentication: ["mode=dry-run", "jwt"],
+  Authentication: ["mode=dry-run"],
 };
 
 /** Fields that services outside the mesh share with those inside. */

@@ -7,6 +7,8 @@ export const policyFeatures = [
   "policy:regex-re2",
   /** What is called outside the mesh: the kind `ExternalService`, and `tls` and `fallback: dns` of `Service`. */
   "policy:external-service",
+  /** Tokens of end users: `jwt` of `Authentication`. */
+  "policy:jwt",
 ] as const;
 
 /** One of {@link policyFeatures}. */

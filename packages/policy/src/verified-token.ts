@@ -8,7 +8,7 @@ export interface VerifiedToken {
   readonly audiences: readonly string[];
   /** `azp`: whom the token was issued to. */
   readonly presenter: string | undefined;
-  /** All claims as they came, nested ones too. */
+  /** All claims, nested ones too, as they came; but those that are divided by spaces (`scope`, `permission`) as lists. Frozen. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
 

@@ -22,7 +22,13 @@ test("the first gate that refuses is the last that is asked", () => {
 
 test("without an inbound policy no gate below readiness is asked", () => {
   const current = new CurrentInbound(constant(undefined), {});
-  const gates = gatesFor({ current, clock: new FakeClock(), counters: new ServerCounters(), touchHeaders: false });
+  const gates = gatesFor({
+    current,
+    clock: new FakeClock(),
+    counters: new ServerCounters(),
+    tokens: { authenticate: () => undefined, ownHeaders: new Set() },
+    touchHeaders: false,
+  });
   // Neither socket nor headers say anything.
   const visit = { request: { socket: {}, headers: {} }, mtls: "strict", listener: "mesh" } as unknown as Visit;
   expect(admit(gates, visit)).toMatchObject({ code: "NOT_READY" });

@@ -1,6 +1,7 @@
 import type { Clock } from "@tulle/time";
 import type { ServerCounters } from "./counters.ts";
 import type { Gate, Refusal, Visit } from "./gate.ts";
+import { authenticateRequest } from "./gates/authenticate-request.ts";
 import { authorize } from "./gates/authorize.ts";
 import { checkRequest } from "./gates/check-request.ts";
 import { enforceDeadline } from "./gates/enforce-deadline.ts";
@@ -8,22 +9,26 @@ import { identifyPeer } from "./gates/identify-peer.ts";
 import { requireMtls } from "./gates/require-mtls.ts";
 import { requireReadiness } from "./gates/require-readiness.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import type { TokenDesk } from "./tokens/token-desk.ts";
 
 /** What the gates need of the server. */
 export interface AdmissionKit {
   readonly current: { readonly policy: InboundPolicy | undefined };
   readonly clock: Clock;
   readonly counters: ServerCounters;
+  /** Says who the end user is. */
+  readonly tokens: Pick<TokenDesk, "authenticate" | "ownHeaders">;
   /** False while the service has not moved in: then headers stay as they came. */
   readonly touchHeaders: boolean;
 }
 
 /** The order in which a request meets the gates. */
-export const gatesFor = ({ current, clock, counters, touchHeaders }: AdmissionKit): readonly Gate[] => [
+export const gatesFor = ({ current, clock, counters, tokens, touchHeaders }: AdmissionKit): readonly Gate[] => [
   identifyPeer({ touchHeaders, counters }), // first: a property read; refusals and telemetry tell peers more than strangers
   requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
   requireMtls, // before all that a caller without identity may learn from
   checkRequest, // before authorize, whose rules look at the path
+  authenticateRequest({ current, tokens, touchHeaders }), // before authorize, whose rules name end users; may wait for keys
   authorize(current), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
   enforceDeadline(clock), // last: the time that the gates took counts too
 ];

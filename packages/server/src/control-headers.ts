@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { takeFieldsOut, takeHeadersOut } from "./header-views.ts";
 
 /** The header that tells a caller that a gate refused before any handler ran, so that any method may be tried elsewhere. */
 export const REFUSED_HEADER = "tulle-refused";
@@ -84,47 +85,19 @@ const showDistinct = (request: IncomingMessage, forwardedClientCert: string): vo
 };
 
 const stripHeaders = (request: IncomingMessage, unwanted: (name: string) => boolean): number =>
-  stripRaw(
-    request.rawHeaders,
-    // Node builds this view when it is first read, by a count it took before: it must exist before the list shrinks.
-    () => [request.headers, request.headersDistinct],
-    unwanted,
-  );
+  takeHeadersOut(request, unwanted, mayBeControl);
 
 /** Only a chunked body has trailers. They are complete before anybody hears of the end, and this listener is the first. */
 const stripTrailers = (request: IncomingMessage): void => {
   if (request.headers["transfer-encoding"] === undefined) return;
   request.prependOnceListener("end", () => {
-    stripRaw(request.rawTrailers, () => [request.trailers, request.trailersDistinct], isControlHeader);
+    takeFieldsOut(
+      request.rawTrailers,
+      () => [request.trailers, request.trailersDistinct],
+      isControlHeader,
+      mayBeControl,
+    );
   });
-};
-
-const stripRaw = (
-  raw: string[],
-  views: () => readonly NodeJS.Dict<string | string[]>[],
-  unwanted: (name: string) => boolean,
-): number => {
-  let found: string[] | undefined;
-  for (let at = 0; at < raw.length; at += 2) {
-    const name = raw[at] ?? "";
-    if (!mayBeControl(name)) continue;
-    const lower = name.toLowerCase();
-    if (unwanted(lower)) {
-      found ??= [];
-      found.push(lower);
-    }
-  }
-  if (found === undefined) return 0;
-  for (const view of views()) {
-    for (const name of found) delete view[name];
-  }
-  const kept: string[] = [];
-  for (let at = 0; at < raw.length; at += 2) {
-    const name = raw[at] ?? "";
-    if (!unwanted(name.toLowerCase())) kept.push(name, raw[at + 1] ?? "");
-  }
-  raw.splice(0, raw.length, ...kept);
-  return found.length;
 };
 
 /** By the first letter alone, for most headers of most requests need no more. */

@@ -14,6 +14,8 @@ import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
 import { ProvenPeers } from "./listener/proven-peers.ts";
 import { LoadReports } from "./load-report.ts";
 import { VisitObserver } from "./observe-visit.ts";
+import type { FetchKeys, KeyStorage } from "./tokens/remote-keys.ts";
+import { TokenDesk } from "./tokens/token-desk.ts";
 import { type ListenerState, type OpenVisit, visitOf } from "./visit.ts";
 import type { RunInVisit } from "./visit-events.ts";
 
@@ -38,6 +40,12 @@ export interface ServerOptions {
   /** Runs a handler inside its visit, so that calls made in it inherit deadline and trace. @default the handler is just run */
   readonly enter?: <T>(visit: Visit, run: () => T) => T;
   readonly mode: ServerMode;
+  /** Fetches the keys of issuers of tokens. @default none can be fetched, so that tokens of such issuers are refused */
+  readonly fetchKeys?: FetchKeys;
+  /** Keeps copies of fetched keys for the next start. @default none are kept */
+  readonly keyStorage?: KeyStorage;
+  /** Hears what an operator should know. @default nobody does */
+  readonly onNotice?: (text: string) => void;
 }
 
 /** The receiving side of a member. */
@@ -63,7 +71,19 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const { clock, credentials, mode } = options;
   const enforces = mode === "full";
   const counters = new ServerCounters();
+  const tokens = new TokenDesk({
+    clock,
+    random: options.random ?? Math.random,
+    fetch: options.fetchKeys ?? (() => Promise.reject(new Error("this member has no way to fetch keys"))),
+    storage: options.keyStorage,
+    onNotice: options.onNotice ?? (() => undefined),
+  });
   const current = new CurrentInbound(options.inbound, options.labels);
+  const takeRules = (): void => tokens.take(current.policy?.jwt ?? []);
+  if (mode !== "off") {
+    takeRules();
+    current.onChange(takeRules);
+  }
   const observer = new VisitObserver({
     clock,
     random: options.random ?? Math.random,
@@ -100,7 +120,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
 
   const load = new LoadReports(clock);
   const desk: AdmissionDesk = {
-    gates: mode === "off" ? [] : gatesFor({ current, clock, counters, touchHeaders: enforces }),
+    gates: mode === "off" ? [] : gatesFor({ current, clock, counters, tokens, touchHeaders: enforces }),
     enforces,
     observer,
     clock,
@@ -163,11 +183,13 @@ export const createServer = (options: ServerOptions): MeshServer => {
       await Promise.all([...listeners].map((listener) => listener.close()));
       listeners.clear();
       current.close();
+      tokens.close();
       peers.close();
       load.close();
     },
     counters: () => ({
       ...counters.read(),
+      ...tokens.counters(),
       rejectedPolicies: current.rejected,
       connections: [...listeners].reduce((sum, listener) => sum + listener.connections(), 0),
       provenConnections: peers.size,

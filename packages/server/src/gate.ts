@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Context } from "@opentelemetry/api";
-import type { MeshErrorCode, MtlsMode } from "@tulle/policy";
+import type { MeshErrorCode, MtlsMode, VerifiedToken } from "@tulle/policy";
 
 /** How the caller is connected and who it proved to be. */
 export interface Peer {
@@ -31,6 +31,8 @@ export interface Visit {
   peer: Peer | undefined;
   /** Whether the peer proved an identity of our own trust domain: only then do its control headers count. */
   trusted: boolean;
+  /** The end user, by the token that the authenticate gate proved; `undefined` where the request has none. */
+  token: VerifiedToken | undefined;
   permit: Permit | undefined;
   /** Clock milliseconds by which the caller wants its answer; `undefined` without such a wish, and once the answer has begun. */
   deadlineMs: number | undefined;
@@ -61,6 +63,8 @@ export interface Refusal {
   readonly detail: string;
   readonly policy?: string;
   readonly rule?: string;
+  /** What `www-authenticate` says to whoever was refused for a token. */
+  readonly challenge?: string;
 }
 
 /**

@@ -1,7 +1,9 @@
 import {
   type AccessDecision,
   compileAccess,
+  type EffectiveJwtRule,
   type EffectiveMtls,
+  effectiveJwtRule,
   effectiveMtls,
   fitsLabels,
   type InboundSnapshot,
@@ -9,6 +11,7 @@ import {
   trustDomainOf,
 } from "@tulle/policy";
 import type { Watched } from "@tulle/time";
+import { readKeySet } from "./tokens/key-set.ts";
 
 /** An inbound snapshot made ready for the gates. */
 export interface InboundPolicy {
@@ -17,6 +20,8 @@ export interface InboundPolicy {
   readonly trustDomain: string;
   /** Further names of it. */
   readonly aliases: readonly string[];
+  /** Which tokens of end users are believed: the rules of all policies together (Istio). */
+  readonly jwt: readonly EffectiveJwtRule[];
   readonly decide: AccessDecision;
   /** Whether deciding looks at any policy at all; without one the permit is always the same. */
   readonly hasAccess: boolean;
@@ -46,9 +51,17 @@ export const compileSelected = (snapshot: InboundSnapshot): InboundPolicy => {
     mtls: effectiveMtls(snapshot),
     trustDomain,
     aliases,
+    jwt: compileJwt(snapshot.authentication),
     decide: compileAccess(snapshot.access, trustDomain, aliases),
     hasAccess: snapshot.access.length > 0,
   };
+};
+
+/** @throws Error for keys in a policy that could never check a token. */
+const compileJwt = (authentication: InboundSnapshot["authentication"]): readonly EffectiveJwtRule[] => {
+  const rules = authentication.flatMap(({ jwt = [] }) => jwt.map(effectiveJwtRule));
+  for (const { keys } of rules) if ("jwks" in keys) readKeySet(keys.jwks);
+  return rules;
 };
 
 /** The compiled policy of the present moment; compiled when the snapshot changes, never per request. */

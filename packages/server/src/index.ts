@@ -8,6 +8,7 @@ export type { ListenerKind, Peer, Permit, Visit } from "./gate.ts";
 export type { ListenOptions, MeshListener } from "./listen.ts";
 export type { DrainReport } from "./listener/drain.ts";
 export type { PublicListenOptions } from "./listener/public-port.ts";
+export type { FetchKeys, KeyStorage } from "./tokens/remote-keys.ts";
 
 // The adapters have their own entries, so that nobody needs the types of a framework that is not installed:
 // @tulle/server/express, @tulle/server/fastify, @tulle/server/node-http.

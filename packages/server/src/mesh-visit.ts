@@ -4,7 +4,7 @@ import type { Visit } from "./gate.ts";
 
 /** What a handler may know of the visit that it serves: who calls, what let the call in, how long it may take. */
 export type MeshVisit = Readonly<
-  Pick<Visit, "peer" | "permit" | "trusted" | "listener" | "deadlineMs" | "open" | "signal" | "context">
+  Pick<Visit, "peer" | "token" | "permit" | "trusted" | "listener" | "deadlineMs" | "open" | "signal" | "context">
 >;
 
 /** What the adapters need of the receiving side. */

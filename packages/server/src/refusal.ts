@@ -27,6 +27,7 @@ const answerOf = (visit: OpenVisit, refusal: Refusal): Answer => {
   };
   if (visit.trusted && unprocessed.has(refusal.code)) headers[REFUSED_HEADER] = "unprocessed";
   if (visit.trusted && visit.listenerState.draining) headers[DRAIN_HEADER] = "1";
+  if (refusal.challenge !== undefined) headers["www-authenticate"] = refusal.challenge;
   if (mustClose(visit)) headers.connection = "close";
   return { status, headers, body };
 };

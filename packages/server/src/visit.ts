@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Context, Span } from "@opentelemetry/api";
-import { MeshError, type MtlsMode } from "@tulle/policy";
+import { MeshError, type MtlsMode, type VerifiedToken } from "@tulle/policy";
 import type { Clock, Timer } from "@tulle/time";
 import type { Connection } from "./connection.ts";
 import {
@@ -47,6 +47,7 @@ export class OpenVisit implements Visit {
   readonly offeredTrace: string | string[] | undefined;
   peer: Peer | undefined = undefined;
   trusted = false;
+  token: VerifiedToken | undefined = undefined;
   permit: Permit | undefined = undefined;
   deadlineMs: number | undefined = undefined;
   context: Context | undefined = undefined;

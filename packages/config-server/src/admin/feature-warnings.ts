@@ -19,6 +19,11 @@ const meanings: Readonly<
     effect: "each goes on as if the hosts were not named, and refuses a Service that it calls with tls or fallback",
     remedy: "bring a newer tulle there",
   },
+  "policy:jwt": {
+    why: "it is of tokens of end users",
+    effect: "each refuses the revision when the policy is for its service",
+    remedy: "bring a newer tulle there",
+  },
 };
 
 /**
@@ -45,6 +50,7 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
     "policy:external-service": (policy) =>
       policy.kind === "ExternalService" ||
       (policy.kind === "Service" && (policy.tls !== undefined || policy.fallback === "dns")),
+    "policy:jwt": (policy) => policy.kind === "Authentication" && policy.jwt !== undefined,
   };
   return new Map(
     policyFeatures.flatMap((feature) => {

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { AuthenticationPolicy } from "../authentication-policy.ts";
 import { exactly } from "./exactly.ts";
-import { laterList, optional, record } from "./fields.ts";
+import { list, optional, record } from "./fields.ts";
+import { jwtRuleSchema } from "./jwt-schema.ts";
 import { metaFields, selectorSchema } from "./meta-fields.ts";
 
 const mode = z.enum(["strict", "permissive", "disable", "unset"]);
@@ -23,7 +24,7 @@ export const authenticationSchema: z.ZodType<AuthenticationPolicy> = exactly<Aut
           })
           .meta({ description: "What the listener accepts." }),
       ),
-      jwt: laterList("Tokens of end users."),
+      jwt: optional(list(jwtRuleSchema, "Which tokens of end users are believed.")),
     })
     .meta({ description: "How callers prove who they are." }),
 );

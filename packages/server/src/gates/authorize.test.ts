@@ -20,6 +20,7 @@ const policy = (decide: (question: unknown) => AccessVerdict) => ({
     mtls: { mode: "strict" as const, ports: new Map() },
     trustDomain: "cluster.local",
     aliases: [],
+    jwt: [],
     hasAccess: true,
     decide,
   },
