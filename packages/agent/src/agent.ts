@@ -282,6 +282,7 @@ class MeshAgent implements Agent {
     this.#welcomed(open, address.url, by);
     const failure = await open.ended;
     this.#session = undefined;
+    this.#keeper.disconnected();
     this.#subscription.connectionLost();
     throw failure;
   }
@@ -325,7 +326,7 @@ class MeshAgent implements Agent {
     const hello = encodeHello(member, this.#subscription.held, this.#discovery.subscriptions, features);
     return Session.open({ address, socket, token, ...dialling }, hello, {
       stream: (message, bytes) => this.#receive(message, bytes),
-      renew: () => this.#keeper.renewNow(),
+      renew: (withinMs) => this.#keeper.renewWithin(withinMs),
     });
   }
 

@@ -20,7 +20,7 @@ export const byCertificate = (credentials: Credentials): Authentication => {
 };
 
 /**
- * By a token: trusting the one root that it pins, or the CA that was given with it.
+ * By a token: trusting the root that it pins and the server shows, or the CA that was given with it.
  *
  * @throws ConnectFailure when there is no token, nothing to know the server by, or the server shows no such root.
  */
@@ -40,6 +40,6 @@ export const byToken = async (
     );
   }
   const { anchor, trustDomain } = token;
-  const roots = anchor.by === "roots" ? anchor.roots : [await learnPinnedRoot(address, anchor.pin, dialling)];
+  const roots = anchor.by === "roots" ? anchor.roots : [await learnPinnedRoot(address, anchor.pins, dialling)];
   return { trust: { trustDomain, roots }, token: token.text };
 };

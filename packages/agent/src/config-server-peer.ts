@@ -43,25 +43,29 @@ export const dialConfigServer = (address: ServerAddress, trust: PeerTrust, diall
   );
 
 /**
- * Learns the root behind a pin: looks at the chain that the server shows, and takes from it the root whose key hashes to the
- * pin. The connection is closed without a word; whether the server holds a certificate of that root is proven by
+ * Learns the root behind a pin: looks at the chain that the server shows, and takes from it the root whose key hashes to one
+ * of the pins. The connection is closed without a word; whether the server holds a certificate of that root is proven by
  * {@link dialConfigServer}, by OpenSSL's own verification.
  *
  * @returns the root, PEM.
- * @throws ConnectFailure `unreachable`; `untrusted` naming both pins.
+ * @throws ConnectFailure `unreachable`; `untrusted` naming the pins.
  */
-export const learnPinnedRoot = async (address: ServerAddress, pin: string, dialling: Dialling): Promise<string> => {
+export const learnPinnedRoot = async (
+  address: ServerAddress,
+  pins: readonly string[],
+  dialling: Dialling,
+): Promise<string> => {
   // The only connection without verification: it is asked for its chain, told nothing, and closed.
   const socket = await dial(address, { rejectUnauthorized: false }, dialling);
   const chain = chainOf(socket.getPeerCertificate(true));
   socket.destroy();
-  const pinned = chain.find((certificate) => pinOf(certificate) === pin);
+  const pinned = chain.find((certificate) => pins.includes(pinOf(certificate)));
   if (pinned !== undefined) return pinned.toString();
   const root = chain.at(-1);
   throw new ConnectFailure(
     "untrusted",
-    `${address.url} shows a root whose pin is ${root === undefined ? "missing" : pinOf(root)}, the token's pin is ${pin}: ` +
-      "it is another mesh's config-server or another's token",
+    `${address.url} shows a root whose pin is ${root === undefined ? "missing" : pinOf(root)}, the token's pin is ${pins.join(" or ")}: ` +
+      "it is another mesh's config-server or another's token, or the root was rotated since the token was made: create a new one",
   );
 };
 

@@ -67,18 +67,59 @@ describe("credentials", () => {
     expect(new X509Certificate(credentials.certificateChain).publicKey.equals(key)).toBe(true);
   });
 
-  test("are renewed at half life with a new key", async () => {
+  test("are renewed before half life with a new key: the first time anywhere in it, then close to it", async () => {
     const keeping = keeper(HOUR);
     keeping.trust([authority.bundle]);
     keeping.connected(spiffeId, clock.wallNow());
     await renewed(keeping, 1);
     const first = keeping.credentials.current!;
-    clock.advance(HOUR / 2 - 1);
+    // The dice of these tests always say the middle.
+    clock.advance((HOUR / 2) * (0.98 - 0.73 / 2) - 1);
     expect(requests).toHaveLength(1);
     clock.advance(1);
     await renewed(keeping, 2);
     expect(keeping.credentials.current).toMatchObject({ generation: 2 });
     expect(keeping.credentials.current?.privateKey).not.toBe(first.privateKey);
+    clock.advance((HOUR / 2) * (0.98 - 0.1 / 2) - 1);
+    expect(requests).toHaveLength(2);
+    clock.advance(2);
+    await renewed(keeping, 3);
+  });
+
+  test("are renewed when the config-server asks, at once or at random within a time that does not delay their own turn", async () => {
+    const keeping = keeper(HOUR);
+    keeping.connected(spiffeId, clock.wallNow());
+    await renewed(keeping, 1);
+    keeping.renewWithin(0);
+    await renewed(keeping, 2);
+    keeping.renewWithin(600_000);
+    clock.advance(299_999);
+    expect(requests).toHaveLength(2);
+    clock.advance(1);
+    await renewed(keeping, 3);
+    keeping.renewWithin(24 * HOUR);
+    clock.advance(HOUR / 2);
+    await renewed(keeping, 4);
+  });
+
+  test("whose turn fell into an outage are renewed after it in the order of their turns", async () => {
+    const keeping = keeper(HOUR);
+    keeping.trust([authority.bundle]);
+    keeping.connected(spiffeId, clock.wallNow());
+    await renewed(keeping, 1);
+    const dueMs = (HOUR / 2) * (0.98 - 0.73 / 2);
+    clock.advance(dueMs - 60_000);
+    keeping.disconnected();
+    refusal = "not connected";
+    await clock.advanceAsync(600_000);
+    refusal = undefined;
+    keeping.connected(spiffeId, clock.wallNow());
+    const asked = requests.length;
+    // It was due a minute after the loss, so it follows three quarters of a minute after the return.
+    clock.advance(45_000 - 10);
+    expect(requests).toHaveLength(asked);
+    clock.advance(20);
+    await renewed(keeping, 2);
   });
 
   test.each([6_000, 30 * 24 * HOUR])("a life of %i ms is renewed in time, again and again", async (lifetimeMs) => {
@@ -108,7 +149,7 @@ describe("credentials", () => {
     await renewed(keeping, 1);
     const endsAt = new Date(clock.wallNow() + HOUR).toISOString();
     refusal = "csr-key: too weak";
-    await clock.advanceAsync(HOUR);
+    await clock.advanceAsync(HOUR + 1);
     expect(requests.length).toBeGreaterThan(20);
     expect(new Set(requests.slice(1).map((csr) => String(keyOf(csr)))).size).toBe(1);
     const lines = logged.map((line) => line.replace(/, \d+ requests/, ", n requests"));
@@ -154,7 +195,7 @@ describe("credentials", () => {
     expect(keyOf(requests[1]!)).toEqual(keyOf(requests[0]!));
   });
 
-  test("a kept certificate is used, and renewed when half of its life was over", async () => {
+  test("a kept certificate is used, and renewed soon when half of its life was over", async () => {
     const earlier = keeper(HOUR);
     earlier.connected(spiffeId, clock.wallNow());
     await renewed(earlier, 1);
@@ -165,7 +206,8 @@ describe("credentials", () => {
     later.restore(stored[1]!.certificate, undefined);
     expect(later.credentials.current).toMatchObject({ generation: 1, spiffeId });
     later.connected(spiffeId, clock.wallNow());
-    clock.advance(0);
+    // Who was not there to see how long the outage was draws from the time since the turn, here 17.1 minutes.
+    clock.advance(0.75 * HOUR * 0.285 * 0.5 + 1_000);
     await renewed(later, 1);
   });
 

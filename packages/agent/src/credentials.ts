@@ -4,6 +4,7 @@ import { type Clock, type Random, type Timer, Watchable } from "@tulle/time";
 import { certificateRequest } from "./certificate-request.ts";
 import { uriNames } from "./config-server-peer.ts";
 import type { AgentLogger } from "./logger.ts";
+import { type CertificateLife, catchUpTime, renewalTime, retryDelay } from "./renewal-schedule.ts";
 
 /** A certificate and its key, as they are kept. */
 export interface StoredCertificate {
@@ -29,30 +30,19 @@ export interface CredentialKeeperOptions {
 /** The wall clock is looked at this often, so that a jump or a suspended machine is noticed. */
 const WATCH_INTERVAL_MS = 60_000;
 
-/** Renewal at half life, this much earlier or later, so that members that started together do not renew together. */
-const RENEWAL_JITTER = 0.01;
-
-const RETRY_BASE_MS = 1_000;
-const RETRY_MAX_MS = 60_000;
-
-/** A retry never waits longer than this share of the certificate's life, so that short lives are renewed in time. */
-const RETRY_SHARE_OF_LIFE = 0.05;
-
 /** Shares of life left at which people are warned, once each. */
 const WARNINGS = [0.25, 0.1, 0] as const;
 
 /** A skew of the wall clock that is worth a warning. */
 const NOTABLE_SKEW_MS = 5_000;
 
-interface Life {
-  readonly receivedMs: number;
-  readonly notAfterMs: number;
+interface Life extends CertificateLife {
   readonly renewAtMs: number;
 }
 
 /**
- * Keeps the member's certificate: makes a key here, asks for a certificate, and asks for the next one, with a new key, at half
- * of its life. All times are compared by the config-server's clock, as far as it is known.
+ * Keeps the member's certificate: makes a key here, asks for a certificate, and asks for the next one, with a new key, shortly
+ * before half of its life. All times are compared by the config-server's clock, as far as it is known.
  */
 export class CredentialKeeper {
   readonly credentials: Watchable<Credentials | undefined> = new Watchable<Credentials | undefined>(undefined);
@@ -68,6 +58,10 @@ export class CredentialKeeper {
   #skewMs = 0;
   #asking = false;
   #failures = 0;
+  /** When the connection to the config-server was lost. */
+  #lostMs: number | undefined;
+  /** Whether the next renewal comes at its own time, and not because somebody asked for it or an outage held it up. */
+  #inTurn = false;
   /** Why the last request failed, said once. */
   #told: string | undefined;
   #timer: Timer | undefined;
@@ -123,13 +117,42 @@ export class CredentialKeeper {
     }
     this.#spiffeId = spiffeId;
     this.#failures = 0;
-    if (!proven || this.#certificate?.spiffeId !== spiffeId) this.renewNow();
-    else this.#watch();
+    const lostMs = this.#lostMs;
+    this.#lostMs = undefined;
+    if (!proven || this.#certificate?.spiffeId !== spiffeId) {
+      this.renewNow();
+      return;
+    }
+    const life = this.#life;
+    const nowMs = this.#serverNow();
+    if (life !== undefined && life.renewAtMs <= nowMs) {
+      this.#renewAt(
+        catchUpTime({ lostMs, nowMs, dueMs: life.renewAtMs, notAfterMs: life.notAfterMs }, this.#options.random),
+      );
+    }
+    this.#watch();
+  }
+
+  /** The connection to the config-server is gone. */
+  disconnected(): void {
+    this.#lostMs ??= this.#serverNow();
   }
 
   /** Asks for a new certificate at once, unless one is being asked for. */
   renewNow(): void {
+    this.#inTurn = false;
     void this.#renew();
+  }
+
+  /** Asks for a new certificate at random within a time, unless its own turn comes first. */
+  renewWithin(withinMs: number): void {
+    if (this.#life === undefined || withinMs <= 0) {
+      this.renewNow();
+      return;
+    }
+    const atMs = this.#serverNow() + withinMs * this.#options.random();
+    if (atMs < this.#life.renewAtMs) this.#renewAt(atMs);
+    this.#watch();
   }
 
   close(): void {
@@ -147,6 +170,7 @@ export class CredentialKeeper {
       const certificateChain = await this.#options.request(certificateRequest(key, spiffeId));
       const certificate = { certificateChain, privateKey: pkcs8(key), receivedMs: this.#serverNow() };
       this.#take(certificate, key, spiffeId);
+      this.#inTurn = true;
       this.#pendingKey = undefined;
       this.#failures = 0;
       this.#told = undefined;
@@ -186,8 +210,6 @@ export class CredentialKeeper {
       throw new Error(`the certificate says ${spiffeId} in place of ${expected}`);
     }
     const notAfterMs = leaf.validToDate.getTime();
-    const halfLifeMs = Math.max(0, notAfterMs - certificate.receivedMs) / 2;
-    const jitter = 1 + RENEWAL_JITTER * (2 * this.#options.random() - 1);
     this.#certificate = {
       spiffeId,
       certificateChain: certificate.certificateChain,
@@ -195,10 +217,11 @@ export class CredentialKeeper {
       notBeforeMs: leaf.validFromDate.getTime(),
       notAfterMs,
     };
+    const life = { receivedMs: certificate.receivedMs, notAfterMs };
+    // What was kept is an earlier life's, whose turn is not known; what is renewed next is.
     this.#life = {
-      receivedMs: certificate.receivedMs,
-      notAfterMs,
-      renewAtMs: certificate.receivedMs + halfLifeMs * jitter,
+      ...life,
+      renewAtMs: renewalTime(life, this.#inTurn || expected === undefined, this.#options.random),
     };
     this.#warned = 0;
     this.#publish();
@@ -224,8 +247,14 @@ export class CredentialKeeper {
   #look(retryAtMs: number): void {
     this.#warn();
     const due = this.#failures > 0 ? this.#options.clock.now() >= retryAtMs : this.#untilRenewalMs() <= 0;
-    if (due) this.renewNow();
+    if (due) void this.#renew();
     else this.#watch();
+  }
+
+  #renewAt(renewAtMs: number): void {
+    if (this.#life === undefined) return;
+    this.#life = { ...this.#life, renewAtMs };
+    this.#inTurn = false;
   }
 
   #untilRenewalMs(): number {
@@ -233,9 +262,7 @@ export class CredentialKeeper {
   }
 
   #retryDelayMs(): number {
-    const lifeMs = this.#life === undefined ? Number.POSITIVE_INFINITY : this.#life.notAfterMs - this.#life.receivedMs;
-    const bound = Math.min(RETRY_BASE_MS * 2 ** (this.#failures - 1), RETRY_MAX_MS, lifeMs * RETRY_SHARE_OF_LIFE);
-    return bound * (0.5 + this.#options.random() / 2);
+    return retryDelay(this.#failures, this.#life, this.#serverNow(), this.#options.random);
   }
 
   #untilWarningMs(): number {

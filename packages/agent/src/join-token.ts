@@ -21,8 +21,8 @@ export interface JoinToken {
 
 /** Whom a member believes that holds no certificate yet. */
 export type TrustAnchor =
-  /** SHA-256 of the root's SubjectPublicKeyInfo, base64url. */
-  | { readonly by: "pin"; readonly pin: string }
+  /** SHA-256 of roots' SubjectPublicKeyInfo, base64url: while roots are rotated, of those that follow one another. */
+  | { readonly by: "pin"; readonly pins: readonly string[] }
   /** Roots, PEM. */
   | { readonly by: "roots"; readonly roots: readonly string[] };
 
@@ -43,13 +43,15 @@ export const readJoinToken = (given: JoinCredentials): JoinToken | undefined => 
     throw malformed("the token is no signed token; make one with: tulle token create");
   }
   if (typeof claims.pin === "string" && typeof claims.trustDomain === "string") {
-    return { text, trustDomain: claims.trustDomain, anchor: { by: "pin", pin: claims.pin } };
+    const later = Array.isArray(claims.pins) ? claims.pins.filter((pin: unknown) => typeof pin === "string") : [];
+    const pins = [...new Set([claims.pin, ...later])];
+    return { text, trustDomain: claims.trustDomain, anchor: { by: "pin", pins } };
   }
   return { text, trustDomain: given.trustDomain ?? DEFAULT_TRUST_DOMAIN, anchor: givenAnchor(given) };
 };
 
 const givenAnchor = ({ caFile, caPin }: JoinCredentials): TrustAnchor => {
-  if (caPin !== undefined) return { by: "pin", pin: caPin };
+  if (caPin !== undefined) return { by: "pin", pins: [caPin] };
   if (caFile === undefined) {
     throw new ConnectFailure(
       "refused",

@@ -28,7 +28,8 @@ export type MemberRequest = Omit<Register, "id"> | Omit<Withdraw, "id"> | Omit<C
 export interface SessionListener {
   /** A message of a stream; what comes back is answered. @throws ProtocolError to end the connection. */
   stream(message: Begin | Part | Commit, bytes: number): Ack | Nack | undefined;
-  renew(): void;
+  /** The config-server asks for a renewal, at random within a time. */
+  renew(withinMs: number): void;
 }
 
 /** The config-server's no to one request. */
@@ -212,7 +213,7 @@ class Conversation implements ConnectionListener {
         }
         return;
       case "renew":
-        this.#listener.renew();
+        this.#listener.renew(message.withinMs ?? 0);
         return;
       case "goodbye":
         this.#farewell = new ConnectFailure("lost", `the config-server says goodbye: ${message.reason}`, {

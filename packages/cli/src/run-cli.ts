@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { applyCommand } from "./commands/apply.ts";
+import { certificatesCommand } from "./commands/certificates.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
@@ -44,7 +45,8 @@ const createProgram = (terminal: Terminal): Command => {
     .addCommand(rollbackCommand(terminal))
     .addCommand(statusCommand(terminal))
     .addCommand(explainCommand(terminal))
-    .addCommand(tokenCommand(terminal));
+    .addCommand(tokenCommand(terminal))
+    .addCommand(certificatesCommand(terminal));
   everyCommand(program, (command) =>
     command
       .exitOverride()

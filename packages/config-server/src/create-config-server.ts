@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { TLSSocket } from "node:tls";
-import { DEFAULT_TRUST_DOMAIN, workloadIdentity } from "@tulle/policy";
+import { DEFAULT_TRUST_DOMAIN, type TrustBundle, workloadIdentity } from "@tulle/policy";
 import type { ApplyResult, EndpointList, TokenIssued } from "@tulle/protocol";
-import { type Clock, constant, systemClock } from "@tulle/time";
+import { type Clock, systemClock, type Timer, Watchable } from "@tulle/time";
 import { adminToken, writeAdminFile } from "./admin/admin-file.ts";
 import { createAdminHandler } from "./admin/admin-handler.ts";
 import { createPolicyAdmission } from "./admin/policy-admission.ts";
@@ -109,7 +109,17 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       stateDir === undefined ? discardedAuditLog : await openAuditFile(join(stateDir, "audit.jsonl"), clock);
     undo.push(() => audit.close());
 
-    const authority = await openAuthority({ keyStore, trustDomain, clock, ...ttl(options) });
+    const authority = await openAuthority({
+      keyStore,
+      trustDomain,
+      clock,
+      ...ttl(options),
+      ...givenAuthority(options),
+    });
+    undo.push(() => authority.close());
+    const bundles = new Watchable<readonly TrustBundle[]>([authority.bundle]);
+    undo.push(() => bundles.close());
+    authority.bundles.subscribe((own) => bundles.set([own]));
     const store = options.store ?? openOwnStore(stateDir, clock);
     if (store !== options.store) undo.push(() => store.close());
     if (options.newEpoch) {
@@ -121,7 +131,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     const registry = await openRegistry({ store, clock, policies: policyStore.head, leases: leases(options) });
     undo.push(() => registry.close());
 
-    const tokens = await openJoinTokens({ store, keyStore, trustDomain, pin: authority.pin, clock });
+    const tokens = await openJoinTokens({ store, keyStore, trustDomain, pins: () => authority.pins, clock });
     const issuers = await believedIssuers(options);
     const oidc = issuers.length === 0 ? undefined : openOidcTokens(issuers, clock);
     undo.push(() => oidc?.close());
@@ -137,7 +147,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       enrollment,
       policyStore,
       registry,
-      bundles: constant([authority.bundle]),
+      bundles,
       clock,
       random,
       options: { software, onError, ...pings(options) },
@@ -159,6 +169,12 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       members: push.members,
       tokens,
       audit,
+      certificates: {
+        authority,
+        clock,
+        trustRevision: push.trustRevision,
+        inStartGrace: () => registry.inStartGrace,
+      },
       endpoints,
       status: () => ({
         software,
@@ -169,6 +185,12 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
         counters: { ...registry.counters(), ...push.counters(), ...enrollment.counters() },
       }),
     });
+
+    undo.push(
+      repeatDaily(clock, () => {
+        for (const warning of authority.warnings()) logger.warn({}, warning);
+      }),
+    );
 
     const hosts = certificateHosts(options);
     const renewed = (next: ServerCertificate): void => {
@@ -203,8 +225,14 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
 
     const url = `wss://${address}`;
     const adminUrl = `https://${adminAddress}`;
-    const ca = authority.bundle.roots.join("");
-    await writeAdminFile(files, { url: adminUrl, token, ca });
+    const ca = (): string => authority.bundle.roots.join("");
+    const writeAdmin = () => writeAdminFile(files, { url: adminUrl, token, ca: ca() });
+    await writeAdmin();
+    authority.bundles.subscribe(() => {
+      // The listeners follow at once: what they show must lead to a root that is still in the bundle.
+      kept.renewNow();
+      writeAdmin().catch(onError);
+    });
     logger.info(
       { url, adminUrl, trustDomain, revision: policyStore.head.current.revision },
       "the config-server serves",
@@ -215,8 +243,12 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       url,
       adminUrl,
       adminToken: token,
-      ca,
-      pin: authority.pin,
+      get ca() {
+        return ca();
+      },
+      get pin() {
+        return authority.pins[0];
+      },
       createToken: async ({ serviceAccount, namespace = "default", ttlMs = DEFAULT_TOKEN_TTL_MS, uses = "single" }) => {
         const identity = workloadIdentity(trustDomain, namespace, serviceAccount);
         const issued = await tokens.create({ serviceAccount, namespace, ttlMs, uses });
@@ -234,6 +266,19 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     await unwind();
     throw error;
   }
+};
+
+const DAY_MS = 24 * 3_600_000;
+
+/** Does something now and once a day; returns the way to stop. */
+const repeatDaily = (clock: Clock, work: () => void): (() => void) => {
+  let timer: Timer;
+  const again = (): void => {
+    work();
+    timer = clock.after(DAY_MS, again);
+  };
+  again();
+  return () => timer.cancel();
 };
 
 const openOwnStore = (stateDir: string | undefined, clock: Clock): StateStore =>
@@ -256,6 +301,11 @@ const tlsOf = ({ chain, privateKey }: ServerCertificate) => ({
 });
 
 const ttl = ({ certificateTtlMs }: ConfigServerOptions) => (certificateTtlMs === undefined ? {} : { certificateTtlMs });
+
+const givenAuthority = ({ certificateAuthority, trustRoots }: ConfigServerOptions) => ({
+  ...(certificateAuthority === undefined ? {} : { certificateAuthority }),
+  ...(trustRoots === undefined ? {} : { trustRoots }),
+});
 
 const leases = ({ startGraceMs, disconnectGraceMs }: ConfigServerOptions) => ({
   ...(startGraceMs === undefined ? {} : { startGraceMs }),

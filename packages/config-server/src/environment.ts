@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { tryParseDuration } from "@tulle/policy";
+import type { GivenAuthority } from "./authority/given-authority.ts";
 import type { ConfigServerOptions } from "./options.ts";
 
 /** The variables that a config-server reads; docs/environment.md says what each means. */
@@ -25,6 +27,14 @@ export const optionsFromEnvironment = (environment: ConfigServerEnvironment): Co
     }
     return ms;
   };
+  const file = (name: string): string | undefined => {
+    const path = text(name);
+    try {
+      return path === undefined ? undefined : readFileSync(path, "utf8");
+    } catch (cause) {
+      throw new RangeError(`${name}="${path}" cannot be read`, { cause });
+    }
+  };
   const hosts = text("TULLE_HOSTS")
     ?.split(",")
     .map((host) => host.trim())
@@ -39,10 +49,23 @@ export const optionsFromEnvironment = (environment: ConfigServerEnvironment): Co
     hosts,
     certificateTtlMs: duration("TULLE_CERTIFICATE_TTL"),
     oidcFile: text("TULLE_OIDC_FILE"),
+    certificateAuthority: givenAuthority(file("TULLE_CA_CHAIN_FILE"), file("TULLE_CA_KEY_FILE")),
+    trustRoots: file("TULLE_TRUST_ROOTS_FILE"),
     startGraceMs: duration("TULLE_START_GRACE"),
     disconnectGraceMs: duration("TULLE_DISCONNECT_GRACE"),
     pingIntervalMs: duration("TULLE_PING_INTERVAL"),
   });
+};
+
+const givenAuthority = (
+  certificateChain: string | undefined,
+  privateKey: string | undefined,
+): GivenAuthority | undefined => {
+  if (certificateChain === undefined && privateKey === undefined) return undefined;
+  if (certificateChain === undefined || privateKey === undefined) {
+    throw new RangeError("TULLE_CA_CHAIN_FILE and TULLE_CA_KEY_FILE go together: one is missing");
+  }
+  return { certificateChain, privateKey };
 };
 
 type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -1,5 +1,7 @@
 // For whoever runs a config-server in a process or a test.
 export type { AdminFile } from "./admin/admin-file.ts";
+export type { GivenAuthority } from "./authority/given-authority.ts";
+export { type CertificateSigner, SigningFailed } from "./authority/signer.ts";
 export { type ConfigServer, createConfigServer } from "./create-config-server.ts";
 export type { IssueLimit } from "./enrollment/issue-limiter.ts";
 export { type ConfigServerEnvironment, optionsFromEnvironment } from "./environment.ts";

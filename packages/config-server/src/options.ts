@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { DEFAULT_TRUST_DOMAIN, isTrustDomain } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
+import type { GivenAuthority } from "./authority/given-authority.ts";
 import type { IssueLimit } from "./enrollment/issue-limiter.ts";
 import { checkIssuers, type OidcIssuer } from "./oidc/oidc-issuer.ts";
 import type { StateStore } from "./store/state-store.ts";
@@ -47,6 +48,13 @@ export interface ConfigServerOptions {
   readonly oidcFile?: string;
   /** How many certificates one identity may get. @default 2,000 at once, then 20 a second */
   readonly issueLimit?: IssueLimit;
+  /**
+   * The user's own issuing CA: an intermediate, its key in PEM or behind a function. docs/certificates.md says how a CA is
+   * exchanged for it. @default a self-signed root, made on the first start
+   */
+  readonly certificateAuthority?: GivenAuthority;
+  /** Further roots of our own trust domain, PEM, that members trust. @default none */
+  readonly trustRoots?: string;
   /** After the server's own start no endpoint is removed for so long, milliseconds. @default 30 s */
   readonly startGraceMs?: number;
   /** A member that lost its connection has so long to come back, milliseconds. @default 10 s */

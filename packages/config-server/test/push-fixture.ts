@@ -40,7 +40,7 @@ export const scriptedEnrollment: Enrollment = {
     if (csr === "weak") throw new EnrollmentRefused("csr-key", "a P-256 key is needed");
     if (csr === "used") throw new EnrollmentRefused("token-used", "the join token was used with another key");
     if (csr === "broken") throw new Error("the disk is full");
-    return { chain: `chain for ${spiffeId}`, notAfterMs: 1_700_086_400_000 };
+    return { chain: `chain for ${spiffeId}`, notAfterMs: 1_700_086_400_000, serial: "01", root: "r" };
   },
   counters: () => ({}),
 };

@@ -3,6 +3,8 @@ export interface TrustBundle {
   readonly trustDomain: string;
   /** Root certificates, PEM, one each. */
   readonly roots: readonly string[];
+  /** CAs between the roots and the leaves, PEM, one each: for peers whose chain TLS does not show. @default none */
+  readonly intermediates?: readonly string[];
 }
 
 /** One generation of a member's X.509-SVID with its key and the bundles it trusts. Immutable; replaced whole. */

@@ -20,6 +20,8 @@ export type { PolicyProblem };
  * | `GET /v1/tokens` | {@link TokenList} |
  * | `DELETE /v1/tokens/:id` | 204 |
  * | `POST /v1/certificates/renew` {@link RenewRequest} | {@link RenewResult} |
+ * | `GET /v1/certificates/rotation` | {@link RotationStatus} |
+ * | `POST /v1/certificates/rotation/:step` {@link RotationRequest}; steps are `prepare`, `distribute`, `activate`, `retire`, `abort` | {@link RotationStatus}; 409 when the step does not come next, or members hold it back |
  * | `GET /v1/status` | {@link ServerStatus} |
  *
  * Errors answer {@link AdminError} with a fitting status.
@@ -116,8 +118,12 @@ export interface MemberStatus {
   /** What it last refused and has not since made good, by stream. */
   readonly refusals: Readonly<Partial<Record<Stream, { readonly revision: Revision; readonly reason: string }>>>;
   readonly subscriptions: readonly ServiceKey[];
-  /** Expiry of the certificate it last got from this server. */
+  /** Expiry of the certificate that it showed, or got since. */
   readonly certificateNotAfterMs?: number;
+  /** Its serial number, hexadecimal. */
+  readonly certificateSerial?: string;
+  /** Id of the root that it leads to. */
+  readonly certificateRoot?: string;
 }
 
 export interface MemberList {
@@ -163,10 +169,40 @@ export interface TokenList {
 export interface RenewRequest {
   /** Member id; all connected members when absent. */
   readonly member?: string;
+  /** The members spread their renewals over this long. @default at once; range 0s to 24h */
+  readonly within?: string;
 }
 
 export interface RenewResult {
   readonly asked: readonly string[];
+}
+
+export interface RotationRequest {
+  /** Go on although members hold the step back, or leaves of the old root live: they are cut off. @default false */
+  readonly force?: boolean;
+  /** Of `activate`: members renew at random within this long, and not each at its own half life. Range 0s to 24h */
+  readonly within?: string;
+}
+
+export interface HeldBack {
+  readonly member: string;
+  readonly reason: string;
+}
+
+export interface RotationStatus {
+  readonly phase: "none" | "prepared" | "distributing" | "activated";
+  readonly roots: readonly {
+    readonly id: string;
+    readonly state: "prepared" | "distributing" | "active" | "retiring";
+    /** Milliseconds since 1970. */
+    readonly sinceMs: number;
+    readonly notAfterMs: number;
+    /** Of a retiring root: no leaf under it lives longer. */
+    readonly leavesUntilMs?: number;
+  }[];
+  /** Members that the next step would cut off. */
+  readonly heldBackBy: readonly HeldBack[];
+  readonly warnings: readonly string[];
 }
 
 export interface ServerStatus {

@@ -45,6 +45,7 @@ import {
 import { parseRevision, type Revision, type Stream, streams } from "./stream.ts";
 
 const MAX_LABELS = 64;
+const MAX_RENEW_SPREAD_MS = 86_400_000;
 const MAX_FEATURES = 256;
 const MAX_SUBSCRIPTIONS = 10_000;
 const MAX_HELD_RESOURCES = 100_000;
@@ -198,7 +199,7 @@ const serverShapes: { readonly [T in ServerMessage["type"]]: Shape<Extract<Serve
     code: refusalCode,
     message: text(0, 10_000),
   }),
-  renew: object<Renew>({ type: literal("renew") }),
+  renew: object<Renew>({ type: literal("renew"), withinMs: optional(integer(0, MAX_RENEW_SPREAD_MS)) }),
   goodbye: object<ServerGoodbye>({ type: literal("goodbye"), reason: text(0, 2_000), retryAfterMs: durationMs }),
 };
 

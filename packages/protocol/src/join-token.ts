@@ -16,4 +16,6 @@ export interface JoinTokenClaims {
    * sends the token, so that a token is never given to an impostor.
    */
   readonly pin: string;
+  /** While roots are being rotated: {@link pin} and those of the roots that will follow. Any of them will do. */
+  readonly pins?: readonly string[];
 }

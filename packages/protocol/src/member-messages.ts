@@ -159,6 +159,8 @@ export interface Refused {
 /** Asks the member to request a new certificate now. */
 export interface Renew {
   readonly type: "renew";
+  /** The member waits at random for this long before, so that many that are asked at once do not come at once. @default 0 */
+  readonly withinMs?: number;
 }
 
 /** The server goes; members reconnect with jitter, not before the time given. */

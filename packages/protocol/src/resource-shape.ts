@@ -81,7 +81,11 @@ const shapes: { readonly [K in ResourceReference["kind"]]: Shape<ResourceValue> 
     authentication: list(policy<AuthenticationPolicy>("Authentication"), MAX_ITEMS),
   }),
   endpoints: object<EndpointsSlice>({ endpoints: list(endpoint, MAX_ITEMS) }),
-  bundle: object<BundleResource>({ trustDomain: name, roots: list(text(1, 65_536), 100) }),
+  bundle: object<BundleResource>({
+    trustDomain: name,
+    roots: list(text(1, 65_536), 100),
+    intermediates: optional(list(text(1, 65_536), 100)),
+  }),
 };
 
 /**

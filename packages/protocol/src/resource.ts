@@ -76,10 +76,11 @@ export interface EndpointsSlice {
   readonly endpoints: readonly Endpoint[];
 }
 
-/** The roots of one trust domain, PEM. */
+/** The roots of one trust domain, PEM, and the CAs that stand between them and its leaves. */
 export interface BundleResource {
   readonly trustDomain: string;
   readonly roots: readonly string[];
+  readonly intermediates?: readonly string[];
 }
 
 /**

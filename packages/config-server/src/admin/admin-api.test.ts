@@ -7,6 +7,7 @@ import { request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { memoryKeyStore } from "../authority/key-store.ts";
+import { openAuthority } from "../authority/open-authority.ts";
 import { openJoinTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
 import { MemoryStore } from "../store/memory-store.ts";
@@ -68,6 +69,9 @@ interface Asking {
 let ask: (method: string, path: string, asking?: Asking) => Promise<Answer>;
 let policyStore: PolicyStore;
 let events: AuditEvent[];
+let grace: boolean;
+/** The position of the trust stream that the member acknowledged; "t.1" is the present one. */
+let seen: Revision;
 let close: () => Promise<void>;
 
 beforeEach(async () => {
@@ -76,7 +80,7 @@ beforeEach(async () => {
   policyStore = await openPolicyStore(store, clock);
   events = [];
   const members: Members = {
-    list: () => [member],
+    list: () => [{ ...member, revisions: { trust: seen } }],
     acknowledgement: async (revision) => ({
       revision,
       complete: true,
@@ -86,6 +90,9 @@ beforeEach(async () => {
     }),
     renew: (id) => [id ?? member.id],
   };
+  const authority = await openAuthority({ keyStore: memoryKeyStore(), trustDomain, clock });
+  grace = false;
+  seen = "t.0";
   const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
   const routes = adminRoutes({
     trustDomain,
@@ -98,8 +105,9 @@ beforeEach(async () => {
       members: () => members.list(),
     }),
     members,
-    tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pin: "pin", clock }),
+    tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pins: () => authority.pins, clock }),
     audit,
+    certificates: { authority, clock, trustRevision: async () => "t.1", inStartGrace: () => grace },
     endpoints: () => ({ services: [] }),
     status: () => ({
       software: "tulle/0.1.0",
@@ -262,7 +270,10 @@ test("tokens are made, listed and revoked", async () => {
 
 test("members, endpoints, acknowledgements, renewals and status are told", async () => {
   const revision = revisionOf(await apply([reviews]));
-  expect((await ask("GET", "/v1/members")).body).toEqual({ revision, members: [member] });
+  expect((await ask("GET", "/v1/members")).body).toEqual({
+    revision,
+    members: [{ ...member, revisions: { trust: seen } }],
+  });
   expect((await ask("GET", "/v1/endpoints")).body).toEqual({ services: [] });
   expect((await ask("GET", `/v1/revisions/${revision}/acknowledgement?timeout=1s`)).body).toMatchObject({
     revision,
@@ -271,6 +282,48 @@ test("members, endpoints, acknowledgements, renewals and status are told", async
   expect((await ask("GET", "/v1/revisions/1/acknowledgement")).body).toMatchObject({ revision });
   expect((await ask("POST", "/v1/certificates/renew", { body: {} })).body).toEqual({ asked: ["reviews-1"] });
   expect((await ask("GET", "/v1/status")).body).toMatchObject({ revision, trustDomain });
+});
+
+test("the root is rotated step by step, each of which waits for those whom it would cut off", async () => {
+  const rotate = (step: string, body: object = {}) => ask("POST", `/v1/certificates/rotation/${step}`, { body });
+  expect((await ask("GET", "/v1/certificates/rotation")).body).toMatchObject({
+    phase: "none",
+    heldBackBy: [],
+    warnings: [],
+  });
+  expect(await rotate("prepare")).toMatchObject({ status: 200, body: { phase: "prepared" } });
+  expect(await rotate("activate")).toMatchObject({ status: 409, body: { error: "rotation-order" } });
+  expect(await rotate("distribute")).toMatchObject({
+    body: {
+      phase: "distributing",
+      heldBackBy: [{ member: "reviews-1", reason: "has not acknowledged the new root yet" }],
+    },
+  });
+  expect(await rotate("activate")).toMatchObject({
+    status: 409,
+    body: { error: "rotation-held-back", message: expect.stringContaining("reviews-1 has not acknowledged") },
+  });
+  seen = "t.1";
+  grace = true;
+  expect(await rotate("activate")).toMatchObject({
+    status: 409,
+    body: { message: expect.stringContaining("does not know yet who is alive") },
+  });
+  grace = false;
+  expect(await rotate("activate")).toMatchObject({ body: { phase: "activated" } });
+  expect(await rotate("retire")).toMatchObject({ status: 409, body: { error: "rotation-held-back" } });
+  expect(await rotate("retire", { force: true })).toMatchObject({ body: { phase: "none" } });
+  expect(await rotate("bogus")).toMatchObject({ status: 404, body: { error: "unknown-step" } });
+  expect(events.map(({ event, detail }) => `${event} ${detail.step}`)).toEqual([
+    "root-rotated prepare",
+    "root-rotation-refused activate",
+    "root-rotated distribute",
+    "root-rotation-refused activate",
+    "root-rotation-refused activate",
+    "root-rotated activate",
+    "root-rotation-refused retire",
+    "root-rotated retire",
+  ]);
 });
 
 test("the health check asks for no token", async () => {

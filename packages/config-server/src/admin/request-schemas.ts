@@ -6,6 +6,7 @@ const MAX_POLICIES = 10_000;
 const MIN_TOKEN_TTL_MS = 1000;
 const MAX_TOKEN_TTL_MS: number = 576 * 3_600_000;
 const MAX_WAIT_MS = 300_000;
+const MAX_SPREAD_MS: number = 24 * 3_600_000;
 
 const label = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "write a-z, 0-9 and -, at most 63 characters");
 
@@ -59,9 +60,18 @@ export const tokenSchema: z.ZodType<{
   uses: z.enum(["single", "multi"]).default("single"),
 });
 
-export const renewSchema: z.ZodType<{ readonly member?: string | undefined }> = z.strictObject({
-  member: z.string().min(1).max(256).optional(),
-});
+export const renewSchema: z.ZodType<{ readonly member?: string | undefined; readonly within?: number | undefined }> =
+  z.strictObject({
+    member: z.string().min(1).max(256).optional(),
+    within: duration(0, MAX_SPREAD_MS, "0s to 24h").optional(),
+  });
+
+export const rotationSchema: z.ZodType<{ readonly force: boolean; readonly within?: number | undefined }> = z
+  .strictObject({
+    force: z.boolean().default(false),
+    within: duration(0, MAX_SPREAD_MS, "0s to 24h").optional(),
+  })
+  .prefault({});
 
 export const policiesQuery: z.ZodType<{
   readonly kind?: PolicyKind | undefined;

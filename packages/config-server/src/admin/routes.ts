@@ -7,7 +7,6 @@ import {
   type History,
   type MemberList,
   type PolicyList,
-  type RenewResult,
   type Revision,
   type ServerStatus,
   type TokenIssued,
@@ -18,6 +17,7 @@ import { type JoinTokens, TooManyTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
 import type { PolicyStore } from "../store/policy-store.ts";
 import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
+import { type CertificateContext, certificateRoutes } from "./certificate-routes.ts";
 import type { PolicyAdmission } from "./policy-admission.ts";
 import { withoutProofs } from "./policy-regex.ts";
 import {
@@ -28,7 +28,6 @@ import {
   noQuery,
   policiesQuery,
   read,
-  renewSchema,
   rollbackSchema,
   tokenSchema,
 } from "./request-schemas.ts";
@@ -41,6 +40,7 @@ export interface AdminContext {
   readonly members: Members;
   readonly tokens: JoinTokens;
   readonly audit: AuditLog;
+  readonly certificates: Omit<CertificateContext, "members" | "audited">;
   endpoints(): EndpointList;
   status(): ServerStatus;
 }
@@ -124,16 +124,6 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
     await audited("token-revoked", { token: id });
   };
 
-  const renew = async ({ body }: AdminRequest): Promise<RenewResult> => {
-    const { member } = read(renewSchema, body);
-    if (member !== undefined && !members.list().some(({ id, connected }) => id === member && connected)) {
-      throw notFound("unknown-member", `no connected member has the id "${member}"`);
-    }
-    const asked = members.renew(member);
-    await audited("renewal-asked", { members: asked.length });
-    return { asked };
-  };
-
   const policies = async ({ query }: AdminRequest): Promise<PolicyList> => {
     const wanted = read(policiesQuery, query);
     const { revision, policies: all } = policyStore.head.current;
@@ -181,7 +171,7 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
       handle: withoutQuery(async (): Promise<TokenList> => ({ tokens: await tokens.list() })),
     },
     { method: "DELETE", path: "/v1/tokens/*", handle: revokeToken },
-    { method: "POST", path: "/v1/certificates/renew", handle: renew },
+    ...certificateRoutes({ ...context.certificates, members, audited }),
     { method: "GET", path: "/v1/status", handle: withoutQuery(() => context.status()) },
   ];
 };

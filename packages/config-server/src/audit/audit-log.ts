@@ -14,6 +14,8 @@ export interface AuditEvent {
     | "policies-deleted"
     | "policies-rolled-back"
     | "renewal-asked"
+    | "root-rotated"
+    | "root-rotation-refused"
     | "epoch-renewed";
   /** Who: a SPIFFE ID, `admin`, `program`, or an address where nothing better is known. */
   readonly actor: string;

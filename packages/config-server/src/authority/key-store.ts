@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
+import { chmod, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Where the config-server keeps what must stay secret. Contents are never logged. */
@@ -8,6 +8,8 @@ export interface KeyStore {
   read(name: string): Promise<string | undefined>;
   /** Replaces the whole content, or leaves the old one: never half of each. */
   write(name: string, content: string): Promise<void>;
+  /** Without effect when there is no such file. */
+  remove(name: string): Promise<void>;
 }
 
 const OWNER_ONLY_FILE = 0o600;
@@ -44,6 +46,7 @@ export const openFileKeyStore = async (folder: string): Promise<KeyStore> => {
       }
       await rename(temporary, join(folder, name));
     },
+    remove: (name) => rm(join(folder, name), { force: true }),
   };
 };
 
@@ -53,6 +56,7 @@ export const memoryKeyStore = (): KeyStore => {
   return {
     read: async (name) => contents.get(name),
     write: async (name, content) => void contents.set(name, content),
+    remove: async (name) => void contents.delete(name),
   };
 };
 

@@ -54,7 +54,7 @@ describe("an authority", () => {
     expect(privateKey).toContain("BEGIN PRIVATE KEY");
     const rootKey = new X509Certificate(root ?? "").publicKey.export({ type: "spki", format: "der" });
     const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(rootKey));
-    expect(Buffer.from(digest).toString("base64url")).toBe(authority.pin);
+    expect(Buffer.from(digest).toString("base64url")).toBe(authority.pins[0]);
   });
 
   test("is the same after a restart, its key readable by the owner alone", async () => {
@@ -64,7 +64,7 @@ describe("an authority", () => {
     const first = await open();
     const second = await open();
     expect(second.bundle).toEqual(first.bundle);
-    expect(second.pin).toBe(first.pin);
+    expect(second.pins).toEqual(first.pins);
     for (const name of await readdir(folder)) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
   });
@@ -83,7 +83,18 @@ describe("an authority", () => {
     await openAuthority({ keyStore: stranger, trustDomain, clock });
     await keyStore.write("ca-key.pem", (await stranger.read("ca-key.pem")) ?? "");
     await expect(openAuthority({ keyStore, trustDomain, clock })).rejects.toThrow("is not the key of");
+    await keyStore.write("authority.json", "{");
+    await expect(openAuthority({ keyStore, trustDomain, clock })).rejects.toThrow("authority.json in the state folder");
   });
+});
+
+test("takes over what an earlier version kept: roots in ca.pem, the key in ca-key.pem", async () => {
+  const clock = new FakeClock();
+  const keyStore = memoryKeyStore();
+  const first = await openAuthority({ keyStore, trustDomain, clock });
+  await keyStore.remove("authority.json");
+  const second = await openAuthority({ keyStore, trustDomain, clock });
+  expect([second.bundle, second.pins]).toEqual([first.bundle, first.pins]);
 });
 
 describe("verifying an X.509-SVID", () => {
@@ -102,7 +113,7 @@ describe("verifying an X.509-SVID", () => {
 
   test("accepts its own", async () => {
     const { authority, issue } = await setUp();
-    expect(authority.verifySvid(await issue(reviews))).toEqual({ valid: true, spiffeId: reviews });
+    expect(authority.verifySvid(await issue(reviews))).toMatchObject({ valid: true, spiffeId: reviews });
   });
 
   test("refuses another CA's, also one of the same name", async () => {

@@ -4,6 +4,8 @@ import type { Authority, ServerCertificate } from "./authority.ts";
 /** A certificate for listeners that never runs out. */
 export interface KeptServerCertificate {
   readonly current: ServerCertificate;
+  /** Issues the next one at once, for what the present one leads to changes. */
+  renewNow(): void;
   close(): void;
 }
 
@@ -31,6 +33,7 @@ export const keepServerCertificate = async (options: ServerCertificateOptions): 
   let closed = false;
 
   const renewAfter = (delayMs: number): void => {
+    timer?.cancel();
     timer = clock.after(delayMs, () => {
       authority.issueServerCertificate(hosts).then(
         (next) => {
@@ -53,6 +56,9 @@ export const keepServerCertificate = async (options: ServerCertificateOptions): 
   return {
     get current() {
       return current;
+    },
+    renewNow: () => {
+      if (!closed) renewAfter(0);
     },
     close: () => {
       closed = true;

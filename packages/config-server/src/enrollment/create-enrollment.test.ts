@@ -23,7 +23,7 @@ const setUp = async () => {
   const keyStore = memoryKeyStore();
   const authority = await openAuthority({ keyStore, trustDomain, clock, certificateTtlMs: HOUR_MS });
   const store = new MemoryStore(clock);
-  const tokens = await openJoinTokens({ store, keyStore, trustDomain, pin: authority.pin, clock });
+  const tokens = await openJoinTokens({ store, keyStore, trustDomain, pins: () => authority.pins, clock });
   const events: AuditEvent[] = [];
   const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
   const enrollment = createEnrollment({ authority, tokens, audit, clock });
@@ -75,7 +75,7 @@ describe("joining by token", () => {
       tokenId: issued.id,
     });
     const { chain } = await enrollment.issue(identity, await csrOf(await ecdsa("P-256"), [reviewsId]));
-    expect(authority.verifySvid(new X509Certificate(chain))).toEqual({ valid: true, spiffeId: reviewsId });
+    expect(authority.verifySvid(new X509Certificate(chain))).toMatchObject({ valid: true, spiffeId: reviewsId });
     expect(events).toMatchObject([{ event: "certificate-issued", actor: reviewsId, detail: { token: issued.id } }]);
   });
 
@@ -147,7 +147,7 @@ describe("joining by token", () => {
     const clock = new FakeClock();
     const store = new MemoryStore(clock);
     const keyStore = memoryKeyStore();
-    const open = () => openJoinTokens({ store, keyStore, trustDomain, pin: "pin", clock });
+    const open = () => openJoinTokens({ store, keyStore, trustDomain, pins: () => ["pin"], clock });
     const { token } = await (await open()).create({
       namespace: "default",
       serviceAccount: "reviews",

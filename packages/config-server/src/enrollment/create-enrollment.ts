@@ -3,7 +3,7 @@ import { parseWorkloadIdentity, workloadIdentity } from "@tulle/policy";
 import { configServerIdentity } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
-import type { Authority } from "../authority/authority.ts";
+import type { Authority, SvidVerdict } from "../authority/authority.ts";
 import type { OidcTokens } from "../oidc/oidc-tokens.ts";
 import { verifyCsr } from "./csr.ts";
 import {
@@ -51,7 +51,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
   // One object per connection: who got a certificate over it renews over it, without the token.
   const certified = new WeakSet<MemberIdentity>();
 
-  const byCertificate = (spiffeId: string): MemberIdentity => {
+  const byCertificate = ({ spiffeId, serial, notAfterMs, root }: ValidSvid): MemberIdentity => {
     const workload = parseWorkloadIdentity(spiffeId);
     if (workload === undefined) {
       throw new EnrollmentRefused("unauthenticated", `the certificate's identity ${spiffeId} names no workload`);
@@ -59,7 +59,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
     if (spiffeId === configServerIdentity(authority.trustDomain)) {
       throw new EnrollmentRefused("not-allowed", "the config-server's own identity is no member");
     }
-    return { spiffeId, ...workload, by: "certificate" };
+    return { spiffeId, ...workload, by: "certificate", certificate: { serial, notAfterMs, root } };
   };
 
   const memberIdentity = (trustDomain: string, namespace: string, serviceAccount: string) => {
@@ -83,7 +83,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
 
   const decide = async ({ authorization, certificate }: Evidence): Promise<MemberIdentity> => {
     const verdict = certificate === undefined ? undefined : authority.verifySvid(certificate);
-    if (verdict?.valid) return byCertificate(verdict.spiffeId);
+    if (verdict?.valid) return byCertificate(verdict);
     const token = /^bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
     if (token !== undefined) return byToken(token);
     throw new EnrollmentRefused("unauthenticated", whyNot(verdict?.reason, authorization));
@@ -177,6 +177,8 @@ const traitsOf = ({ chain, notAfterMs }: IssuedCertificate): AuditEvent["detail"
     notAfter: new Date(notAfterMs).toISOString(),
   };
 };
+
+type ValidSvid = Extract<SvidVerdict, { readonly valid: true }>;
 
 const whyNot = (certificateReason: string | undefined, authorization: string | undefined): string => {
   const certificate =

@@ -12,6 +12,18 @@ export interface MemberIdentity {
   readonly tokenId?: string;
   /** What another issuer's token said; for the audit log. */
   readonly proof?: IssuerProof;
+  /** What it showed, where it joined by certificate. */
+  readonly certificate?: ShownCertificate;
+}
+
+/** A certificate of this mesh that somebody holds. */
+export interface ShownCertificate {
+  /** As Node prints it: hexadecimal, upper case. */
+  readonly serial: string;
+  /** Milliseconds since 1970. */
+  readonly notAfterMs: number;
+  /** Id of the root that it leads to. */
+  readonly root: string;
 }
 
 /** The part of an issuer's token by which it can be found again in the issuer's own logs. */
@@ -62,9 +74,7 @@ export interface Enrollment {
 }
 
 /** A chain and the end of its life. */
-export interface IssuedCertificate {
-  /** Leaf first, PEM. */
+export interface IssuedCertificate extends ShownCertificate {
+  /** Leaf first, then intermediates, PEM. */
   readonly chain: string;
-  /** Milliseconds since 1970. */
-  readonly notAfterMs: number;
 }

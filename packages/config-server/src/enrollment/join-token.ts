@@ -40,7 +40,8 @@ export interface JoinTokensOptions {
   readonly store: StateStore;
   readonly keyStore: KeyStore;
   readonly trustDomain: string;
-  readonly pin: string;
+  /** What new tokens pin: first the root that the config-server shows now, then those that will follow it. */
+  readonly pins: () => readonly [string, ...string[]];
   readonly clock: Clock;
 }
 
@@ -78,7 +79,7 @@ export class TooManyTokens extends Error {
 
 /** Opens the tokens of a mesh; their signing key is made on the first start. */
 export const openJoinTokens = async (options: JoinTokensOptions): Promise<JoinTokens> => {
-  const { store, keyStore, trustDomain, pin, clock } = options;
+  const { store, keyStore, trustDomain, pins, clock } = options;
   const keys = await openKeys(keyStore);
 
   const removeForgotten = async (entries: readonly StoreEntry[]): Promise<number> => {
@@ -96,7 +97,9 @@ export const openJoinTokens = async (options: JoinTokensOptions): Promise<JoinTo
       const nowSeconds = Math.floor(clock.wallNow() / 1000);
       const expSeconds = Math.ceil((clock.wallNow() + ttlMs) / 1000);
       const record: TokenRecord = { namespace, serviceAccount, uses, expiresAtMs: expSeconds * 1000 };
-      const token = await new SignJWT({ trustDomain, namespace, serviceAccount, uses, pin })
+      const [pin, ...later] = pins();
+      const more = later.length === 0 ? {} : { pins: [pin, ...later] };
+      const token = await new SignJWT({ trustDomain, namespace, serviceAccount, uses, pin, ...more })
         .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
         .setJti(id)
         .setIssuedAt(nowSeconds)

@@ -34,12 +34,12 @@ export class MemberBook implements Members {
     return this.#acknowledgements.wait(revision, timeoutMs);
   }
 
-  renew(memberId?: string): readonly string[] {
+  renew(memberId?: string, withinMs?: number): readonly string[] {
     const asked: string[] = [];
     for (const session of this.#sessions.values()) {
       const id = session.hello?.member.id;
       if (id === undefined || (memberId !== undefined && id !== memberId)) continue;
-      session.askToRenew();
+      session.askToRenew(withinMs);
       asked.push(id);
     }
     return asked;

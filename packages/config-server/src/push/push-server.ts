@@ -5,6 +5,7 @@ import {
   MAX_MEMBER_MESSAGE_BYTES,
   MESH_PATH,
   type RefusalCode,
+  type Revision,
   type Stream,
   streams,
   supportedVersions,
@@ -57,6 +58,8 @@ export interface PushServer {
    */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, evidence: Evidence): void;
   readonly members: Members;
+  /** The trust stream's position once all that was changed before is published. */
+  trustRevision(): Promise<Revision>;
   counters(): Readonly<Record<string, number>>;
   /** Says goodbye to all members, closes with 1012, and settles when all connections have ended. */
   close(): Promise<void>;
@@ -191,6 +194,10 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
       });
     },
     members: book,
+    trustRevision: async () => {
+      await publisher.settled();
+      return published.revision("trust");
+    },
     counters: () => ({ ...counters.all(), connections: connections.size, members: book.size }),
     close: async () => {
       heartbeat.cancel();

@@ -1,6 +1,6 @@
 import { type Hello, type MemberStatus, type Revision, type Stream, streams } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
-import type { MemberIdentity } from "../enrollment/enrollment.ts";
+import type { MemberIdentity, ShownCertificate } from "../enrollment/enrollment.ts";
 import { MemberStreams, type MemberStreamsParts } from "./member-streams.ts";
 import { certificateBudget, fullBudget, type RequestBudget } from "./request-budget.ts";
 import type { StreamProgress } from "./stream-progress.ts";
@@ -13,7 +13,8 @@ export interface ServedMember {
   readonly sinceMs: number;
   readonly streams: MemberStreams;
   certificates: RequestBudget;
-  certificateNotAfterMs: number | undefined;
+  /** What it showed, or got since. */
+  certificate: ShownCertificate | undefined;
 }
 
 /** A member as it is when it has said hello. */
@@ -28,12 +29,12 @@ export const servedMember = (
   sinceMs: clock.wallNow(),
   streams: new MemberStreams(hello, streamsParts),
   certificates: fullBudget(certificateBudget, clock.now()),
-  certificateNotAfterMs: undefined,
+  certificate: undefined,
 });
 
 /** A member as the admin API tells of it. */
 export const statusOf = (
-  { hello, protocol, streams: own, certificateNotAfterMs }: ServedMember,
+  { hello, protocol, streams: own, certificate }: ServedMember,
   { spiffeId }: MemberIdentity,
   connection: Pick<MemberStatus, "connected" | "sinceMs">,
 ): MemberStatus => {
@@ -56,6 +57,12 @@ export const statusOf = (
     revisions,
     refusals,
     subscriptions: [...own.subscriptions],
-    ...(certificateNotAfterMs === undefined ? {} : { certificateNotAfterMs }),
+    ...(certificate === undefined
+      ? {}
+      : {
+          certificateNotAfterMs: certificate.notAfterMs,
+          certificateSerial: certificate.serial,
+          certificateRoot: certificate.root,
+        }),
   };
 };

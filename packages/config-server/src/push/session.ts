@@ -106,9 +106,9 @@ export class Session {
     }
   }
 
-  /** Asks the member to renew its certificate. */
-  askToRenew(): void {
-    this.#say({ type: "renew" });
+  /** Asks the member to renew its certificate, at random within a time or at once. */
+  askToRenew(withinMs: number | undefined): void {
+    this.#say({ type: "renew", ...(withinMs === undefined ? {} : { withinMs }) });
   }
 
   /** Ends the connection for a reason that the member is told. */
@@ -181,6 +181,7 @@ export class Session {
     for (const stream of streams) refuseToGoBack(stream, hello.held[stream], this.#host.published.revision(stream));
     const { clock, published, counters } = this.#host;
     const member = servedMember(hello, protocol, clock, { published, outbox: this.#outbox, counters });
+    member.certificate = this.identity.certificate;
     if (this.identity.by === "certificate") this.#serve(member);
     else this.#state = { state: "enrolling", member, timeout: this.#enrollTimeout() };
     timeout.cancel();
@@ -275,8 +276,8 @@ export class Session {
       this.refuse(error.code, error.message);
     });
     if (issued === undefined) return;
-    const { chain, notAfterMs } = issued;
-    member.certificateNotAfterMs = notAfterMs;
+    const { chain } = issued;
+    member.certificate = issued;
     this.#host.counters.count("certificates");
     this.#say({ type: "certificate", id, chain });
     if (this.#state.state !== "enrolling") return;

@@ -21,8 +21,8 @@ export interface TrustSnapshot {
  */
 export const buildTrustSnapshot = (bundles: readonly TrustBundle[]): TrustSnapshot => {
   const inOrder = bundles.toSorted((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1));
-  const resources = inOrder.map(({ trustDomain, roots }) =>
-    prepareResource(formatResourceName({ kind: "bundle", trustDomain }), { trustDomain, roots }),
+  const resources = inOrder.map((bundle) =>
+    prepareResource(formatResourceName({ kind: "bundle", trustDomain: bundle.trustDomain }), bundle),
   );
   return {
     revision: `${contentVersion(canonicalJson(resources.map(({ name, version }) => [name, version])))}.1`,

@@ -41,12 +41,13 @@ export interface AdminClient {
 
 /** Reads `admin.json` of a state folder, as the command line does. */
 export const adminClient = async (stateDir: string): Promise<AdminClient> => {
-  const { url, token, ca } = JSON.parse(await readFile(join(stateDir, "admin.json"), "utf8")) as Record<
-    "url" | "token" | "ca",
-    string
-  >;
-  const call = <T>(method: string, path: string, body?: unknown): Promise<AdminAnswer<T>> =>
-    new Promise((resolve, reject) => {
+  // Read anew each time, as a command does: the config-server replaces the root in it when that is rotated.
+  const readFileOf = async () =>
+    JSON.parse(await readFile(join(stateDir, "admin.json"), "utf8")) as Record<"url" | "token" | "ca", string>;
+  await readFileOf();
+  const call = async <T>(method: string, path: string, body?: unknown): Promise<AdminAnswer<T>> => {
+    const { url, token, ca } = await readFileOf();
+    return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
       const sent = request(
         new URL(path, url),
@@ -72,6 +73,7 @@ export const adminClient = async (stateDir: string): Promise<AdminClient> => {
       sent.on("error", reject);
       sent.end(text);
     });
+  };
   const good = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const answer = await call<T>(method, path, body);
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);

@@ -1,0 +1,106 @@
+import type { RenewResult, RotationRequest, RotationStatus } from "@tulle/protocol";
+import { Command } from "commander";
+import { age } from "../age.ts";
+import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
+import { printTable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
+
+export const certificatesCommand = (terminal: Terminal): Command =>
+  new Command("certificates")
+    .description("renew certificates and rotate the root")
+    .addCommand(renew(terminal))
+    .addCommand(rotate(terminal));
+
+interface RenewOptions extends CommonOptions {
+  readonly within?: string;
+}
+
+const renew = (terminal: Terminal): Command =>
+  newAdminCommand("renew", "ask members to renew their certificates now")
+    .argument("[member]", "a member's id; all connected members without one")
+    .option("--within <duration>", "spread the renewals over this long, 0s to 24h")
+    .action(async (member: string | undefined, { within, ...options }: RenewOptions) => {
+      const order = { ...(member === undefined ? {} : { member }), ...(within === undefined ? {} : { within }) };
+      const { asked } = await withAdmin(terminal, options, (admin) =>
+        admin.ask<RenewResult>("POST", "/v1/certificates/renew", order),
+      );
+      if (options.json) printJson(terminal, { asked });
+      else for (const id of asked) terminal.write(`asked\t${id}\n`);
+    });
+
+const rotate = (terminal: Terminal): Command =>
+  new Command("rotate")
+    .description("replace the root in steps: prepare, distribute, activate, retire")
+    .addCommand(step(terminal, "prepare", "make a new root, which nobody trusts yet"))
+    .addCommand(step(terminal, "distribute", "tell all members to trust the new root"))
+    .addCommand(
+      step(terminal, "activate", "sign with the new root, once all members trust it")
+        .option("--within <duration>", "members renew at random within this long (default: each at its own half life)")
+        .option("--force", "although members hold it back: they are cut off"),
+    )
+    .addCommand(
+      step(terminal, "retire", "trust the old root no longer, once no certificate under it lives").option(
+        "--force",
+        "although certificates under it live: whoever has not renewed is cut off",
+      ),
+    )
+    .addCommand(step(terminal, "abort", "give the new root up before it signs"))
+    .addCommand(
+      newAdminCommand("status", "show the roots and who holds the next step back").action(
+        async (options: CommonOptions) => {
+          const status = await withAdmin(terminal, options, (admin) =>
+            admin.ask<RotationStatus>("GET", "/v1/certificates/rotation"),
+          );
+          print(terminal, status, options);
+        },
+      ),
+    );
+
+interface StepOptions extends CommonOptions {
+  readonly force?: boolean;
+  readonly within?: string;
+}
+
+const step = (terminal: Terminal, name: string, description: string): Command =>
+  newAdminCommand(name, description).action(async ({ force, within, ...options }: StepOptions) => {
+    const order: RotationRequest = {
+      ...(force === undefined ? {} : { force }),
+      ...(within === undefined ? {} : { within }),
+    };
+    const status = await withAdmin(terminal, options, (admin) =>
+      admin.ask<RotationStatus>("POST", `/v1/certificates/rotation/${name}`, order),
+    );
+    print(terminal, status, options);
+  });
+
+const print = (terminal: Terminal, status: RotationStatus, options: CommonOptions): void => {
+  if (options.json) {
+    printJson(terminal, status);
+    return;
+  }
+  const moment = (atMs: number): string =>
+    terminal.interactive ? age(atMs, terminal.wallNow()) : new Date(atMs).toISOString();
+  printTable(terminal, {
+    headings: ["ROOT", "STATE", "SINCE", "ENDS", "LEAVES UNTIL"],
+    rows: status.roots.map(({ id, state, sinceMs, notAfterMs, leavesUntilMs }) => [
+      id,
+      state,
+      moment(sinceMs),
+      moment(notAfterMs),
+      leavesUntilMs === undefined ? "-" : moment(leavesUntilMs),
+    ]),
+    empty: "no roots",
+  });
+  for (const warning of status.warnings) terminal.writeError(`${warning}\n`);
+  for (const { member, reason } of status.heldBackBy) terminal.writeError(`${member} ${reason}\n`);
+  const follows = NEXT[status.phase];
+  if (terminal.interactive && follows !== undefined)
+    terminal.writeError(`next: tulle certificates rotate ${follows}\n`);
+};
+
+const NEXT: Readonly<Record<RotationStatus["phase"], string | undefined>> = {
+  none: undefined,
+  prepared: "distribute",
+  distributing: "activate",
+  activated: "retire",
+};
