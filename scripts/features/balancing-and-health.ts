@@ -21,6 +21,29 @@ export const balancingAndHealth: readonly FeatureRow[] = [
     leftOut: "endpoints of a member that has lost its config server: it goes on with the last list that it had",
   },
   {
+    row: 5,
+    capability: "Version subsets",
+    written: "`subsets` of a Service by labels; a Route's `split` names them",
+    example: `
+kind: Service
+name: reviews
+subsets: { v1: { version: v1 }, v2: { version: v2, track: canary } }
+---
+kind: Route
+name: reviews
+services: [reviews]
+rules:
+  - match: [{ headers: { end-user: { exact: jason } } }]
+    split: [{ subset: v2 }]
+  - split: [{ subset: v1 }]`,
+    tests: [
+      ["packages/client/src/endpoints/endpoint-set.test.ts", "holds the endpoints that carry all its labels"],
+      ["packages/client/test/routing.test.ts", "a call whose drawn subset has no endpoint fails, and goes to no other"],
+    ],
+    leftOut:
+      "filter expressions over more than labels, and a subset for calls that no rule fits (a last rule names it)",
+  },
+  {
     row: 6,
     capability: "Client subsetting",
     written: "`subsetting: { size }` of a Service, with every balancer that looks at no key",
@@ -530,5 +553,35 @@ outlierDetection: { successRate: { minimumHosts: 5, requestVolume: 100, stdevFac
         "is left out while it is ejected, and one call probes it afterwards",
       ],
     ],
+  },
+  {
+    row: 35,
+    capability: "Success-rate circuit breaker per endpoint",
+    written: "`outlierDetection.failurePercentage` with a `window`: judged at each failure, over the last so long",
+    example: `
+kind: Service
+name: reviews
+outlierDetection:
+  failurePercentage: { threshold: 20, window: 10s, minimumHosts: 1, requestVolume: 5 }
+  baseEjectionTime: 1s
+  maxEjectionTime: 1m
+  maxEjectionTimeJitter: 500ms
+  maxEjectionPercent: 100`,
+    tests: [
+      [
+        "packages/client/src/endpoints/outlier-detector.test.ts",
+        "with a window an endpoint of four answers in five is ejected at its failure, without waiting for an interval",
+      ],
+      [
+        "packages/client/src/endpoints/failure-window.test.ts",
+        "an endpoint fails too much from its share of failures on, once it was called enough",
+      ],
+      [
+        "packages/client/test/outlier-detection.test.ts",
+        "with a window an instance that fails every other call is left out as soon as that is known",
+      ],
+    ],
+    leftOut:
+      "penalties that double: an ejection grows by its base; a Retry-After that lengthens it: that weighs in the balancer",
   },
 ];

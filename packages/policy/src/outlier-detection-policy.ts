@@ -1,4 +1,4 @@
-import { type Duration, durationOr } from "./duration.ts";
+import { type Duration, durationOr, parseDuration } from "./duration.ts";
 import { durationLimits, numberLimits } from "./field-limits.ts";
 import type { Check } from "./policy-check.ts";
 import type { ServicePolicy } from "./service-policy.ts";
@@ -50,8 +50,13 @@ export interface FailurePercentageDetection {
   readonly threshold?: number;
   /** Endpoints with enough calls, below which nobody is judged. Range 1 to 10,000. @default 5 (Envoy) */
   readonly minimumHosts?: number;
-  /** Calls within an interval, below which an endpoint is not judged. Range 1 to 1,000,000. @default 50 (Envoy) */
+  /** Calls within an interval, or within `window`, below which an endpoint is not judged. Range 1 to 1,000,000. @default 50 (Envoy) */
   readonly requestVolume?: number;
+  /**
+   * Endpoints are judged at each failure, over the calls of the last so long, instead of at the end of each interval. Range
+   * 100ms to 1h. @default at the end of each interval (Envoy)
+   */
+  readonly window?: Duration;
 }
 
 /** Failures in a row that eject: 5 (Envoy). */
@@ -88,7 +93,13 @@ export interface EffectiveOutlierDetection {
   readonly maxEjectionPercent: number;
   readonly healthCheckUnejects: boolean;
   readonly successRate: Required<SuccessRateDetection> | undefined;
-  readonly failurePercentage: Required<FailurePercentageDetection> | undefined;
+  readonly failurePercentage: EffectiveFailurePercentage | undefined;
+}
+
+/** How endpoints are judged by themselves, with every field filled in. */
+export interface EffectiveFailurePercentage extends Required<Omit<FailurePercentageDetection, "window">> {
+  /** `undefined`: at the end of each interval. */
+  readonly windowMs: number | undefined;
 }
 
 /** The outlier detection of a service, or `undefined` when it is turned off. On where nothing is said. */
@@ -108,10 +119,15 @@ export const effectiveOutlierDetection = (service: ServicePolicy): EffectiveOutl
     maxEjectionPercent: policy.maxEjectionPercent ?? DEFAULT_MAX_EJECTION_PERCENT,
     healthCheckUnejects: policy.healthCheckUnejects ?? true,
     successRate: policy.successRate === false ? undefined : { ...DEFAULT_SUCCESS_RATE, ...policy.successRate },
-    failurePercentage:
-      policy.failurePercentage === false ? undefined : { ...DEFAULT_FAILURE_PERCENTAGE, ...policy.failurePercentage },
+    failurePercentage: policy.failurePercentage === false ? undefined : effectiveShare(policy.failurePercentage),
   };
 };
+
+const effectiveShare = ({ window, ...given }: FailurePercentageDetection = {}): EffectiveFailurePercentage => ({
+  ...DEFAULT_FAILURE_PERCENTAGE,
+  ...given,
+  windowMs: window === undefined ? undefined : parseDuration(window),
+});
 
 /** Whether the figures make sense. */
 export const checkOutlierDetection = (outliers: OutlierDetection | false | undefined, check: Check): void => {
@@ -132,5 +148,6 @@ export const checkOutlierDetection = (outliers: OutlierDetection | false | undef
   const share = outliers.failurePercentage === false ? undefined : outliers.failurePercentage;
   check.number([at, "failurePercentage", "threshold"], share?.threshold, numberLimits.percent);
   check.number([at, "failurePercentage", "minimumHosts"], share?.minimumHosts, numberLimits.judgedHosts);
+  check.duration([at, "failurePercentage", "window"], share?.window, durationLimits.outlierInterval);
   check.number([at, "failurePercentage", "requestVolume"], share?.requestVolume, numberLimits.requestVolume);
 };

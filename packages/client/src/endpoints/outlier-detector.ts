@@ -1,8 +1,11 @@
 import type { EffectiveOutlierDetection } from "@tulle/policy";
 import type { Random } from "@tulle/time";
+import { FailureWindows } from "./failure-window.ts";
 import {
+  type EjectionCause,
   type EjectionDecision,
   eject,
+  isOut,
   type Judged,
   noteOutcome,
   type OutlierOutcome,
@@ -29,6 +32,8 @@ export class OutlierDetector {
   readonly #all: () => readonly Judged[];
   readonly #random: Random;
   readonly #onDecision: ((decision: EjectionDecision) => void) | undefined;
+  /** `undefined` where shares of failures are compared at the end of an interval, or not at all. */
+  readonly #windows: FailureWindows | undefined;
   #intervalEndMs: number;
 
   constructor({ policy, all, random, nowMs, onDecision }: OutlierDetectorOptions) {
@@ -37,15 +42,29 @@ export class OutlierDetector {
     this.#random = random;
     this.#onDecision = onDecision;
     this.#intervalEndMs = nowMs + policy.intervalMs;
+    const { failurePercentage } = policy;
+    const windowMs = failurePercentage?.windowMs;
+    this.#windows =
+      failurePercentage === undefined || windowMs === undefined
+        ? undefined
+        : new FailureWindows({ ...failurePercentage, windowMs });
   }
 
   /** A call to an endpoint ended. @param isProbe what `beginCall` said of it. */
   observe(judged: Judged, outcome: OutlierOutcome, isProbe: boolean, nowMs: number): void {
     if (nowMs >= this.#intervalEndMs) this.#sweep(nowMs);
-    const cause = noteOutcome(judged.figures.outlier, this.#policy, outcome, isProbe);
+    const cause =
+      noteOutcome(judged.figures.outlier, this.#policy, outcome, isProbe) ?? this.#judgeWindow(judged, outcome, nowMs);
     if (cause === undefined) return;
+    this.#windows?.forget(judged);
     const decision = eject(judged, this.#all(), this.#policy, cause, nowMs, this.#random);
     this.#onDecision?.(decision);
+  }
+
+  #judgeWindow(judged: Judged, outcome: OutlierOutcome, nowMs: number): EjectionCause | undefined {
+    if (this.#windows === undefined || isOut(judged.figures.outlier)) return undefined;
+    const fails = this.#windows.note(judged, outcome !== "success", this.#all(), nowMs);
+    return fails ? "failure-percentage" : undefined;
   }
 
   #sweep(nowMs: number): void {

@@ -206,7 +206,8 @@ const outliersOf = (all: readonly Judged[], policy: EffectiveOutlierDetection): 
       for (const judged of compared) if (rateOf(judged) < limit) found.set(judged, "success-rate");
     }
   }
-  if (failurePercentage !== undefined) {
+  // With a window of its own each failure is judged at once, by the detector.
+  if (failurePercentage !== undefined && failurePercentage.windowMs === undefined) {
     const compared = inside.filter(({ figures }) => figures.outlier.requests >= failurePercentage.requestVolume);
     if (compared.length >= failurePercentage.minimumHosts) {
       for (const judged of compared) {
@@ -229,7 +230,7 @@ export const successRateLimit = (rates: readonly number[], factor: number): numb
 const rateOf = ({ figures: { outlier } }: Judged): number => outlier.successes / outlier.requests;
 
 /** Ejected or awaiting its probe: it is not back yet. */
-const isOut = ({ ejectedUntilMs }: OutlierRecord): boolean => ejectedUntilMs !== 0;
+export const isOut = ({ ejectedUntilMs }: OutlierRecord): boolean => ejectedUntilMs !== 0;
 
 const clearConsecutive = (record: OutlierRecord): void => {
   record.consecutive5xx = 0;

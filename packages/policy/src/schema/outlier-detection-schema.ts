@@ -21,6 +21,9 @@ const failurePercentageSchema = exactly<FailurePercentageDetection>()(
     threshold: optional(number(numberLimits.percent, "Failures in percent. Default 85.")),
     minimumHosts: optional(number(numberLimits.judgedHosts, "Endpoints with enough calls. Default 5.")),
     requestVolume: optional(number(numberLimits.requestVolume, "Calls within an interval. Default 50.")),
+    window: optional(
+      duration(durationLimits.outlierInterval, "Judged at each failure over so long. Default each interval."),
+    ),
   }),
 );
 
