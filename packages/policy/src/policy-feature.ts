@@ -9,6 +9,12 @@ export const policyFeatures = [
   "policy:external-service",
   /** Tokens of end users: `jwt` of `Authentication`. */
   "policy:jwt",
+  /** `locality` of a `Service`. */
+  "policy:locality",
+  /** `healthCheck` of a `Service` or an `ExternalService`. */
+  "policy:health-check",
+  /** `sessionAffinity.endpoint` of a `Route`'s rule. */
+  "policy:endpoint-session",
 ] as const;
 
 /** One of {@link policyFeatures}. */

@@ -21,7 +21,13 @@ export const regexEngine: RegexEngine = (pattern, proof) => {
 
 /** What policies may ask of this process beyond the rest: tells whether re2js is installed, without loading it. */
 export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
-  const own: readonly PolicyFeature[] = ["policy:external-service", "policy:jwt"];
+  const own: readonly PolicyFeature[] = [
+    "policy:external-service",
+    "policy:jwt",
+    "policy:locality",
+    "policy:health-check",
+    "policy:endpoint-session",
+  ];
   try {
     createRequire(import.meta.url).resolve("re2js");
     return ["policy:regex-re2", ...own];

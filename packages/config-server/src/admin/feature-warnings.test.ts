@@ -58,6 +58,42 @@ test.each<[string, Policy]>([
   expect(more).toEqual([]);
 });
 
+test.each<[string, string, string, Policy]>([
+  [
+    "locality",
+    "policy:locality",
+    "each refuses the revision",
+    { kind: "Service", name: "payments", locality: { mode: "failover" } },
+  ],
+  [
+    "health checks",
+    "policy:health-check",
+    "each refuses the revision",
+    { kind: "Service", name: "payments", healthCheck: { tcp: {} } },
+  ],
+  [
+    "sessions with endpoints",
+    "policy:endpoint-session",
+    "each keeps them with their destination",
+    {
+      kind: "Route",
+      name: "payments",
+      services: ["payments"],
+      rules: [{ sessionAffinity: { cookie: {}, endpoint: {} } }],
+    },
+  ],
+])("tells of %s which members do not know them, and is silent where all do", (_, feature, effect, policy) => {
+  const [warning, ...more] = featureWarnings([policy], [member("new", [feature]), ...lacking]);
+  expect(warning).toContain(`payments needs ${feature}`);
+  expect(warning).toContain(effect);
+  expect(more).toEqual([]);
+  expect(featureWarnings([policy], [member("new", [feature])])).toEqual([]);
+});
+
+test("is silent for a service whose health checks are turned off", () => {
+  expect(featureWarnings([{ kind: "Service", name: "payments", healthCheck: false }], lacking)).toEqual([]);
+});
+
 test("names twenty of many", () => {
   const many = Array.from({ length: 23 }, (_, n) => member(`p-${n}`, []));
   const [warning = ""] = featureWarnings([by("a", { regex: "(a+)+b" })], many);

@@ -5,6 +5,8 @@ import { patternsForRe2 } from "./policy-regex.ts";
 /** Members that a warning names; of more it tells the number. */
 const MAX_NAMED = 20;
 
+const NEWER = "bring a newer tulle there";
+
 /** What each feature is, for people, and how a member comes by it. */
 const meanings: Readonly<
   Record<PolicyFeature, { readonly why: string; readonly effect: string; readonly remedy: string }>
@@ -17,12 +19,27 @@ const meanings: Readonly<
   "policy:external-service": {
     why: "it is of services outside the mesh",
     effect: "each goes on as if the hosts were not named, and refuses a Service that it calls with tls or fallback",
-    remedy: "bring a newer tulle there",
+    remedy: NEWER,
+  },
+  "policy:locality": {
+    why: "it prefers some localities",
+    effect: "each refuses the revision when it calls the service",
+    remedy: NEWER,
+  },
+  "policy:health-check": {
+    why: "it has endpoints checked",
+    effect: "each refuses the revision when it calls the service",
+    remedy: NEWER,
+  },
+  "policy:endpoint-session": {
+    why: "its sessions stay with endpoints",
+    effect: "each keeps them with their destination, and begins them without an endpoint",
+    remedy: NEWER,
   },
   "policy:jwt": {
     why: "it is of tokens of end users",
     effect: "each refuses the revision when the policy is for its service",
-    remedy: "bring a newer tulle there",
+    remedy: NEWER,
   },
 };
 
@@ -51,6 +68,11 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
       policy.kind === "ExternalService" ||
       (policy.kind === "Service" && (policy.tls !== undefined || policy.fallback === "dns")),
     "policy:jwt": (policy) => policy.kind === "Authentication" && policy.jwt !== undefined,
+    "policy:locality": (policy) => policy.kind === "Service" && policy.locality !== undefined,
+    "policy:health-check": (policy) =>
+      (policy.kind === "Service" || policy.kind === "ExternalService") && isOn(policy.healthCheck),
+    "policy:endpoint-session": (policy) =>
+      policy.kind === "Route" && policy.rules.some(({ sessionAffinity }) => sessionAffinity?.endpoint !== undefined),
   };
   return new Map(
     policyFeatures.flatMap((feature) => {
@@ -59,6 +81,8 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
     }),
   );
 };
+
+const isOn = (field: object | false | undefined): boolean => field !== undefined && field !== false;
 
 const nameOf = ({ id, service, software }: MemberStatus): string => `${id} of ${service} (${software})`;
 
