@@ -146,11 +146,13 @@ export const wrongJwks = (text: string): string | undefined => {
   }
   const keys = keysOf(text);
   if (keys === undefined) return 'not a JSON Web Key Set: write {"keys":[…]} as the issuer publishes it';
-  if (keys.length === 0) return "the key set holds no key, so no token could be good";
+  if (!keys.some(isAsymmetric)) return "the key set holds no key of RSA, EC or OKP, so no token could be good";
   return keys.some((key) => secretMembers.some((member) => Object.hasOwn(key, member)))
     ? "the key set holds a private or a symmetric key: whoever reads the policy could sign tokens with it"
     : undefined;
 };
+
+const isAsymmetric = (key: object): boolean => "kty" in key && ["RSA", "EC", "OKP"].includes(String(key.kty));
 
 const keysOf = (text: string): readonly object[] | undefined => {
   try {

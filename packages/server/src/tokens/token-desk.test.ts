@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { effectiveJwtRule, type JwtRule } from "@tulle/policy";
 import { createTestIssuer, FakeClock, type TestIssuer } from "@tulle/testing";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isFlaw } from "./compact-token.ts";
 import { type EndUser, TokenDesk } from "./token-desk.ts";
@@ -208,6 +209,47 @@ describe("a token of an issuer with a key in the policy", () => {
     expect(await outcome(rsaDesk, bearer(rsa.token()))).toBe("user user-1");
     expect(await outcome(rsaDesk, bearer(confused(secret, "rsa")))).toBe(NO_ALGORITHM);
   });
+});
+
+test("a token in which any one character was changed is not believed", async () => {
+  const desk = deskFor([ruleOf(ours)]);
+  const token = ours.token();
+  for (let at = 0; at < token.length; at++) {
+    for (const other of ["A", "B", "."]) {
+      if (token[at] === other) continue;
+      const changed = `${token.slice(0, at)}${other}${token.slice(at + 1)}`;
+      const found = await desk.authenticate(bearer(changed));
+      expect(found !== undefined && isFlaw(found), `character ${at} as ${other}`).toBe(true);
+    }
+  }
+});
+
+test("whatever stands where a token may stand, nothing but a signed one is believed, and nothing breaks", async () => {
+  const desk = deskFor([ruleOf(ours, { fromHeaders: [{ name: "x-token" }], fromParams: ["t"], fromCookies: ["c"] })]);
+  const segments = fc.oneof(
+    fc.base64String(),
+    fc.json().map((text) => Buffer.from(text).toString("base64url")),
+    fc.constantFrom(head, body, signature, ""),
+  );
+  const text = fc.oneof(
+    fc.string(),
+    fc.array(segments, { maxLength: 5 }).map((parts) => parts.join(".")),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, text, text, async (header, param, cookie) => {
+      fc.pre(![header, param, cookie].some((each) => each.includes(`${head}.${body}.${signature}`)));
+      const request = requestWith(
+        [
+          ["x-token", header],
+          ["cookie", `c=${cookie}`],
+        ],
+        `/?t=${param}`,
+      );
+      const found = await desk.authenticate(request);
+      return found !== undefined && isFlaw(found);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 describe("the keys of an issuer", () => {
