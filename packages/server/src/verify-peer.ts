@@ -4,6 +4,8 @@ import { type MeshErrorCode, parseSpiffeId, type TrustBundle } from "@tulle/poli
 /** The roots of each trust domain, parsed once per change of trust. */
 export interface TrustedRoots {
   readonly byDomain: ReadonlyMap<string, readonly X509Certificate[]>;
+  /** CAs below the roots of each domain, for chains that TLS does not show. */
+  readonly intermediates: ReadonlyMap<string, readonly X509Certificate[]>;
   /** How many bundles OpenSSL was given, also those that speak for nobody here. */
   readonly bundles: number;
 }
@@ -19,10 +21,18 @@ export const parseRoots = (bundles: readonly TrustBundle[], ownNames: readonly s
   const parsed = new Map(
     bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map((pem) => new X509Certificate(pem))] as const),
   );
+  const intermediates = new Map(
+    bundles.map(({ trustDomain, intermediates: below = [] }) => [
+      trustDomain,
+      below.map((pem) => new X509Certificate(pem)),
+    ]),
+  );
   const own = ownNames.find((name) => parsed.has(name));
-  const ownRoots = own === undefined ? undefined : parsed.get(own);
-  if (ownRoots !== undefined) for (const name of ownNames) parsed.set(name, ownRoots);
-  return { byDomain: parsed, bundles: bundles.length };
+  for (const byDomain of [parsed, intermediates]) {
+    const ours = own === undefined ? undefined : byDomain.get(own);
+    if (ours !== undefined) for (const name of ownNames) byDomain.set(name, ours);
+  }
+  return { byDomain: parsed, intermediates, bundles: bundles.length };
 };
 
 /** What a client's certificate proved, or why it proved nothing. */
@@ -68,7 +78,7 @@ export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs:
   const own = roots.byDomain.get(trustDomain);
   if (own === undefined)
     return untrusted(`${spiffeId} is of the trust domain ${trustDomain}, whose roots are not known`);
-  const chain = chainToRoot(leaf, own) ?? hiddenChain(presented, roots);
+  const chain = chainToRoot(leaf, own, roots.intermediates.get(trustDomain) ?? []) ?? hiddenChain(presented, roots);
   if (chain === undefined) return untrusted(`the chain of ${spiffeId} ends at no root of ${trustDomain}`);
   const outside = chain.find((each) => nowMs < each.validFromDate.getTime() || nowMs >= each.validToDate.getTime());
   if (outside !== undefined || timeErrors.has(authorized)) {
@@ -101,6 +111,7 @@ const spiffeIdOf = (leaf: X509Certificate): string | undefined => {
 const chainToRoot = (
   leaf: X509Certificate,
   roots: readonly X509Certificate[],
+  intermediates: readonly X509Certificate[],
 ): readonly X509Certificate[] | undefined => {
   const chain: X509Certificate[] = [];
   let current: X509Certificate | undefined = leaf;
@@ -109,15 +120,18 @@ const chainToRoot = (
     chain.push(child);
     const root = roots.find((each) => each.ca && isIssuedBy(child, each));
     if (root !== undefined) return [...chain, root];
-    const issuer: X509Certificate | undefined = child.issuerCertificate;
-    current = issuer?.ca === true && isIssuedBy(child, issuer) ? issuer : undefined;
+    const shown: X509Certificate | undefined = child.issuerCertificate;
+    current = [...(shown === undefined ? [] : [shown]), ...intermediates].find(
+      (each) => each.ca && isIssuedBy(child, each),
+    );
   }
   return undefined;
 };
 
 /**
  * Some releases of Node (24.21, 26.8 and later; nodejs/node#65579) do not show a server the intermediates that came with
- * a leaf. Where the roots of one domain alone are trusted, OpenSSL's yes means just them; where there are more, nobody
+ * a leaf. What the bundle does not know either is left
+ * to OpenSSL: where the roots of one domain alone are trusted, OpenSSL's yes means just them; where there are more, nobody
  * could tell whose chain it was, and the peer stays refused.
  */
 const hiddenChain = (

@@ -7,6 +7,7 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import type { TrustBundle } from "@tulle/policy";
 import { createTestAuthority } from "@tulle/testing";
 import { constant } from "@tulle/time";
 import { expect, test } from "vitest";
@@ -52,6 +53,7 @@ const chainOfThree = async (intermediateIsCa: boolean) => {
   const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", leafKeys.privateKey)).toString("base64");
   return {
     bundle: { trustDomain: "cluster.local", roots: [root.toString("pem")] },
+    middle: middle.toString("pem"),
     peer: {
       certificateChain: `${leaf.toString("pem")}\n${middle.toString("pem")}`,
       privateKey: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
@@ -59,11 +61,11 @@ const chainOfThree = async (intermediateIsCa: boolean) => {
   };
 };
 
-const portThatTrusts = async (bundle: { trustDomain: string; roots: string[] }) => {
+const portThatTrusts = async (...bundles: readonly TrustBundle[]) => {
   const authority = await createTestAuthority();
   const server = testServer({
     inbound: constant(inbound("strict")),
-    credentials: constant(await authority.issue({ serviceAccount: "reviews", bundles: [bundle] })),
+    credentials: constant(await authority.issue({ serviceAccount: "reviews", bundles })),
   });
   const { port } = await server.listen((_request, response) => response.end("ok"), { port: 0, host: "127.0.0.1" });
   return { server, port };
@@ -73,6 +75,18 @@ test("a chain over an intermediate that came with the leaf leads to the root", a
   const { bundle, peer } = await chainOfThree(true);
   const { port } = await portThatTrusts(bundle);
   expect(await call(port, { as: peer })).toMatchObject({ status: 200 });
+});
+
+test("beside another domain's roots, a bundle that names its intermediates still tells whose chain it was", async () => {
+  const { bundle, middle, peer } = await chainOfThree(true);
+  const partner = await createTestAuthority("partner.test");
+  const { port } = await portThatTrusts({ ...bundle, intermediates: [middle] }, partner.bundle);
+  expect(await call(port, { as: peer })).toMatchObject({ status: 200 });
+  // The same chain proves nothing where the partner brought it.
+  const impostor = { ...bundle, trustDomain: "partner.test", intermediates: [middle] };
+  const other = await portThatTrusts({ ...partner.bundle, trustDomain: "cluster.local" }, impostor);
+  await expect(call(other.port, { as: peer })).rejects.toThrow();
+  expect(other.server.counters()["refused.PEER_UNTRUSTED"]).toBe(1);
 });
 
 test("a certificate that is no CA vouches for nobody", async () => {
