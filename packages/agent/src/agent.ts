@@ -21,6 +21,7 @@ import { currentWorker, instanceIdOf } from "./instance-id.ts";
 import { KeptTexts } from "./kept-texts.ts";
 import { LastGood } from "./last-good.ts";
 import { type AgentLogger, silentLogger } from "./logger.ts";
+import { PlaintextReporter, type SeenCaller } from "./plaintext-report.ts";
 import { untilJoined } from "./readiness.ts";
 import { keepConnected } from "./reconnect.ts";
 import { type Registration, Registrations } from "./registrations.ts";
@@ -71,6 +72,8 @@ export interface Agent {
   register(endpoint: Registration): Promise<void>;
   /** Tells that an endpoint takes no new calls, or is gone. Settles as {@link register}; never throws. */
   withdraw(endpointId: string, state: "draining" | "gone"): Promise<void>;
+  /** Tells who called this process without an identity, all of them; only what is new is sent, and only where it is taken. */
+  reportPlaintext(callers: readonly SeenCaller[]): void;
   /** Says goodbye, writes what is to be kept, closes. */
   leave(): Promise<void>;
   counters(): Readonly<Record<string, number>>;
@@ -101,6 +104,7 @@ class MeshAgent implements Agent {
   readonly #keeper: CredentialKeeper;
   readonly #discovery: Discovery;
   readonly #registrations: Registrations;
+  readonly #plaintext = new PlaintextReporter();
   readonly #stop = new AbortController();
   readonly #failure: Watchable<ConnectFailure | undefined> = new Watchable<ConnectFailure | undefined>(undefined);
   readonly #counters = {
@@ -211,6 +215,11 @@ class MeshAgent implements Agent {
 
   withdraw(endpointId: string, state: "draining" | "gone"): Promise<void> {
     return this.#registrations.withdraw(endpointId, state);
+  }
+
+  reportPlaintext(callers: readonly SeenCaller[]): void {
+    const session = this.#session;
+    if (session?.certified) this.#plaintext.report(session.open, callers, this.#options.clock.now());
   }
 
   leave(): Promise<void> {

@@ -6,6 +6,7 @@ import { deleteCommand } from "./commands/delete.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { getCommand } from "./commands/get.ts";
 import { historyCommand } from "./commands/history.ts";
+import { plaintextCommand } from "./commands/plaintext.ts";
 import { rollbackCommand } from "./commands/rollback.ts";
 import { statusCommand } from "./commands/status.ts";
 import { tokenCommand } from "./commands/token.ts";
@@ -44,6 +45,7 @@ const createProgram = (terminal: Terminal): Command => {
     .addCommand(historyCommand(terminal))
     .addCommand(rollbackCommand(terminal))
     .addCommand(statusCommand(terminal))
+    .addCommand(plaintextCommand(terminal))
     .addCommand(explainCommand(terminal))
     .addCommand(tokenCommand(terminal))
     .addCommand(certificatesCommand(terminal));

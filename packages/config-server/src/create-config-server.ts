@@ -175,6 +175,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
         trustRevision: push.trustRevision,
         inStartGrace: () => registry.inStartGrace,
       },
+      wallNow: () => clock.wallNow(),
       endpoints,
       status: () => ({
         software,

@@ -49,7 +49,7 @@ describe("the push server", () => {
     expect(await member.next("welcome")).toEqual({
       type: "welcome",
       protocol: 1,
-      features: ["gzip"],
+      features: ["gzip", "plaintext-callers"],
       software: "tulle-config-server",
       spiffeId: "spiffe://cluster.local/ns/default/sa/reviews",
       pingIntervalMs: 15_000,

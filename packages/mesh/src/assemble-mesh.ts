@@ -9,6 +9,7 @@ import type { Mesh, MeshListenOptions, MeshStatus } from "./mesh.ts";
 import { type MeshMode, type MeshOptions, silentLogger } from "./mesh-options.ts";
 import type { MeshSource } from "./mesh-source.ts";
 import { passThroughOutbound } from "./pass-through.ts";
+import { reportPlaintext } from "./plaintext-reports.ts";
 import { leaveOnSignal } from "./shutdown-signals.ts";
 import { VisitContext } from "./visit-context.ts";
 
@@ -86,6 +87,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   });
 
   const listeners = new Map<string, MeshListener>();
+  let stopReports: (() => void) | undefined;
   let stopSignals: (() => void) | undefined;
   let leaving: Promise<void> | undefined;
 
@@ -96,6 +98,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     const listener = await server.listen(app, listenOptions);
     const id = listeners.size === 0 ? source.instanceId : `${source.instanceId}-${listeners.size}`;
     listeners.set(id, listener);
+    stopReports ??= reportPlaintext(server, source, clock);
     const instance = {
       id,
       address: advertisedAddress({ advertise: listenOptions.advertise ?? identity.advertise, host: listener.host }),
@@ -140,6 +143,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   const leave = (): Promise<void> => {
     leaving ??= (async () => {
       stopSignals?.();
+      stopReports?.();
       await settledWithin(
         [...listeners.keys()].map((id) => source.withdraw(id, "draining")),
         WITHDRAW_LIMIT_MS,

@@ -1,5 +1,5 @@
 import type { Credentials, Endpoint, InboundSnapshot, OutboundSnapshot, ServiceKey } from "@tulle/policy";
-import type { KeyStorage } from "@tulle/server";
+import type { KeyStorage, PlaintextCaller } from "@tulle/server";
 import type { Watched } from "@tulle/time";
 import type { MeshStatus } from "./mesh.ts";
 
@@ -17,6 +17,8 @@ export interface MeshSource {
   discover(service: ServiceKey, signal?: AbortSignal): Promise<void>;
   register(registration: Registration): Promise<void>;
   withdraw(endpointId: string, state: "draining" | "gone"): Promise<void>;
+  /** Tells who called without an identity, all of them; only what is new is sent. */
+  reportPlaintext(callers: readonly PlaintextCaller[]): void;
   ready(): Promise<void>;
   leave(): Promise<void>;
   counters(): Readonly<Record<string, number>>;

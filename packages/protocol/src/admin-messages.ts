@@ -16,6 +16,7 @@ export type { PolicyProblem };
  * | `GET /v1/revisions/:revision/acknowledgement?timeout=30s` | {@link Acknowledgement}, when all live members have answered or the time is over |
  * | `GET /v1/members` | {@link MemberList} |
  * | `GET /v1/endpoints` | {@link EndpointList} |
+ * | `GET /v1/plaintext?service=&since=1h` | {@link PlaintextReport} |
  * | `POST /v1/tokens` {@link TokenRequest} | {@link TokenIssued} |
  * | `GET /v1/tokens` | {@link TokenList} |
  * | `DELETE /v1/tokens/:id` | 204 |
@@ -135,6 +136,25 @@ export interface EndpointList {
   readonly services: readonly {
     readonly service: ServiceKey;
     readonly endpoints: readonly (Endpoint & { readonly owner: string })[];
+  }[];
+}
+
+export interface PlaintextReport {
+  /** By service, the most recent first. */
+  readonly callers: readonly {
+    /** The service that was called. */
+    readonly service: ServiceKey;
+    readonly address: string;
+    /** As it calls itself; nobody vouches for it. */
+    readonly userAgent?: string;
+    readonly transport: "plaintext" | "tls";
+    /** Services of which an instance is registered at the address; several where they share a machine. */
+    readonly from: readonly ServiceKey[];
+    readonly requests: number;
+    /** Milliseconds since 1970. */
+    readonly lastSeenMs: number;
+    /** The members that it called. */
+    readonly members: readonly string[];
   }[];
 }
 

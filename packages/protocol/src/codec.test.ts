@@ -26,6 +26,10 @@ const memberMessages: readonly MemberMessage[] = [
     endpoint: { id: "reviews-v1-0", address: "fe80::1%eth0", port: 9080, transport: "mtls", labels: {}, weight: 2 },
   },
   { type: "withdraw", id: 2, service: "default/reviews", endpointId: "reviews-v1-0", state: "draining" },
+  {
+    type: "plaintext-callers",
+    callers: [{ address: "10.0.0.7", userAgent: "curl/8", transport: "plaintext", requests: 2, lastSeenAgoMs: 40 }],
+  },
   { type: "certificate-request", id: 3, csr: "-----BEGIN CERTIFICATE REQUEST-----" },
   { type: "goodbye" },
 ];
@@ -86,7 +90,7 @@ test("a key called __proto__ stays a key", () => {
   expect(decoded.type === "hello" && Object.entries(decoded.member.labels)).toEqual([["__proto__", "x"]]);
 });
 
-const memberTypes = "hello, subscribe, ack, nack, register, withdraw, certificate-request, goodbye";
+const memberTypes = "hello, subscribe, ack, nack, register, withdraw, certificate-request, plaintext-callers, goodbye";
 const register = memberMessages[4] as Extract<MemberMessage, { type: "register" }>;
 const withEndpoint = (change: object): unknown => ({ ...register, endpoint: { ...register.endpoint, ...change } });
 
@@ -111,6 +115,15 @@ describe("what a member may not say", () => {
       '{"type":"renew"}',
       "unknown-type",
       `no message has the type "renew"; known are ${memberTypes}`,
+    ],
+    [
+      "a caller whose name could steer a terminal",
+      JSON.stringify({
+        type: "plaintext-callers",
+        callers: [{ address: "::1", userAgent: "\u001b[2J", transport: "tls", requests: 1, lastSeenAgoMs: 0 }],
+      }),
+      "bad-message",
+      'plaintext-callers.callers[0].userAgent: expected at most 120 printable ASCII characters, got "\\u001b[2J"',
     ],
     [
       "too much",

@@ -13,6 +13,7 @@ import {
   type MemberMessage,
   type Nack,
   type Part,
+  type PlaintextCallers,
   type RefusalCode,
   type Refused,
   type Register,
@@ -24,6 +25,7 @@ import {
   type Welcome,
   type Withdraw,
 } from "./member-messages.ts";
+import { MAX_PLAINTEXT_CALLERS, type ReportedCaller } from "./plaintext-callers.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ResourceUpsert, ResourceValue } from "./resource.ts";
 import {
@@ -136,6 +138,19 @@ const memberShapes: { readonly [T in MemberMessage["type"]]: Shape<Extract<Membe
     type: literal("certificate-request"),
     id: requestId,
     csr: text(1, MAX_CSR_CHARACTERS),
+  }),
+  "plaintext-callers": object<PlaintextCallers>({
+    type: literal("plaintext-callers"),
+    callers: list(
+      object<ReportedCaller>({
+        address: matching(/^[0-9A-Za-z.:%]{0,64}$/, "an IP address"),
+        userAgent: optional(matching(/^[\x20-\x7e]{0,120}$/, "at most 120 printable ASCII characters")),
+        transport: oneOf(["plaintext", "tls"]),
+        requests: integer(1, Number.MAX_SAFE_INTEGER),
+        lastSeenAgoMs: durationMs,
+      }),
+      MAX_PLAINTEXT_CALLERS,
+    ),
   }),
   goodbye: object<MemberGoodbye>({ type: literal("goodbye") }),
 };

@@ -19,6 +19,7 @@ export {
 export type * from "./member-messages.ts";
 export { refusalCodes } from "./member-messages.ts";
 export { type PreparedResource, packTransaction, prepareResource, type TransactionContent } from "./parts.ts";
+export { MAX_PLAINTEXT_CALLERS, PLAINTEXT_CALLERS_FEATURE, type ReportedCaller } from "./plaintext-callers.ts";
 export { ProtocolError } from "./protocol-error.ts";
 export type * from "./resource.ts";
 export { formatResourceName, parseResourceName, type ResourceReference } from "./resource-name.ts";

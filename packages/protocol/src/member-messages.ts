@@ -1,4 +1,5 @@
 import type { Endpoint, ServiceKey } from "@tulle/policy";
+import type { ReportedCaller } from "./plaintext-callers.ts";
 import type { ResourceName, ResourceUpsert } from "./resource.ts";
 import type { Revision, Stream } from "./stream.ts";
 
@@ -82,13 +83,32 @@ export interface CertificateRequest {
   readonly csr: string;
 }
 
+/**
+ * Who called the member without an identity within the last hour, all of it: it takes the place of the report before. Only to
+ * config-servers whose welcome has the feature `plaintext-callers`. Not answered.
+ */
+export interface PlaintextCallers {
+  readonly type: "plaintext-callers";
+  /** At most 64, the most recent ones. */
+  readonly callers: readonly ReportedCaller[];
+}
+
 /** The member leaves on purpose; its endpoints go at once. */
 export interface MemberGoodbye {
   readonly type: "goodbye";
 }
 
 /** Everything a member may say. */
-export type MemberMessage = Hello | Subscribe | Ack | Nack | Register | Withdraw | CertificateRequest | MemberGoodbye;
+export type MemberMessage =
+  | Hello
+  | Subscribe
+  | Ack
+  | Nack
+  | Register
+  | Withdraw
+  | CertificateRequest
+  | PlaintextCallers
+  | MemberGoodbye;
 
 /** Answer to a good hello. */
 export interface Welcome {

@@ -9,6 +9,7 @@ import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import type { LoadReports } from "./load-report.ts";
 import type { VisitObserver } from "./observe-visit.ts";
+import type { PlaintextCallers } from "./plaintext-callers.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
 import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
 import { bindRequestEvents, type RunInVisit } from "./visit-events.ts";
@@ -25,6 +26,8 @@ export interface AdmissionDesk {
   readonly runIn: RunInVisit;
   /** Tells callers how busy the process is. */
   readonly load: LoadReports;
+  /** Who still comes in without an identity; `undefined` where the mesh is turned off. */
+  readonly plaintext: PlaintextCallers | undefined;
   /** What is known of a socket that came in by a listener of the service's own. */
   readonly inspect: (request: IncomingMessage) => Connection;
 }
@@ -131,8 +134,18 @@ const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: List
     desk.clock,
   );
   visit.connection.visits++;
+  notePlaintext(desk, visit);
   rememberVisit(visit);
   return visit;
+};
+
+/** Whoever is served as a stranger on a port of the mesh would be refused if it were strict. */
+const notePlaintext = ({ plaintext, observer, enforces }: AdmissionDesk, visit: OpenVisit): void => {
+  const { transport } = visit.connection.peer;
+  if (transport === "mtls" || plaintext === undefined || visit.listener === "public") return;
+  if (enforces && visit.mtls === "strict") return;
+  plaintext.note(visit.request, transport);
+  observer.plaintext(transport);
 };
 
 /** A listener of the service's own is told from others by the port that the socket came in by. */

@@ -14,6 +14,7 @@ import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
 import { ProvenPeers } from "./listener/proven-peers.ts";
 import { LoadReports } from "./load-report.ts";
 import { VisitObserver } from "./observe-visit.ts";
+import { type PlaintextCaller, PlaintextCallers } from "./plaintext-callers.ts";
 import type { FetchKeys, KeyStorage } from "./tokens/remote-keys.ts";
 import { TokenDesk } from "./tokens/token-desk.ts";
 import { type ListenerState, type OpenVisit, visitOf } from "./visit.ts";
@@ -62,6 +63,8 @@ export interface MeshServer {
   enter<T>(visit: Visit, run: () => T): T;
   /** Closes all listeners at once. Drain them first. */
   close(): Promise<void>;
+  /** Who came in without an identity within the last hour, the most recent first; at most 256. */
+  plaintextCallers(): readonly PlaintextCaller[];
   /** Plain counters by name, since the start. */
   counters(): Record<string, number>;
 }
@@ -93,6 +96,17 @@ export const createServer = (options: ServerOptions): MeshServer => {
   });
   const peers = new ProvenPeers(clock, credentials, () => {
     counters.retiredConnections++;
+  });
+  const plaintext = new PlaintextCallers(clock);
+  current.onChange(() => {
+    const { mode: workload, ports } = current.policy?.mtls ?? {};
+    if (
+      enforces &&
+      workload === "strict" &&
+      ports !== undefined &&
+      [...ports.values()].every((each) => each === "strict")
+    )
+      plaintext.clear();
   });
   const nameOwn = (): void => {
     if (current.policy !== undefined) peers.nameOwn([current.policy.trustDomain, ...current.policy.aliases]);
@@ -127,6 +141,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
     current,
     runIn,
     load,
+    plaintext: mode === "off" ? undefined : plaintext,
     inspect,
   };
 
@@ -187,9 +202,11 @@ export const createServer = (options: ServerOptions): MeshServer => {
       peers.close();
       load.close();
     },
+    plaintextCallers: () => plaintext.list(),
     counters: () => ({
       ...counters.read(),
       ...tokens.counters(),
+      ...plaintext.counters,
       rejectedPolicies: current.rejected,
       connections: [...listeners].reduce((sum, listener) => sum + listener.connections(), 0),
       provenConnections: peers.size,

@@ -1,4 +1,5 @@
 // For services: listening and what a listener tells.
+
 export type { ListenApp } from "./application.ts";
 // For the other packages of the mesh: whether a snapshot can be enforced, and the headers that this side says and hears.
 export { checkInbound } from "./check-inbound.ts";
@@ -8,6 +9,7 @@ export type { ListenerKind, Peer, Permit, Visit } from "./gate.ts";
 export type { ListenOptions, MeshListener } from "./listen.ts";
 export type { DrainReport } from "./listener/drain.ts";
 export type { PublicListenOptions } from "./listener/public-port.ts";
+export type { PlaintextCaller } from "./plaintext-callers.ts";
 export type { FetchKeys, KeyStorage } from "./tokens/remote-keys.ts";
 
 // The adapters have their own entries, so that nobody needs the types of a framework that is not installed:

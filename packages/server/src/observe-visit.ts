@@ -24,6 +24,7 @@ interface Instruments {
   readonly provider: MeterProvider;
   readonly duration: Histogram;
   readonly refusals: Counter;
+  readonly plaintext: Counter;
 }
 
 /** One server span and one duration per visit, refused visits too, and one count per refusal. */
@@ -93,6 +94,11 @@ export class VisitObserver {
     visit.span?.setAttributes({ "tulle.error.code": code, "tulle.refusal.detail": detail });
   }
 
+  /** A caller without an identity is served. */
+  plaintext(transport: "plaintext" | "tls"): void {
+    this.#current().plaintext.add(1, { "tulle.transport": transport });
+  }
+
   /** A connection was refused before it could send a request, or would have been if the gates enforced. */
   connectionRefused(code: MeshErrorCode, enforced = true): void {
     this.#count({ "tulle.error.code": code, "tulle.enforced": enforced }, code, enforced);
@@ -148,6 +154,10 @@ export class VisitObserver {
         description: "Duration of HTTP server requests.",
         unit: "s",
         advice: { explicitBucketBoundaries: [...DURATION_BOUNDS_SECONDS] },
+      }),
+      plaintext: meter.createCounter("tulle.server.plaintext.requests", {
+        description: "Requests of callers without an identity, which strict mTLS would refuse.",
+        unit: "{request}",
       }),
       refusals: meter.createCounter("tulle.server.refusals", {
         description: "Requests and connections that the mesh refused, by code.",

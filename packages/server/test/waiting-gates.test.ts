@@ -48,6 +48,7 @@ const stage = (gates: readonly Gate[]) => {
     current: { policy: undefined },
     runIn: (_visit, run) => run(),
     load,
+    plaintext: undefined,
     inspect: (request) => strangerConnection(request.socket, "plaintext"),
   };
   const adapter: AdapterServer = {

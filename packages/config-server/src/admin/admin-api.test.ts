@@ -88,6 +88,7 @@ beforeEach(async () => {
       refused: [],
       pending: [],
     }),
+    plaintextCallers: () => [],
     renew: (id) => [id ?? member.id],
   };
   const authority = await openAuthority({ keyStore: memoryKeyStore(), trustDomain, clock });
@@ -108,6 +109,7 @@ beforeEach(async () => {
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pins: () => authority.pins, clock }),
     audit,
     certificates: { authority, clock, trustRevision: async () => "t.1", inStartGrace: () => grace },
+    wallNow: () => clock.wallNow(),
     endpoints: () => ({ services: [] }),
     status: () => ({
       software: "tulle/0.1.0",

@@ -1,4 +1,4 @@
-import { type PolicyKind, policyKinds, tryParseDuration } from "@tulle/policy";
+import { type PolicyKind, policyKinds, type ServiceKey, tryParseDuration } from "@tulle/policy";
 import { z } from "zod";
 import { badRequest } from "./admin-failure.ts";
 
@@ -82,6 +82,17 @@ export const policiesQuery: z.ZodType<{
   namespace: label.optional(),
   name: label.optional(),
 });
+
+export const plaintextQuery: z.ZodType<{ readonly service?: ServiceKey | undefined; readonly since: number }> =
+  z.strictObject({
+    // The expression is that of a service's key.
+    service: z
+      .string()
+      .regex(/^[a-z0-9-]{1,63}\/[a-z0-9-]{1,63}$/, "write namespace/service")
+      .transform((text) => text as ServiceKey)
+      .optional(),
+    since: duration(1_000, 3_600_000, "1s to 1h").prefault("1h"),
+  });
 
 export const historyQuery: z.ZodType<{ readonly limit: number }> = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(50),

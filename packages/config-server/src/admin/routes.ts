@@ -6,6 +6,7 @@ import {
   type EndpointList,
   type History,
   type MemberList,
+  type PlaintextReport,
   type PolicyList,
   type Revision,
   type ServerStatus,
@@ -18,6 +19,7 @@ import type { Members } from "../push/members.ts";
 import type { PolicyStore } from "../store/policy-store.ts";
 import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
 import { type CertificateContext, certificateRoutes } from "./certificate-routes.ts";
+import { plaintextReport } from "./plaintext-report.ts";
 import type { PolicyAdmission } from "./policy-admission.ts";
 import { withoutProofs } from "./policy-regex.ts";
 import {
@@ -26,6 +28,7 @@ import {
   deleteSchema,
   historyQuery,
   noQuery,
+  plaintextQuery,
   policiesQuery,
   read,
   rollbackSchema,
@@ -41,6 +44,8 @@ export interface AdminContext {
   readonly tokens: JoinTokens;
   readonly audit: AuditLog;
   readonly certificates: Omit<CertificateContext, "members" | "audited">;
+  /** Milliseconds since 1970. */
+  wallNow(): number;
   endpoints(): EndpointList;
   status(): ServerStatus;
 }
@@ -162,6 +167,15 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
       method: "GET",
       path: "/v1/members",
       handle: withoutQuery((): MemberList => ({ revision: headRevision(policyStore), members: members.list() })),
+    },
+    {
+      method: "GET",
+      path: "/v1/plaintext",
+      handle: async ({ query }): Promise<PlaintextReport> => {
+        const { service, since } = read(plaintextQuery, query);
+        const question = { service, sinceMs: since, nowMs: context.wallNow() };
+        return plaintextReport(members.plaintextCallers(), context.endpoints(), question);
+      },
     },
     { method: "GET", path: "/v1/endpoints", handle: withoutQuery(() => context.endpoints()) },
     { method: "POST", path: "/v1/tokens", handle: createToken },

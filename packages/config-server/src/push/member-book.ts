@@ -1,7 +1,7 @@
 import { type Acknowledgement, type Hello, type MemberStatus, ProtocolError, type Revision } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import { Acknowledgements } from "./acknowledgements.ts";
-import type { Members } from "./members.ts";
+import type { MemberCallers, Members } from "./members.ts";
 import type { Session } from "./session.ts";
 
 /** Members that were lost and are still told of; of more, the oldest are forgotten. */
@@ -32,6 +32,10 @@ export class MemberBook implements Members {
 
   acknowledgement(revision: Revision, timeoutMs: number): Promise<Acknowledgement> {
     return this.#acknowledgements.wait(revision, timeoutMs);
+  }
+
+  plaintextCallers(): readonly MemberCallers[] {
+    return [...this.#sessions.values()].flatMap((session) => session.callers ?? []);
   }
 
   renew(memberId?: string, withinMs?: number): readonly string[] {

@@ -2,6 +2,7 @@ import { type Hello, type MemberStatus, type Revision, type Stream, streams } fr
 import type { Clock } from "@tulle/time";
 import type { MemberIdentity, ShownCertificate } from "../enrollment/enrollment.ts";
 import { MemberStreams, type MemberStreamsParts } from "./member-streams.ts";
+import type { MemberCallers } from "./members.ts";
 import { certificateBudget, fullBudget, type RequestBudget } from "./request-budget.ts";
 import type { StreamProgress } from "./stream-progress.ts";
 
@@ -15,6 +16,8 @@ export interface ServedMember {
   certificates: RequestBudget;
   /** What it showed, or got since. */
   certificate: ShownCertificate | undefined;
+  /** Who called it without an identity, as it reported last. */
+  callers: MemberCallers["callers"];
 }
 
 /** A member as it is when it has said hello. */
@@ -28,6 +31,7 @@ export const servedMember = (
   protocol,
   sinceMs: clock.wallNow(),
   streams: new MemberStreams(hello, streamsParts),
+  callers: [],
   certificates: fullBudget(certificateBudget, clock.now()),
   certificate: undefined,
 });

@@ -8,6 +8,7 @@ import {
   type MemberMessage,
   type MemberStatus,
   negotiate,
+  PLAINTEXT_CALLERS_FEATURE,
   ProtocolError,
   type RefusalCode,
   type ServerMessage,
@@ -18,6 +19,7 @@ import type { Timer } from "@tulle/time";
 import type { RawData, WebSocket } from "ws";
 import { EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
 import type { Tenancy } from "../registry/registry.ts";
+import type { MemberCallers } from "./members.ts";
 import { MAX_BUFFERED_BYTES, MAX_STALL_MS, Outbox } from "./outbox.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { closeCodeOf, closeCodes } from "./refusal.ts";
@@ -27,7 +29,7 @@ import type { SessionHost } from "./session-host.ts";
 import { refuseToGoBack, type StreamProgress } from "./stream-progress.ts";
 
 /** What this server can do beside the protocol's version. */
-const FEATURES = ["gzip"] as const;
+const FEATURES = ["gzip", PLAINTEXT_CALLERS_FEATURE] as const;
 
 /**
  * - `awaiting-hello`: connected and authenticated, but silent. Any other message than hello, or 5 s of silence, end it.
@@ -96,6 +98,13 @@ export class Session {
       connected,
       sinceMs: connected ? member.sinceMs : this.#host.clock.wallNow(),
     });
+  }
+
+  /** Who called the member without an identity. Undefined when it is not served. */
+  get callers(): MemberCallers | undefined {
+    if (this.#state.state !== "serving") return undefined;
+    const { hello, streams: own, callers } = this.#state.member;
+    return { member: hello.member.id, service: own.own, callers };
   }
 
   /** Sends the member what it lacks of a stream, if it is served and can take something now. */
@@ -245,6 +254,14 @@ export class Session {
       case "certificate-request":
         this.#requests.answer(message.id, () => this.#issue(member, message));
         break;
+      case "plaintext-callers": {
+        const nowMs = this.#host.clock.wallNow();
+        member.callers = message.callers.map(({ lastSeenAgoMs, ...caller }) => ({
+          ...caller,
+          lastSeenMs: nowMs - lastSeenAgoMs,
+        }));
+        break;
+      }
       case "goodbye":
         this.#leave();
     }
