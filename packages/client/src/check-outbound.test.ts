@@ -26,7 +26,7 @@ test("a snapshot that can be run has nothing against it, also when it is asked a
 
 test.each([
   ["a field without behaviour", snapshot({ concurrencyLimit: {} }, {}), /concurrencyLimit.*not supported yet/],
-  ["a value without behaviour", snapshot({ protocol: "grpc" }, {}), /protocol.*not supported yet/],
+  ["a value without behaviour", snapshot({ mode: "dry-run" }, {}), /mode.*not supported yet/],
   ["a pattern that is none", snapshot({}, { match: [{ path: { regex: "(" } }] }), /routes of default\/reviews/],
   ["a duration that is none", snapshot({}, { timeout: "soon" as "1s" }), /rules\[0\]\.timeout/],
 ])("%s is a reason to refuse the revision, and is named", (_what, refused, reason) => {

@@ -44,6 +44,10 @@ class ChangedReply implements Reply {
     return this.#reply.upgraded;
   }
 
+  get trailers(): Reply["trailers"] {
+    return this.#reply.trailers;
+  }
+
   take(sink: ReplySink): Flow {
     return this.#reply.take(sink);
   }

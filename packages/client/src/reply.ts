@@ -29,6 +29,8 @@ export interface Reply {
    * is over when the socket is closed.
    */
   readonly upgraded?: Duplex | undefined;
+  /** What came behind the body, by lower-case names, once it is over; `undefined` before, and where there was none. */
+  readonly trailers?: Readonly<Record<string, string | string[]>> | undefined;
   /** Hands the body to a sink. @throws Error when it was taken or discarded before. */
   take(sink: ReplySink): Flow;
   /** Throws the body away, reading it to the end when it is short so that the socket lives on. */

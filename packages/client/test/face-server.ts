@@ -5,10 +5,11 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
+import { constants, createServer as createH2Server, type Http2ServerResponse } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
 import { pipeline } from "node:stream";
-import type { TlsOptions } from "node:tls";
+import { createServer as createBareTlsServer, type TlsOptions, type TLSSocket } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { serveUpgrade } from "./upgrade-server.ts";
 
@@ -29,7 +30,7 @@ export interface FaceServer extends AsyncDisposable {
   readonly seen: Seen;
   /** Lets `/unread` read what it has left in the connection until now. */
   read(): void;
-  readonly server: Server;
+  readonly server: TcpServer;
 }
 
 export const BLOCK = Buffer.alloc(65_536, "0123456789abcdef");
@@ -41,14 +42,18 @@ export const digestOfBlocks = (blocks: number): string => {
   return hash.digest("hex");
 };
 
-/** Starts the server, with TLS when it is told how. */
-export const serveFaces = async (tls?: TlsOptions): Promise<FaceServer> => {
+/**
+ * Starts the server, with TLS when it is told how.
+ *
+ * @param speaksH2 whether it speaks HTTP/2 beside HTTP/1.1, as members do
+ */
+export const serveFaces = async (tls?: TlsOptions, speaksH2 = false): Promise<FaceServer> => {
   const seen = { arrivals: 0, broken: 0, flooded: 0, connections: 0 };
   const unread = new Set<() => void>();
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     seen.arrivals++;
     response.once("close", () => {
-      if (!response.writableFinished) seen.broken++;
+      if (!isWhole(response)) seen.broken++;
     });
     request.on("error", () => undefined);
     const path = new URL(request.url ?? "/", "http://face").pathname;
@@ -58,14 +63,20 @@ export const serveFaces = async (tls?: TlsOptions): Promise<FaceServer> => {
     else if (route === undefined) response.writeHead(404).end(`no ${path}`);
     else route(request, response);
   };
-  const server = tls === undefined ? createPlaintextServer(handle) : createTlsServer(tls, handle);
+  const http1 = tls === undefined || speaksH2 ? createPlaintextServer(handle) : createTlsServer(tls, handle);
+  http1.on("upgrade", serveUpgrade);
+  http1.on("checkContinue", (request, response) => {
+    response.writeContinue();
+    handle(request, response);
+  });
+  const server = speaksH2 ? withH2(http1, handle, tls) : http1;
   server.on(tls === undefined ? "connection" : "secureConnection", () => {
     seen.connections++;
   });
-  server.on("upgrade", serveUpgrade);
-  server.on("checkContinue", (request, response) => {
-    response.writeContinue();
-    handle(request, response);
+  const open = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -79,9 +90,38 @@ export const serveFaces = async (tls?: TlsOptions): Promise<FaceServer> => {
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        http1.closeAllConnections();
+        for (const socket of open) socket.destroy();
       }),
   };
+};
+
+/** Whether an answer was sent to its end. The compatibility API of HTTP/2 has no `writableFinished`. */
+const isWhole = (response: ServerResponse): boolean => {
+  const { stream } = response as unknown as Partial<Http2ServerResponse>;
+  return stream === undefined ? response.writableFinished : stream.rstCode === constants.NGHTTP2_NO_ERROR;
+};
+
+type Handle = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** One port for both: TLS agrees on the protocol, and in plaintext HTTP/2 begins with its preface. */
+const withH2 = (http1: Server, handle: Handle, tls: TlsOptions | undefined): TcpServer => {
+  const h2 = createH2Server();
+  // The compatibility API is meant to be handled as HTTP/1.1's.
+  h2.on("request", handle as never);
+  if (tls !== undefined) {
+    return createBareTlsServer({ ...tls, ALPNProtocols: ["h2", "http/1.1"] }, (socket: TLSSocket) => {
+      (socket.alpnProtocol === "h2" ? h2 : http1).emit("connection", socket);
+    });
+  }
+  return createTcpServer((socket: Socket) => {
+    socket.once("readable", () => {
+      const first = socket.read() as Buffer | null;
+      if (first === null) return;
+      socket.unshift(first);
+      (first.toString("latin1").startsWith("PRI ") ? h2 : http1).emit("connection", socket);
+    });
+  });
 };
 
 /** Blocks of `/flood`: 40 MiB, far more than any connection holds. */
@@ -125,7 +165,11 @@ const routes: Readonly<Record<string, (request: IncomingMessage, response: Serve
   },
   "/digest": answerWithDigest,
   "/raw": (request, response) => response.end(JSON.stringify(request.rawHeaders)),
-  "/headers": (_request, response) => {
+  "/headers": (request, response) => {
+    if (request.httpVersionMajor === 2) {
+      response.writeHead(200, { "x-mixed-case": "kept", "set-cookie": ["a=1", "b=2"], "x-twice": ["1", "2"] }).end();
+      return;
+    }
     response.writeHead(200, [
       "X-Mixed-Case",
       "kept",
@@ -151,7 +195,12 @@ const routes: Readonly<Record<string, (request: IncomingMessage, response: Serve
     response.addTrailers({ "x-sum": "4" });
     response.end();
   },
-  "/hints": (_request, response) => {
+  "/hints": (request, response) => {
+    if (request.httpVersionMajor === 2) {
+      (response as unknown as Http2ServerResponse).writeEarlyHints({ link: "</style.css>; rel=preload" });
+      response.end("hinted");
+      return;
+    }
     response.writeEarlyHints({ link: "</style.css>; rel=preload" }, () => response.end("hinted"));
   },
   "/sized": (_request, response) => response.writeHead(200, { "content-length": "5" }).end("sized"),

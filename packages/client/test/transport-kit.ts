@@ -18,6 +18,7 @@ export const poolPolicy: EffectiveConnectionPool = {
   maxConnectionsPerEndpoint: 64,
   maxPendingRequests: 1_024,
   maxRequests: 1_024,
+  maxConcurrentStreams: 100,
   connectTimeoutMs: 1_000,
   keepAliveMs: 4_000,
   maxAgeMs: 3_600_000,

@@ -24,9 +24,17 @@ export interface ConnectionPool {
    * fail with OVERFLOW_REQUESTS. Range 1 to 1,000,000. @default 1024 (Envoy)
    */
   readonly maxRequests?: number;
+  /**
+   * Requests at once on one connection, where `protocol` is `http2` or `grpc`; the peer may allow fewer. When all connections are
+   * full another is opened. Range 1 to 65,535. @default 100
+   */
+  readonly maxConcurrentStreams?: number;
   /** Including the TLS handshake. Range 1ms to 5m. @default the mesh's, "1s" */
   readonly connectTimeout?: Duration;
-  /** Idle sockets are closed after this long, or earlier where the server says so. Range 1ms to 1h. @default "4s" */
+  /**
+   * Idle sockets are closed after this long, or earlier where the server says so. Range 1ms to 1h. @default "4s"; "5m" where
+   * `protocol` is `http2` or `grpc`
+   */
   readonly keepAlive?: Duration;
   /** Age at which a socket is retired, ± 10 %. Range 1s to 24h. @default "1h" */
   readonly maxAge?: Duration;
@@ -73,6 +81,12 @@ export const DEFAULT_MAX_REQUESTS = 1_024;
 /** How long an idle socket is kept: 4 s (undici), a second less than Node's server waits, so the client closes first. */
 export const DEFAULT_KEEP_ALIVE_MS = 4_000;
 
+/** How long an idle session of HTTP/2 is kept: 5 min. Unlike on HTTP/1.1 no request is lost when the server closes it first. */
+export const DEFAULT_SESSION_KEEP_ALIVE_MS = 300_000;
+
+/** Streams at once on one connection: 100, which RFC 9113 asks every server to allow at least. */
+export const DEFAULT_MAX_CONCURRENT_STREAMS = 100;
+
 /** Age at which a socket is retired: 1 h, so that load spreads to new endpoints and old certificates leave the wire. */
 export const DEFAULT_MAX_AGE_MS = 3_600_000;
 
@@ -91,6 +105,7 @@ export interface EffectiveConnectionPool {
   readonly maxConnectionsPerEndpoint: number;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
+  readonly maxConcurrentStreams: number;
   readonly connectTimeoutMs: number;
   readonly keepAliveMs: number;
   readonly maxAgeMs: number;
@@ -103,13 +118,15 @@ export interface EffectiveConnectionPool {
 /** The connections of a service; the mesh's part is the connect timeout. */
 export const effectiveConnectionPool = (service: ServicePolicy, mesh: MeshPolicy): EffectiveConnectionPool => {
   const pool = service.connectionPool ?? {};
+  const multiplexes = service.protocol === "http2" || service.protocol === "grpc";
   return {
     maxConnections: pool.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
     maxConnectionsPerEndpoint: pool.maxConnectionsPerEndpoint ?? DEFAULT_MAX_CONNECTIONS_PER_ENDPOINT,
     maxPendingRequests: pool.maxPendingRequests ?? DEFAULT_MAX_PENDING_REQUESTS,
     maxRequests: pool.maxRequests ?? DEFAULT_MAX_REQUESTS,
+    maxConcurrentStreams: pool.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
     connectTimeoutMs: durationOr(pool.connectTimeout ?? mesh.defaults?.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS),
-    keepAliveMs: durationOr(pool.keepAlive, DEFAULT_KEEP_ALIVE_MS),
+    keepAliveMs: durationOr(pool.keepAlive, multiplexes ? DEFAULT_SESSION_KEEP_ALIVE_MS : DEFAULT_KEEP_ALIVE_MS),
     maxAgeMs: durationOr(pool.maxAge, DEFAULT_MAX_AGE_MS),
     maxRequestsPerConnection:
       (pool.maxRequestsPerConnection ?? DEFAULT_MAX_REQUESTS_PER_CONNECTION) || Number.POSITIVE_INFINITY,
@@ -124,6 +141,7 @@ const COUNTS = [
   "maxPendingRequests",
   "maxRequests",
   "maxRequestsPerConnection",
+  "maxConcurrentStreams",
 ] as const;
 
 /** What is wrong with the connections of a service. */

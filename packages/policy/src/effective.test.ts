@@ -64,6 +64,7 @@ test("the defaults of a mesh of which nothing is said", () => {
     maxConnectionsPerEndpoint: 64,
     maxPendingRequests: 1_024,
     maxRequests: 1_024,
+    maxConcurrentStreams: 100,
     connectTimeoutMs: 1_000,
     keepAliveMs: 4_000,
     maxAgeMs: 3_600_000,

@@ -36,6 +36,7 @@ export const numberLimits = {
   maxRequests: { min: 1, max: 1_000_000 },
   maxRequestsPerConnection: { min: 0, max: 536_870_912 },
   preconnectRatio: { min: 1, max: 3, fractions: true },
+  maxConcurrentStreams: { min: 1, max: 65_535 },
   weight: { min: 0, max: 1_000_000 },
   directStatus: { min: 200, max: 599 },
   consecutiveFailures: { min: 0, max: 1_000 },

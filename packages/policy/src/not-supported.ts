@@ -8,7 +8,7 @@ import type { PolicyPath } from "./policy-path.ts";
  */
 const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly string[]>> = {
   Mesh: ["mode=dry-run", "sampling", "accessLog"],
-  Service: ["mode=dry-run", "protocol=http2", "protocol=grpc", "concurrencyLimit"],
+  Service: ["mode=dry-run", "concurrencyLimit"],
   Route: ["mode=dry-run"],
   Access: [
     "mode=dry-run",

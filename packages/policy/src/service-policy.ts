@@ -17,7 +17,10 @@ export interface ServicePolicy extends PolicyMeta {
   readonly kind: "Service";
   /** Further host names that mean this service, such as `reviews.example.com`; `reviews`, `reviews.ns` and the long name always do. */
   readonly hosts?: readonly string[];
-  /** `http2` and `grpc` are not supported yet. @default "http" */
+  /**
+   * What its endpoints speak: HTTP/1.1, or HTTP/2, which over TLS is agreed on (an endpoint that speaks HTTP/1.1 alone is called so)
+   * and in plaintext is known before. `grpc` is HTTP/2 and nothing else. @default "http"
+   */
   readonly protocol?: "http" | "http2" | "grpc";
   /** Port in URLs. @default 80 */
   readonly port?: number;

@@ -12,6 +12,7 @@ const pool: EffectiveConnectionPool = {
   maxConnectionsPerEndpoint: 2,
   maxPendingRequests: 1,
   maxRequests: 10,
+  maxConcurrentStreams: 100,
   connectTimeoutMs: 1_000,
   keepAliveMs: 4_000,
   maxAgeMs: 60_000,
@@ -129,6 +130,7 @@ describe("an update", () => {
       connection: undefined,
       silent: () => undefined,
       refused: () => undefined,
+      unprocessed: () => undefined,
     };
     expect(() => a?.pool.dispatch({ path: "/", method: "GET" }, handler, usage, 0)).toThrow(/CONNECT_FAILED.*has left/);
   });

@@ -15,7 +15,7 @@ import type { Timer } from "@tulle/time";
 import { checkEndpoint } from "../health/check-endpoint.ts";
 import { type HealthChange, HealthChecker } from "../health/health-checker.ts";
 import type { ServiceConnections } from "../transport/destination-usage.ts";
-import { EndpointPool } from "../transport/endpoint-pool.ts";
+import { EndpointPool, type EndpointProtocol } from "../transport/endpoint-pool.ts";
 import type { ExpectedPeer } from "../transport/mutual-tls.ts";
 import type { Transport } from "../transport/transport.ts";
 import { NewEndpointConnects } from "./connect-new-endpoints.ts";
@@ -72,6 +72,7 @@ interface Peer {
   readonly expected: ExpectedPeer;
   readonly servername: string;
   readonly tls: EffectiveOutsideTls | undefined;
+  readonly protocol: EndpointProtocol | undefined;
 }
 
 /**
@@ -107,6 +108,7 @@ class Endpoints implements EndpointSet {
     const expected: ExpectedPeer = { namespace, serviceAccounts: serviceAccountsOf(service.policy) };
     const servername = `${name}.${namespace}.svc.cluster.local`;
     const tls = effectiveOutsideTls(service.policy.tls);
+    const peer: Peer = { expected, servername, tls, protocol: service.policy.protocol };
     const staleAfterMs = effectiveStaleAfterMs(service.policy);
     const nowMs = this.#transport.clock.now();
     const before = this.#members;
@@ -116,8 +118,8 @@ class Endpoints implements EndpointSet {
       const known = before.get(endpoint.id);
       const member =
         known !== undefined && sameAddress(known.candidate.endpoint, endpoint)
-          ? this.#keep(known, endpoint, expected, policy, tls)
-          : this.#add(endpoint, policy, { expected, servername, tls }, known);
+          ? this.#keep(known, endpoint, peer, policy)
+          : this.#add(endpoint, policy, peer, known);
       if (member === known) before.delete(endpoint.id);
       noteStaleness(member.candidate, staleAfterMs, nowMs);
       this.#members.set(endpoint.id, member);
@@ -172,13 +174,12 @@ class Endpoints implements EndpointSet {
   #keep(
     member: Member,
     endpoint: Endpoint,
-    expected: ExpectedPeer,
+    { expected, tls, protocol }: Peer,
     policy: EffectiveConnectionPool,
-    tls: EffectiveOutsideTls | undefined,
   ): Member {
     const { endpoint: last, figures, pool } = member.candidate;
     pool.expect(expected);
-    pool.reconfigure(policy, tls);
+    pool.reconfigure(policy, tls, protocol);
     if (endpoint === last) return member;
     if (!isCallable(endpoint)) {
       this.#newcomers.forget(pool);
@@ -198,7 +199,7 @@ class Endpoints implements EndpointSet {
   #add(
     endpoint: Endpoint,
     policy: EffectiveConnectionPool,
-    { expected, servername, tls }: Peer,
+    { expected, servername, tls, protocol }: Peer,
     known: Member | undefined,
   ): Member {
     const pool = new EndpointPool(
@@ -209,6 +210,7 @@ class Endpoints implements EndpointSet {
         expected,
         servername,
         tls,
+        protocol,
         onDrainHint: () => this.markDraining(endpoint.id),
         onDegradedHint: (value) => this.#markDegraded(endpoint.id, value),
         onSilent: () => this.#markSilent(endpoint.id),

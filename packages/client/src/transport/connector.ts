@@ -26,6 +26,8 @@ export interface ConnectorOptions {
   /** How TLS to an endpoint of the transport `tls` is made. */
   readonly tls: EffectiveOutsideTls;
   readonly connectTimeoutMs: number;
+  /** What the connection may speak, best first, where TLS asks: `h2`, `http/1.1`. @default ["http/1.1"] */
+  readonly alpn?: readonly string[];
   /** Read at each connect, so that a changed Service policy counts for the next socket. */
   readonly expected: () => ExpectedPeer;
 }
@@ -134,15 +136,17 @@ const refusePeer = (
   return new MeshError("IDENTITY_MISMATCH", { message: `the identity of ${where} could not be checked` });
 };
 
-const open = ({ endpoint, servername, tls }: ConnectorOptions, transport: Transport): Socket => {
+const HTTP_1 = ["http/1.1"];
+
+const open = ({ endpoint, servername, tls, alpn = HTTP_1 }: ConnectorOptions, transport: Transport): Socket => {
   const { address, port } = endpoint;
   switch (endpoint.transport) {
     case "plaintext":
       return connectTcp({ host: address, port });
     case "tls":
-      return transport.outsideTls.open(endpoint, tls, tls.mutual ? certificateFor(endpoint, transport) : undefined);
+      return transport.outsideTls.open(endpoint, tls, tls.mutual ? certificateFor(endpoint, transport) : undefined, alpn);
     case "mtls":
-      return transport.mutualTls.open(certificateFor(endpoint, transport), { address, port, servername });
+      return transport.mutualTls.open(certificateFor(endpoint, transport), { address, port, servername }, alpn);
   }
 };
 

@@ -9,7 +9,7 @@ import type { Attempt, Call, Carrier } from "../send.ts";
 import { type ControlWords, takeControlHeaders, withoutControlHeaders } from "./control-headers.ts";
 import type { DestinationUsage } from "./destination-usage.ts";
 import { errorCodeOf } from "./error-code.ts";
-import type { PooledClient, PooledHandler } from "./pooled-client.ts";
+import type { ExchangeConnection, PooledHandler } from "./pooled-client.ts";
 import { ReplyBody } from "./reply-body.ts";
 import { type FailedAt, isCertificateRefused, isTerminated, transportFailure } from "./transport-failure.ts";
 
@@ -81,7 +81,7 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
   statusText = "";
   rawHeaders: readonly (string | Buffer)[] = [];
   headers: Record<string, string | string[] | undefined> = {};
-  connection: PooledClient | undefined = undefined;
+  connection: ExchangeConnection | undefined = undefined;
   upgraded: Duplex | undefined = undefined;
   readonly #call: Call;
   readonly #attempt: Attempt;
@@ -168,6 +168,13 @@ class Exchange extends ReplyBody implements PooledHandler, Reply {
   refused(error: Error): void {
     this.#release();
     if (this.state !== "over") this.#fail(error, "queued");
+  }
+
+  unprocessed(error: Error): void {
+    this.#release();
+    if (this.state !== "waiting") return;
+    this.#attempt.progress = "refused";
+    this.#fail(error, "sent");
   }
 
   // The events of undici, in the order in which they come.

@@ -1,5 +1,11 @@
 import type { Duplex } from "node:stream";
-import type { Credentials, EffectiveConnectionPool, EffectiveOutsideTls, Endpoint } from "@tulle/policy";
+import type {
+  Credentials,
+  EffectiveConnectionPool,
+  EffectiveOutsideTls,
+  Endpoint,
+  ServicePolicy,
+} from "@tulle/policy";
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";
@@ -7,6 +13,7 @@ import { ClientPool } from "./client-pool.ts";
 import { ConnectionsLeaving } from "./connections-leaving.ts";
 import { type Connect, createConnector } from "./connector.ts";
 import type { DestinationUsage, ServiceConnections } from "./destination-usage.ts";
+import { type H2Call, H2Pool } from "./h2-pool.ts";
 import { HandshakeLimit } from "./handshake-limit.ts";
 import { announcedIdleMs, usableIdleMs } from "./idle-time.ts";
 import type { ExpectedPeer } from "./mutual-tls.ts";
@@ -16,6 +23,11 @@ import type { Transport, TransportCounters } from "./transport.ts";
 
 /** How much the age at which connections are retired differs from pool to pool, so that they do not all go at once. */
 const AGE_JITTER = 0.1;
+
+/** What endpoints of a service speak; `http` is HTTP/1.1, `grpc` is HTTP/2 and nothing else. */
+export type EndpointProtocol = NonNullable<ServicePolicy["protocol"]>;
+
+const H2_FIRST = ["h2", "http/1.1"];
 
 const SIMPLE_TLS: EffectiveOutsideTls = { mutual: false, sni: undefined, ca: undefined, subjectAltNames: [] };
 
@@ -28,6 +40,8 @@ export interface EndpointPoolOptions {
   readonly expected: ExpectedPeer;
   /** How TLS to an endpoint of the transport `tls` is made. @default one-sided, as Node.js does it */
   readonly tls?: EffectiveOutsideTls | undefined;
+  /** @default "http" */
+  readonly protocol?: EndpointProtocol | undefined;
   /** Host that TLS asks for, constant per service: `reviews.default.svc.cluster.local`. */
   readonly servername: string;
   /** The endpoint said in-band that it drains. */
@@ -39,7 +53,8 @@ export interface EndpointPoolOptions {
 }
 
 /**
- * The connections to one endpoint: a pool of undici clients in HTTP/1.1, opened with the first call. The pool is exchanged for
+ * The connections to one endpoint: a pool of undici clients in HTTP/1.1, or of sessions in HTTP/2 where the service's policy says
+ * so, opened with the first call. The pool is exchanged for
  * a fresh one when the credentials change: exchanges under way finish on the old one's sockets, which then close, and none
  * that begins later can travel under an old certificate or to a peer that is no longer trusted. It is exchanged in the same way
  * when it reaches its greatest age.
@@ -64,6 +79,11 @@ export class EndpointPool {
   #tls: EffectiveOutsideTls;
   #expected: ExpectedPeer;
   #pool: ClientPool | undefined;
+  #protocol: EndpointProtocol;
+  /** Sessions in HTTP/2. */
+  #h2: H2Pool | undefined;
+  /** Whether the endpoint was found to speak HTTP/1.1 alone. Forgotten with the connections that told it. */
+  #lacksH2 = false;
   /** For requests of `node:http`. */
   #sockets: SocketPool | undefined;
   /** The server's `Keep-Alive` header as it came last, and what it means. */
@@ -71,7 +91,7 @@ export class EndpointPool {
   #announcedMs: number | undefined;
   #credentials: Credentials | undefined;
   #retireAtMs = 0;
-  readonly #leaving: ConnectionsLeaving<ClientPool | SocketPool>;
+  readonly #leaving: ConnectionsLeaving<ClientPool | H2Pool | SocketPool>;
   #closed = false;
 
   constructor(options: EndpointPoolOptions, transport: Transport) {
@@ -89,6 +109,7 @@ export class EndpointPool {
     this.#expected = options.expected;
     this.#tls = options.tls ?? SIMPLE_TLS;
     this.#leaving = new ConnectionsLeaving(transport);
+    this.#protocol = options.protocol ?? "http";
   }
 
   /**
@@ -101,7 +122,9 @@ export class EndpointPool {
    */
   dispatch(options: Dispatcher.DispatchOptions, handler: PooledHandler, usage: DestinationUsage, nowMs: number): void {
     this.#enter(nowMs);
-    this.#present.dispatch(options, handler, usage, nowMs);
+    // A connection that changes its protocol is one of HTTP/1.1, which members speak beside HTTP/2.
+    const pool = (options.upgrade ?? null) === null ? this.#present : this.#presentHttp1;
+    pool.dispatch(options, handler, usage, nowMs);
     this.active++;
   }
 
@@ -137,8 +160,8 @@ export class EndpointPool {
 
   /** Takes back a request that still waits for a connection, which is over then. Answers false when it does not wait. */
   withdraw(handler: PooledHandler): boolean {
-    if (this.#pool?.withdraw(handler) === true) return true;
-    for (const pool of this.#leaving.pools) if (pool instanceof ClientPool && pool.withdraw(handler)) return true;
+    if (this.#pool?.withdraw(handler) === true || this.#h2?.withdraw(handler) === true) return true;
+    for (const pool of this.#leaving.pools) if (!(pool instanceof SocketPool) && pool.withdraw(handler)) return true;
     return false;
   }
 
@@ -155,24 +178,32 @@ export class EndpointPool {
   }
 
   /**
-   * Whether an exchange with the endpoint could be given up now without slowing down others: on HTTP/1.1 that costs its socket, and
-   * sockets lost in this way are replaced at a bounded rate. Whoever may choose whether to begin an exchange that is likely to
+   * Whether an exchange with the endpoint could be given up now without slowing down others: on HTTP/2 always, for that costs
+   * its stream alone. On HTTP/1.1 it costs its socket, and sockets lost in this way are replaced at a bounded rate. Whoever may choose whether to begin an exchange that is likely to
    * be given up, as a hedge is, asks before; what is given up is charged by itself.
    *
    * @param nowMs clock milliseconds.
    */
   affordsAbort(nowMs: number): boolean {
-    return this.#handshakes.affordsLoss(nowMs);
+    return this.#usesH2 || this.#handshakes.affordsLoss(nowMs);
   }
 
   /** Takes a changed policy. Connections that were made under another one finish what they have. */
-  reconfigure(policy: EffectiveConnectionPool, tls: EffectiveOutsideTls = SIMPLE_TLS): void {
+  reconfigure(
+    policy: EffectiveConnectionPool,
+    tls: EffectiveOutsideTls = SIMPLE_TLS,
+    protocol: EndpointProtocol = "http",
+  ): void {
     const before = this.#policy;
+    const sameProtocol = this.#protocol === protocol;
+    this.#protocol = protocol;
     const sameTls = this.endpoint.transport !== "tls" || JSON.stringify(this.#tls) === JSON.stringify(tls);
     this.#policy = policy;
     this.#tls = tls;
     const same =
       sameTls &&
+      sameProtocol &&
+      policy.maxConcurrentStreams === before.maxConcurrentStreams &&
       policy.maxConnectionsPerEndpoint === before.maxConnectionsPerEndpoint &&
       policy.connectTimeoutMs === before.connectTimeoutMs &&
       policy.keepAliveMs === before.keepAliveMs &&
@@ -205,6 +236,9 @@ export class EndpointPool {
   retireConnections(): void {
     if (this.#pool !== undefined) this.#leaving.retire(this.#pool);
     this.#pool = undefined;
+    if (this.#h2 !== undefined) this.#leaving.retire(this.#h2);
+    this.#h2 = undefined;
+    this.#lacksH2 = false;
     if (this.#sockets !== undefined) this.#leaving.retire(this.#sockets);
     this.#sockets = undefined;
   }
@@ -240,9 +274,10 @@ export class EndpointPool {
     return this.#connector(connectTimeoutMs);
   }
 
-  #connector(connectTimeoutMs: number = this.#policy.connectTimeoutMs): Connect {
+  #connector(connectTimeoutMs: number = this.#policy.connectTimeoutMs, alpn?: readonly string[]): Connect {
     return createConnector(
       {
+        ...(alpn === undefined ? {} : { alpn }),
         endpoint: this.endpoint,
         servername: this.servername,
         tls: this.#tls,
@@ -253,19 +288,76 @@ export class EndpointPool {
     );
   }
 
-  get #present(): ClientPool {
+  /** What carries calls now. */
+  get #present(): ClientPool | H2Pool {
+    if (!this.#usesH2) return this.#presentHttp1;
+    this.#h2 ??= this.#transport.home.runInAsyncScope(() => this.#createH2());
+    return this.#h2;
+  }
+
+  get #presentHttp1(): ClientPool {
     this.#pool ??= this.#transport.home.runInAsyncScope(() => this.#create());
     return this.#pool;
+  }
+
+  get #usesH2(): boolean {
+    return this.#protocol !== "http" && !this.#lacksH2;
+  }
+
+  get #origin(): string {
+    const { address, port, transport } = this.endpoint;
+    const host = address.includes(":") ? `[${address}]` : address;
+    return `${transport === "plaintext" ? "http" : "https"}://${host}:${port}`;
+  }
+
+  #createH2(): H2Pool {
+    const { endpoint } = this;
+    const isGrpc = this.#protocol === "grpc";
+    const pool = new H2Pool(
+      {
+        origin: this.#origin,
+        endpointId: endpoint.id,
+        where: `endpoint ${endpoint.id} at ${endpoint.address}:${endpoint.port}`,
+        policy: this.#policy,
+        connect: this.#connector(this.#policy.connectTimeoutMs, H2_FIRST),
+        connections: this.#connections,
+        handshakes: this.#handshakes,
+        trailers: isGrpc,
+        onSilent: () => this.#onSilent?.(),
+        onNoH2: isGrpc ? undefined : (calls) => this.#fallBack(pool, calls),
+      },
+      this.#transport,
+    );
+    return pool;
+  }
+
+  /** The endpoint speaks HTTP/1.1 alone, as members do that are older or whose framework cannot do better. */
+  #fallBack(found: H2Pool, calls: readonly H2Call[]): void {
+    this.counters.http2Fallbacks++;
+    if (this.#h2 === found) {
+      this.#leaving.retire(found);
+      this.#h2 = undefined;
+      this.#lacksH2 = true;
+    }
+    const pool = this.#presentHttp1;
+    const nowMs = this.clock.now();
+    for (const { options, handler, usage, context } of calls) {
+      try {
+        context.runInAsyncScope(() => pool.dispatch(options, handler, usage, nowMs));
+      } catch (error) {
+        // The pool throws errors of the mesh.
+        handler.refused(error as Error);
+      }
+    }
   }
 
   #create(): ClientPool {
     const { endpoint } = this;
     const policy = this.#policy;
-    const host = endpoint.address.includes(":") ? `[${endpoint.address}]` : endpoint.address;
     const connect = this.#connector();
     const pool: ClientPool = new ClientPool(
       {
-        origin: `${endpoint.transport === "plaintext" ? "http" : "https"}://${host}:${endpoint.port}`,
+        origin: this.#origin,
         endpointId: endpoint.id,
         policy,
         connect,

@@ -33,6 +33,7 @@ export class MutualTls {
   open(
     credentials: Credentials,
     target: { readonly address: string; readonly port: number; readonly servername: string },
+    alpn: readonly string[],
   ): TLSSocket {
     return connect({
       host: target.address,
@@ -42,7 +43,7 @@ export class MutualTls {
       rejectUnauthorized: true,
       // Names of hosts prove nothing in the mesh; `refusal` compares SPIFFE IDs.
       checkServerIdentity: () => undefined,
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: [...alpn],
     });
   }
 

@@ -31,7 +31,12 @@ export class OutsideTlsDialler {
    * @param credentials shown where TLS is mutual.
    * @throws Error when roots or credentials cannot be read.
    */
-  open(endpoint: Endpoint, tls: EffectiveOutsideTls, credentials: Credentials | undefined): TLSSocket {
+  open(
+    endpoint: Endpoint,
+    tls: EffectiveOutsideTls,
+    credentials: Credentials | undefined,
+    alpn: readonly string[],
+  ): TLSSocket {
     const { address, port } = endpoint;
     const name = endpoint.servername ?? tls.sni ?? address;
     return connect({
@@ -42,7 +47,7 @@ export class OutsideTlsDialler {
       secureContext: this.#context(tls, credentials),
       rejectUnauthorized: true,
       checkServerIdentity: (_host, certificate) => wrongNames(name, tls.subjectAltNames, certificate),
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: [...alpn],
     });
   }
 

@@ -9,6 +9,21 @@ import { UNDICI_THRESHOLD_MS } from "./idle-time.ts";
 import type { SocketAhead } from "./socket-ahead.ts";
 import { undici } from "./undici.ts";
 
+/** What carries an exchange, in the hands of its handler. */
+export interface ExchangeConnection {
+  /** Whether it has carried an exchange before this one. */
+  readonly reused: boolean;
+  /** It cannot be used again. */
+  spoil(): void;
+  /** The caller gave up its request after it was begun. */
+  abandon(): void;
+  noteHeard(): void;
+  /** The connection changes its protocol. */
+  detach(): void;
+  /** Its exchange is over. */
+  release(): void;
+}
+
 /** A handler of one exchange. */
 export interface PooledHandler extends Dispatcher.DispatchHandler {
   /** Whether `onRequestStart` was called: from then on the request may have been sent. */
@@ -19,8 +34,10 @@ export interface PooledHandler extends Dispatcher.DispatchHandler {
   silent(): void;
   /** The request waited and will not be begun. */
   refused(error: Error): void;
+  /** It was begun, and the peer said that it has not begun with it: another may, whatever its method. */
+  unprocessed(error: Error): void;
   /** The connection that carries it. Written by the pool alone. */
-  connection: PooledClient | undefined;
+  connection: ExchangeConnection | undefined;
 }
 
 /** Who keeps a connection and hears what becomes of it. */
@@ -40,7 +57,7 @@ export interface PooledClientOptions {
 }
 
 /** One connection: an undici client that is given one request at a time. */
-export class PooledClient implements IdleConnection {
+export class PooledClient implements ExchangeConnection, IdleConnection {
   readonly client: Client;
   socket: Socket | undefined = undefined;
   /** Whose exchange it carries. */

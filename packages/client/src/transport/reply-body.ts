@@ -31,7 +31,8 @@ export abstract class ReplyBody implements Flow {
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #paused = false;
-  #trailers: Record<string, string | string[]> = {};
+  /** What came behind the body, once it is over. */
+  trailers: Record<string, string | string[]> | undefined = undefined;
   /** Whether the sink has been told how the body ended. */
   #told = false;
   #onDone: ((error: Error | undefined) => void) | undefined = undefined;
@@ -113,7 +114,7 @@ export abstract class ReplyBody implements Flow {
   }
 
   protected receiveTrailers(trailers: Record<string, string | string[]>): void {
-    this.#trailers = trailers;
+    this.trailers = trailers;
   }
 
   /** What its reader has not taken is of no use to a call that is given up. */
@@ -150,7 +151,7 @@ export abstract class ReplyBody implements Flow {
     if (this.state === "over") {
       if (this.#told) return;
       this.#told = true;
-      if (this.error === undefined) sink.end(this.#trailers);
+      if (this.error === undefined) sink.end(this.trailers ?? {});
       else sink.error(this.error);
     } else if (!this.#paused && this.controller?.paused === true) {
       this.#lastChunkMs = this.#clock.now();

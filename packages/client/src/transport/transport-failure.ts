@@ -8,7 +8,15 @@ import { undici } from "./undici.ts";
 export type FailedAt = "queued" | "sent" | "replying";
 
 /** What undici and Node.js call a request that cannot be sent as it is: the caller's mistake, whatever the peer does. */
-const invalidCall = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH", "UND_ERR_NOT_SUPPORTED"]);
+const invalidCall = new Set([
+  "UND_ERR_INVALID_ARG",
+  "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH",
+  "UND_ERR_NOT_SUPPORTED",
+  "ERR_HTTP2_HEADER_SINGLE_VALUE",
+  "ERR_HTTP2_INVALID_CONNECTION_HEADERS",
+  "ERR_HTTP2_INVALID_HEADER_VALUE",
+  "ERR_HTTP2_INVALID_PSEUDOHEADER",
+]);
 
 /** A reply that breaks the protocol. */
 const brokenReply = new Set([
@@ -32,7 +40,8 @@ const terminated = new Set([
 ]);
 
 /** Whether an error, by its code, is the end of a connection. */
-export const isTerminated = (code: string | undefined): boolean => code !== undefined && terminated.has(code);
+export const isTerminated = (code: string | undefined): boolean =>
+  code !== undefined && (terminated.has(code) || code.startsWith("ERR_HTTP2_"));
 
 const certificateAlert = /^ERR_SSL_.*ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|ACCESS_DENIED)/;
 
@@ -70,22 +79,24 @@ export const transportFailure = (
   if (code === undefined || unparsable || brokenReply.has(code)) {
     return fail("REPLY_BROKEN", `the reply of ${endpoint.where} breaks the protocol: ${messageOf(error)}`);
   }
-  if (!code.startsWith("ERR_SSL_") && !terminated.has(code))
+  if (!code.startsWith("ERR_SSL_") && !isTerminated(code))
     return at === "queued" ? fail("CONNECT_FAILED", `no connection to ${endpoint.where} (${code})`) : error;
+  // One stream of many may end alone, and its end has a reason of its own.
+  const how = code.startsWith("ERR_HTTP2_") ? messageOf(error) : code;
   switch (at) {
     case "queued":
       return fail(
         "CONNECT_FAILED",
-        `the connection to ${endpoint.where} was closed before the request could use it (${code})`,
+        `the connection to ${endpoint.where} was closed before the request could use it (${how})`,
       );
     case "sent":
       return fail(
         "CONNECTION_TERMINATED",
-        `${endpoint.where} closed the connection before it answered (${code})`,
+        `${endpoint.where} closed the connection before it answered (${how})`,
         endpoint.mtls ? "with TLS 1.3 also when the peer refused our certificate" : undefined,
       );
     case "replying":
-      return fail("REPLY_BROKEN", `the body of the reply of ${endpoint.where} broke off (${code})`);
+      return fail("REPLY_BROKEN", `the body of the reply of ${endpoint.where} broke off (${how})`);
   }
 };
 

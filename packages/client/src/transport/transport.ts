@@ -45,6 +45,10 @@ export interface TransportCounters extends DnsCounters, HealthCheckCounters {
   idleRetired: number;
   /** Requests whose idle connection was closed by its peer before they were begun, and that went on over a new one. */
   unsentReplays: number;
+  /** Sessions of HTTP/2 that were left because as many of their streams had been given up as servers bear. */
+  resetsAtLimit: number;
+  /** Endpoints that were to be called in HTTP/2 and spoke HTTP/1.1, by the connections that found out. */
+  http2Fallbacks: number;
   /** Requests that undici sent again by itself. */
   undiciReplays: number;
   /** Handshakes with endpoints that owed answers and said nothing, to learn whether they live. */
@@ -134,6 +138,8 @@ const newCounters = (): TransportCounters => ({
   idleOverflows: 0,
   idleRetired: 0,
   unsentReplays: 0,
+  resetsAtLimit: 0,
+  http2Fallbacks: 0,
   undiciReplays: 0,
   silenceProbes: 0,
   silences: 0,

@@ -6,7 +6,7 @@ import { adaptiveThrottlingSchema } from "./adaptive-throttling-schema.ts";
 import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-schema.ts";
 import { circuitBreakerSchema } from "./circuit-breaker-schema.ts";
 import { exactly } from "./exactly.ts";
-import { duration, labels, later, list, NOT_YET, number, optional, record, texts } from "./fields.ts";
+import { duration, labels, later, list, number, optional, record, texts } from "./fields.ts";
 import { healthCheckSchema } from "./health-check-schema.ts";
 import { localitySchema } from "./locality-schema.ts";
 import { metaFields } from "./meta-fields.ts";
@@ -29,6 +29,9 @@ export const connectionPoolSchema: z.ZodType<ConnectionPool> = exactly<Connectio
         number(numberLimits.maxPendingRequests, "Calls that may wait for a connection. Default 1024."),
       ),
       maxRequests: optional(number(numberLimits.maxRequests, "Calls that may be under way. Default 1024.")),
+      maxConcurrentStreams: optional(
+        number(numberLimits.maxConcurrentStreams, "Requests at once on one connection of HTTP/2. Default 100."),
+      ),
       connectTimeout: optional(duration(durationLimits.connectTimeout, 'Default the mesh\'s, "1s".')),
       keepAlive: optional(duration(durationLimits.keepAlive, 'Idle sockets are closed after it. Default "4s".')),
       maxAge: optional(duration(durationLimits.maxAge, 'Sockets are retired after it, ± 10 %. Default "1h".')),
@@ -58,7 +61,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       kind: z.literal("Service"),
       ...metaFields,
       hosts: optional(texts(wrongHost, "Further host names that mean this service.")),
-      protocol: optional(z.enum(["http", "http2", "grpc"]).meta({ description: `Default "http"; others: ${NOT_YET}` })),
+      protocol: optional(z.enum(["http", "http2", "grpc"]).meta({ description: 'What its endpoints speak. Default "http".' })),
       port: optional(number(numberLimits.port, "Port in URLs. Default 80.")),
       serviceAccounts: optional(texts(wrongServiceAccount, "Who may answer for the service. Default its name.")),
       subsets: optional(record(labels("Labels that must all match."), "Named sets of endpoints.")),
