@@ -7,9 +7,9 @@ import {
 } from "node:http";
 import { constants, createServer as createH2Server, type Http2ServerResponse } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer, type Socket } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import { pipeline } from "node:stream";
-import { createServer as createBareTlsServer, type TlsOptions, type TLSSocket } from "node:tls";
+import { createServer as createBareTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { serveUpgrade } from "./upgrade-server.ts";
 

@@ -241,7 +241,7 @@ test("everything that is not supported yet is refused with its place", () => {
   expect(
     problemsOf(
       { kind: "Mesh", name: "mesh", sampling: 1 },
-      { ...reviews, mode: "dry-run", protocol: "grpc", concurrencyLimit: {} },
+      { ...reviews, mode: "dry-run", concurrencyLimit: {} },
       {
         kind: "Access",
         name: "a",
@@ -252,7 +252,6 @@ test("everything that is not supported yet is refused with its place", () => {
   ).toEqual([
     'Mesh/default/mesh sampling: "sampling"',
     'Service/default/reviews mode: mode "dry-run"',
-    'Service/default/reviews protocol: protocol "grpc"',
     'Service/default/reviews concurrencyLimit: "concurrencyLimit"',
     'Access/default/a action: action "audit"',
     'Access/default/a rules[0].from[0].addresses: "addresses"',

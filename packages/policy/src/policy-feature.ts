@@ -15,6 +15,8 @@ export const policyFeatures = [
   "policy:health-check",
   /** `sessionAffinity.endpoint` of a `Route`'s rule. */
   "policy:endpoint-session",
+  /** `protocol: http2` and `grpc` of `Service`, and its checks in gRPC. */
+  "policy:http2",
 ] as const;
 
 /** One of {@link policyFeatures}. */

@@ -99,9 +99,9 @@ test.each<[string, unknown, readonly string[]]>([
   ],
   [
     "choices that are not supported yet are not offered",
-    { kind: "Service", name: "a", protocol: "https", balancer: { algorithm: "maglv" } },
+    { kind: "Service", name: "a", mode: "enforced", balancer: { algorithm: "maglv" } },
     [
-      'Service/default/a protocol: expected "http"; got "https"; did you mean "http"?',
+      'Service/default/a mode: expected "enforce"; got "enforced"; did you mean "enforce"?',
       'Service/default/a balancer.algorithm: expected "peak-ewma", "round-robin", "least-request", "random", "ring-hash", "maglev", "custom", "weighted-round-robin", "prequal"; got "maglv"; did you mean "maglev"?',
     ],
   ],

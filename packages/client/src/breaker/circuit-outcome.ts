@@ -46,8 +46,8 @@ export const isUnreachable = (error: unknown): boolean => isMeshError(error) && 
 
 /**
  * Whether an attempt's error counts as a failure of the destination. Neutral ones do not: aborts, OVERFLOW,
- * NO_HEALTHY_ENDPOINT, and an endpoint that alone of its siblings cannot be reached. The death of one of two instances would
+ * NO_HEALTHY_ENDPOINT, a stream that was refused, and an endpoint that alone of its siblings cannot be reached. The death of one of two instances would
  * otherwise open the circuit of a service that serves well, if it came when few calls had been made.
  */
 export const isFailure = (counted: CountedFailures, error: unknown, attempt: Attempt): boolean =>
-  isMeshError(error) && counted.codes.has(error.code) && !attempt.isolated;
+  isMeshError(error) && counted.codes.has(error.code) && !attempt.isolated && attempt.progress !== "refused";

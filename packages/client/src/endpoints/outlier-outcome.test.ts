@@ -1,6 +1,6 @@
 import { MeshError } from "@tulle/policy";
 import { expect, test } from "vitest";
-import { outcomeOfError, outcomeOfStatus } from "./outlier-outcome.ts";
+import { outcomeOfError, outcomeOfGrpc, outcomeOfStatus } from "./outlier-outcome.ts";
 
 test.each([
   [200, "success"],
@@ -30,4 +30,25 @@ test.each([
   ["a call that cannot be sent", new MeshError("INVALID_CALL", { message: "bad" })],
 ])("%s says nothing about the endpoint", (_, error) => {
   expect(outcomeOfError(error)).toBeUndefined();
+});
+
+test.each([
+  ["0", "success"],
+  ["5", "success"],
+  ["8", "success"],
+  ["4", "gateway-error"],
+  ["14", "gateway-error"],
+  ["13", "server-error"],
+  ["12", "server-error"],
+  ["99", "server-error"],
+] as const)("grpc-status %s is a %s", (code, expected) => {
+  expect(outcomeOfGrpc({ "grpc-status": code })).toBe(expected);
+});
+
+test("without a grpc-status the HTTP status counts", () => {
+  expect([outcomeOfGrpc(undefined), outcomeOfGrpc({}), outcomeOfGrpc({ "grpc-status": "" })]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

@@ -6,7 +6,7 @@ import { isUnreachable } from "../breaker/circuit-outcome.ts";
 import type { Candidate, EndpointSet } from "../endpoints/endpoint-set.ts";
 import type { OutlierDetector } from "../endpoints/outlier-detector.ts";
 import { beginCall, forgetProbe } from "../endpoints/outlier-ejection.ts";
-import { outcomeOfError, outcomeOfStatus } from "../endpoints/outlier-outcome.ts";
+import { outcomeOfError, outcomeOfGrpc, outcomeOfStatus } from "../endpoints/outlier-outcome.ts";
 import { noteReached, noteSent, noteUnreachable } from "../endpoints/probation.ts";
 import { failCall } from "../failure.ts";
 import type { CallHash } from "../hashing/hash-call.ts";
@@ -94,14 +94,15 @@ export const pickEndpoint = (
         const rttMs = clock.now() - startedAtMs;
         noteReached(reach);
         if (attempt.loadReport !== undefined) tellReport(picker, candidate, attempt.loadReport, clock.now());
-        const answered = outcomeOfStatus(reply.status);
+        const answered = outcomeOfGrpc(reply.headers) ?? outcomeOfStatus(reply.status);
         // A body can go on for hours: only a success waits for its end, and a probe does not wait at all.
         const judged = isProbe || answered !== "success";
         if (attempt.progress === "refused") forgetProbe(outlier, isProbe);
         else if (judged) outliers?.observe(candidate, answered, isProbe, clock.now());
         reply.onDone((error) => {
           if (!judged && !givenUp(call)) {
-            outliers?.observe(candidate, error === undefined ? "success" : "local-origin", false, clock.now());
+            const ended = error === undefined ? (outcomeOfGrpc(reply.trailers) ?? "success") : "local-origin";
+            outliers?.observe(candidate, ended, false, clock.now());
           }
           const overloaded = reply.status >= 500 || reply.status === 429;
           const retryAfter = overloaded ? reply.headers["retry-after"] : undefined;
@@ -118,14 +119,17 @@ export const pickEndpoint = (
       },
       (error: unknown) => {
         const nowMs = clock.now();
-        if (isUnreachable(error)) {
+        // It let the request be, and said so: it may be full or about to leave, and is neither ill nor out of reach.
+        const refused = attempt.progress === "refused";
+        if (isUnreachable(error) && !refused) {
           noteUnreachable(reach, nowMs, random);
           attempt.isolated = candidates.some(({ figures }) => figures.reach.failures === 0);
         }
-        const outcome = outcomeOfError(error);
+        const outcome = refused ? undefined : outcomeOfError(error);
         if (outcome === undefined) forgetProbe(outlier, isProbe);
         else outliers?.observe(candidate, outcome, isProbe, nowMs);
-        picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed: !givenUp(call) && !isSuperseded(error) });
+        const failed = !refused && !givenUp(call) && !isSuperseded(error);
+        picker.end(candidate, nowMs, { rttMs: nowMs - startedAtMs, failed });
         throw error;
       },
     );

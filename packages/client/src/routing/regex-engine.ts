@@ -23,6 +23,7 @@ export const regexEngine: RegexEngine = (pattern, proof) => {
 export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
   const own: readonly PolicyFeature[] = [
     "policy:external-service",
+    "policy:http2",
     "policy:jwt",
     "policy:locality",
     "policy:health-check",

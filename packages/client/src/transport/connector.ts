@@ -144,7 +144,12 @@ const open = ({ endpoint, servername, tls, alpn = HTTP_1 }: ConnectorOptions, tr
     case "plaintext":
       return connectTcp({ host: address, port });
     case "tls":
-      return transport.outsideTls.open(endpoint, tls, tls.mutual ? certificateFor(endpoint, transport) : undefined, alpn);
+      return transport.outsideTls.open(
+        endpoint,
+        tls,
+        tls.mutual ? certificateFor(endpoint, transport) : undefined,
+        alpn,
+      );
     case "mtls":
       return transport.mutualTls.open(certificateFor(endpoint, transport), { address, port, servername }, alpn);
   }

@@ -1,11 +1,5 @@
 import type { Duplex } from "node:stream";
-import type {
-  Credentials,
-  EffectiveConnectionPool,
-  EffectiveOutsideTls,
-  Endpoint,
-  ServicePolicy,
-} from "@tulle/policy";
+import type { Credentials, EffectiveConnectionPool, EffectiveOutsideTls, Endpoint, ServicePolicy } from "@tulle/policy";
 import { MeshError } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";

@@ -244,10 +244,7 @@ export class H2Exchange implements ExchangeConnection, Dispatcher.DispatchContro
     const { id, rstCode } = this.#stream;
     const last = this.#owner.lastProcessedId;
     return (
-      this.#neverSent ||
-      rstCode === NGHTTP2_REFUSED_STREAM ||
-      id === undefined ||
-      (last !== undefined && id > last)
+      this.#neverSent || rstCode === NGHTTP2_REFUSED_STREAM || id === undefined || (last !== undefined && id > last)
     );
   }
 

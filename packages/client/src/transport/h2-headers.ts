@@ -57,8 +57,7 @@ export const toH2Request = (
     else if (name === "connection") nominated = new Set(value.toLowerCase().split(/\s*,\s*/));
     else if (!leftOut.has(name) && !(name === "te" && value.trim().toLowerCase() !== "trailers")) {
       const before = headers[name];
-      headers[name] =
-        before === undefined ? value : typeof before === "string" ? [before, value] : [...before, value];
+      headers[name] = before === undefined ? value : typeof before === "string" ? [before, value] : [...before, value];
     }
   }
   // What the connection's header names is of the connection too.

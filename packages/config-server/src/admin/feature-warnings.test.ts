@@ -94,6 +94,17 @@ test("is silent for a service whose health checks are turned off", () => {
   expect(featureWarnings([{ kind: "Service", name: "payments", healthCheck: false }], lacking)).toEqual([]);
 });
 
+test.each<[string, Policy]>([
+  ["a service in HTTP/2", { kind: "Service", name: "ratings", protocol: "http2" }],
+  ["a service in gRPC", { kind: "Service", name: "ratings", protocol: "grpc" }],
+  ["a bound on streams", { kind: "Service", name: "ratings", connectionPool: { maxConcurrentStreams: 10 } }],
+])("tells of %s which members speak HTTP/1.1 alone", (_, policy) => {
+  const [warning, ...more] = featureWarnings([policy], [member("new", ["policy:http2"]), ...lacking]);
+  expect(warning).toContain("ratings needs policy:http2");
+  expect(warning).toContain("each refuses a revision that brings it the service");
+  expect(more).toEqual([]);
+});
+
 test("names twenty of many", () => {
   const many = Array.from({ length: 23 }, (_, n) => member(`p-${n}`, []));
   const [warning = ""] = featureWarnings([by("a", { regex: "(a+)+b" })], many);

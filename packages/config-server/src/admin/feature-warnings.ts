@@ -41,6 +41,11 @@ const meanings: Readonly<
     effect: "each refuses the revision when the policy is for its service",
     remedy: NEWER,
   },
+  "policy:http2": {
+    why: "it is of HTTP/2 or gRPC",
+    effect: "each refuses a revision that brings it the service, as its own or as one that it calls",
+    remedy: "bring a newer tulle there",
+  },
 };
 
 /**
@@ -73,6 +78,9 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
       (policy.kind === "Service" || policy.kind === "ExternalService") && isOn(policy.healthCheck),
     "policy:endpoint-session": (policy) =>
       policy.kind === "Route" && policy.rules.some(({ sessionAffinity }) => sessionAffinity?.endpoint !== undefined),
+    "policy:http2": (policy) =>
+      policy.kind === "Service" &&
+      ((policy.protocol ?? "http") !== "http" || policy.connectionPool?.maxConcurrentStreams !== undefined),
   };
   return new Map(
     policyFeatures.flatMap((feature) => {

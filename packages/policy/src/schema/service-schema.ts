@@ -61,7 +61,9 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
       kind: z.literal("Service"),
       ...metaFields,
       hosts: optional(texts(wrongHost, "Further host names that mean this service.")),
-      protocol: optional(z.enum(["http", "http2", "grpc"]).meta({ description: 'What its endpoints speak. Default "http".' })),
+      protocol: optional(
+        z.enum(["http", "http2", "grpc"]).meta({ description: 'What its endpoints speak. Default "http".' }),
+      ),
       port: optional(number(numberLimits.port, "Port in URLs. Default 80.")),
       serviceAccounts: optional(texts(wrongServiceAccount, "Who may answer for the service. Default its name.")),
       subsets: optional(record(labels("Labels that must all match."), "Named sets of endpoints.")),
