@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import type { TlsOptions } from "node:tls";
-import type { Credentials, EffectiveConnectionPool, Endpoint, ServiceSnapshot } from "@tulle/policy";
+import type { Credentials, EffectiveConnectionPool, Endpoint, ServicePolicy, ServiceSnapshot } from "@tulle/policy";
 import { seededRandom } from "@tulle/testing";
 import { type Clock, constant, systemClock, type Watched } from "@tulle/time";
 import { beginAttempt, MeshCall } from "../src/call.ts";
@@ -73,9 +73,18 @@ export class TestServer implements AsyncDisposable {
 }
 
 /** The service `default/reviews` with these endpoints. */
-export const reviewsAt = (endpoints: readonly Endpoint[], serviceAccounts?: readonly string[]): ServiceSnapshot => ({
+export const reviewsAt = (
+  endpoints: readonly Endpoint[],
+  serviceAccounts?: readonly string[],
+  protocol?: ServicePolicy["protocol"],
+): ServiceSnapshot => ({
   key: "default/reviews",
-  policy: { kind: "Service", name: "reviews", ...(serviceAccounts === undefined ? {} : { serviceAccounts }) },
+  policy: {
+    kind: "Service",
+    name: "reviews",
+    ...(serviceAccounts === undefined ? {} : { serviceAccounts }),
+    ...(protocol === undefined ? {} : { protocol }),
+  },
   routes: [],
   endpoints,
 });
@@ -95,6 +104,7 @@ export class TestCaller implements AsyncDisposable {
       policy?: Partial<EffectiveConnectionPool>;
       outsideRoots?: readonly string[];
       serviceAccounts?: readonly string[];
+      protocol?: ServicePolicy["protocol"];
     } = {},
   ) {
     this.transport = createTransport({
@@ -105,7 +115,7 @@ export class TestCaller implements AsyncDisposable {
     });
     this.endpoints = createEndpointSet(this.transport);
     const policy = { ...poolPolicy, ...options.policy };
-    this.endpoints.update(reviewsAt(endpoints, options.serviceAccounts), policy);
+    this.endpoints.update(reviewsAt(endpoints, options.serviceAccounts, options.protocol), policy);
     this.usage = new DestinationUsage("default/reviews", policy);
   }
 

@@ -107,7 +107,7 @@ export class H2Exchange implements ExchangeConnection, Dispatcher.DispatchContro
       this.#stopBody = writeParts(body.source, stream, contentLength, (error) => {
         this.#error ??= error;
         this.#settle();
-        stream.close(NGHTTP2_CANCEL);
+        this.#cut(NGHTTP2_CANCEL);
       });
     }
   }
@@ -143,7 +143,7 @@ export class H2Exchange implements ExchangeConnection, Dispatcher.DispatchContro
     if (this.aborted || this.#settled) return;
     this.aborted = true;
     this.reason = reason;
-    this.#stream.close(NGHTTP2_CANCEL);
+    this.#cut(NGHTTP2_CANCEL);
     this.#settle();
   }
 
@@ -202,14 +202,14 @@ export class H2Exchange implements ExchangeConnection, Dispatcher.DispatchContro
     if (this.#settled || !this.#answered || (this.#stream.rstCode ?? NGHTTP2_NO_ERROR) !== NGHTTP2_NO_ERROR) return;
     if (this.#expected !== undefined && this.#expected !== this.#received) {
       this.#error = new undici.errors.ResponseContentLengthMismatchError();
-      this.#stream.close(NGHTTP2_CANCEL);
+      this.#cut(NGHTTP2_CANCEL);
       this.#settle();
       return;
     }
     this.#settled = true;
     // The whole answer is there: whatever the caller still sends, nobody waits for it.
     this.#stopBody?.();
-    if (!this.#stream.writableEnded) this.#stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#stream.writableEnded) this.#cut(NGHTTP2_NO_ERROR);
     this.handler.onResponseEnd?.(this, this.#trailers);
   };
 
@@ -228,6 +228,12 @@ export class H2Exchange implements ExchangeConnection, Dispatcher.DispatchContro
     // The end of a session tells its streams before its own listeners, and these know what the peer has processed.
     if (!this.#settled) setImmediate(() => this.#settle());
   };
+
+  /** Ends the stream. Destroyed too, for Node.js tells no end of one that is closed before its headers were sent. */
+  #cut(code: number): void {
+    this.#stream.close(code);
+    this.#stream.destroy();
+  }
 
   #settle(): void {
     if (this.#settled) return;

@@ -148,7 +148,8 @@ export class H2Session implements StreamOwner, IdleConnection {
   leave(): void {
     if (this.state !== "open") return;
     this.state = "leaving";
-    this.#session?.close();
+    // Not before: what was begun in this turn is not on its way yet, and would be refused here.
+    if (this.streams.size === 0) this.#session?.close();
     this.#owner.left(this);
   }
 
@@ -201,6 +202,7 @@ export class H2Session implements StreamOwner, IdleConnection {
     if (this.streams.size === 0) {
       this.idleSinceMs = this.#transport.clock.now();
       if (this.#session?.destroyed === false) this.#session.unref();
+      if (this.state === "leaving") this.#session?.close();
     }
     this.#owner.freed(this);
   }
