@@ -143,6 +143,7 @@ export {
   effectiveJwtRule,
   type JwtHeader,
   type JwtRule,
+  type RemoteJwks,
   sanitizeAudience,
 } from "./jwt-policy.ts";
 export { type EndpointLocality, fitsLocality, localityName } from "./locality-pattern.ts";

@@ -19,6 +19,7 @@ describe("a rule about tokens", () => {
     ["an address of keys", uri],
     ["a plain address, where it is written so", { jwksUri: "http://auth.default/keys" }],
     ["keys", { jwks }],
+    ["an issuer that tells of its keys", {}],
     [
       "every field",
       {
@@ -40,7 +41,7 @@ describe("a rule about tokens", () => {
   });
 
   test.each<[string, Partial<JwtRule>, string, string]>([
-    ["no keys", {}, "jwt[0]", "no keys to check tokens with"],
+    ["no keys", { issuer: "issuer@example.com" }, "jwt[0]", "no keys to check tokens with"],
     ["keys twice", { ...uri, jwks }, "jwt[0]", "both set"],
     ["an empty issuer", { ...uri, issuer: "" }, "jwt[0].issuer", "empty"],
     ["an empty audience", { ...uri, audiences: [""] }, "jwt[0].audiences[0]", "empty"],
@@ -102,7 +103,7 @@ describe("a rule about tokens", () => {
       "jwt[0].outputClaimToHeaders[0].claim",
       "not a claim",
     ],
-    ["a time limit without an address", { jwks, timeout: "1s" }, "jwt[0].timeout", "nothing without jwksUri"],
+    ["a time limit where nothing is fetched", { jwks, timeout: "1s" }, "jwt[0].timeout", "nothing with jwks"],
     ["a time limit of none", { ...uri, timeout: "0s" }, "jwt[0].timeout", "1ms"],
   ])("is refused with %s", (_name, rule, path, message) => {
     const found = checkPolicy(withRule(rule)).find((problem) => problem.path === path);
@@ -124,6 +125,14 @@ describe("the defaults of a rule", () => {
   test("look nowhere else where a place is named", () => {
     const { headers, params, cookies } = effectiveJwtRule({ issuer: "a", ...uri, fromCookies: ["session"] });
     expect({ headers, params, cookies }).toEqual({ headers: [], params: [], cookies: ["session"] });
+  });
+
+  test("ask an issuer without keys for them by OpenID discovery", () => {
+    expect(effectiveJwtRule({ issuer: "https://issuer.test/realm/" }).keys).toEqual({
+      uri: "https://issuer.test/realm/.well-known/openid-configuration",
+      discovers: "https://issuer.test/realm/",
+      timeoutMs: 5_000,
+    });
   });
 
   test("give keys 5 s, forward no token and divide scope and permission", () => {

@@ -36,7 +36,8 @@ export interface JwtRule {
   readonly audiences?: readonly string[];
   /**
    * Where the issuer publishes its keys: an `https://` or `http://` address, from which each member fetches them itself.
-   * Redirects are not followed. Exactly one of `jwksUri` and `jwks` is set.
+   * Redirects are not followed. At most one of `jwksUri` and `jwks` is set.
+   * @default without `jwks`: what the issuer, which then is an address, tells by OpenID discovery (Istio)
    */
   readonly jwksUri?: string;
   /** The keys themselves, a JSON Web Key Set as JSON text; at most 65,536 characters. */
@@ -75,12 +76,20 @@ export const SPACE_DELIMITED_CLAIMS: readonly string[] = ["scope", "permission"]
 const DEFAULT_HEADERS: readonly JwtHeader[] = [{ name: "authorization", prefix: "Bearer " }];
 const DEFAULT_PARAMS: readonly string[] = ["access_token"];
 
+/** Where keys are fetched from. */
+export interface RemoteJwks {
+  readonly uri: string;
+  /** Set where `uri` is no key set, but tells by OpenID discovery where this issuer has one. */
+  readonly discovers: string | undefined;
+  readonly timeoutMs: number;
+}
+
 /** A rule with every default filled in. */
 export interface EffectiveJwtRule {
   readonly issuer: string;
   /** As {@link sanitizeAudience} makes them; empty: every audience. */
   readonly audiences: readonly string[];
-  readonly keys: { readonly uri: string; readonly timeoutMs: number } | { readonly jwks: string };
+  readonly keys: RemoteJwks | { readonly jwks: string };
   /** Names in lower case. */
   readonly headers: readonly { readonly name: string; readonly prefix: string }[];
   readonly params: readonly string[];
@@ -101,13 +110,7 @@ export const effectiveJwtRule = (rule: JwtRule): EffectiveJwtRule => {
   return {
     issuer: rule.issuer,
     audiences: (rule.audiences ?? []).map(sanitizeAudience),
-    keys:
-      rule.jwksUri === undefined
-        ? { jwks: rule.jwks ?? "" }
-        : {
-            uri: rule.jwksUri,
-            timeoutMs: rule.timeout === undefined ? DEFAULT_JWKS_TIMEOUT_MS : parseDuration(rule.timeout),
-          },
+    keys: rule.jwks === undefined ? remoteJwks(rule) : { jwks: rule.jwks },
     headers: headers.map(({ name, prefix = "" }) => ({ name: name.toLowerCase(), prefix })),
     params: rule.fromParams ?? (named ? [] : DEFAULT_PARAMS),
     cookies: rule.fromCookies ?? [],
@@ -122,6 +125,12 @@ export const effectiveJwtRule = (rule: JwtRule): EffectiveJwtRule => {
     ),
   };
 };
+
+const remoteJwks = ({ issuer, jwksUri, timeout }: JwtRule): RemoteJwks => ({
+  uri: jwksUri ?? `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`,
+  discovers: jwksUri === undefined ? issuer : undefined,
+  timeoutMs: timeout === undefined ? DEFAULT_JWKS_TIMEOUT_MS : parseDuration(timeout),
+});
 
 /** An audience as it is compared: without `http://` or `https://` before it and without one slash behind it (Envoy). */
 export const sanitizeAudience = (audience: string): string => audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
@@ -228,13 +237,17 @@ const checkRule = (path: PolicyPath, rule: JwtRule, check: Check): void => {
   if (twice !== undefined) check.report(path, `"${twice}" is written twice: a header carries one claim`);
   check.texts([...path, "spaceDelimitedClaims"], rule.spaceDelimitedClaims, wrongClaim);
   check.duration([...path, "timeout"], rule.timeout, durationLimits.jwksTimeout);
-  if (rule.timeout !== undefined && rule.jwksUri === undefined) {
-    check.report([...path, "timeout"], "means nothing without jwksUri");
+  if (rule.timeout !== undefined && rule.jwks !== undefined) {
+    check.report([...path, "timeout"], "means nothing with jwks: nothing is fetched");
   }
 };
 
-const wrongKeySource = ({ jwksUri, jwks }: JwtRule): string | undefined => {
-  if (jwksUri === undefined && jwks === undefined) return "no keys to check tokens with: set jwksUri or jwks";
+const wrongKeySource = ({ issuer, jwksUri, jwks }: JwtRule): string | undefined => {
+  if (jwksUri === undefined && jwks === undefined) {
+    return wrongJwksUri(issuer) === undefined
+      ? undefined
+      : "no keys to check tokens with: set jwksUri or jwks, for the issuer is no address that could tell of them";
+  }
   return jwksUri !== undefined && jwks !== undefined ? "jwksUri and jwks are both set: keep one" : undefined;
 };
 

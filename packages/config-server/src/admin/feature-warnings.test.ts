@@ -66,6 +66,12 @@ test.each<[string, string, string, Policy]>([
     { kind: "Service", name: "payments", locality: { mode: "failover" } },
   ],
   [
+    "tokens of end users",
+    "policy:jwt",
+    "each refuses the revision",
+    { kind: "Authentication", name: "payments", jwt: [{ issuer: "https://issuer.test" }] },
+  ],
+  [
     "health checks",
     "policy:health-check",
     "each refuses the revision",

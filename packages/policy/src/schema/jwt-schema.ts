@@ -35,9 +35,7 @@ export const jwtRuleSchema: z.ZodType<JwtRule> = exactly<JwtRule>()(
     .strictObject({
       issuer: text(wrongNonEmpty, "The token's iss."),
       audiences: optional(texts(wrongNonEmpty, "Of which the token's aud must name one. Default every audience.")),
-      jwksUri: optional(
-        text(wrongJwksUri, "Where the issuer publishes its keys. Exactly one of jwksUri and jwks is set."),
-      ),
+      jwksUri: optional(text(wrongJwksUri, "Where the issuer publishes its keys. Default by OpenID discovery.")),
       jwks: optional(text(wrongJwks, "The keys, a JSON Web Key Set as JSON text.")),
       fromHeaders: optional(list(header, 'Headers to look into. Default authorization with "Bearer ".')),
       fromParams: optional(texts(wrongNonEmpty, "Parameters of the query to look into. Default access_token.")),

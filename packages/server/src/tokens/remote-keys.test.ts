@@ -16,13 +16,18 @@ const second = createTestIssuer({ kid: "second" }).jwks;
 
 /** An issuer that answers when the test says so. */
 class Origin {
-  readonly asked: { readonly signal: AbortSignal; answer(text: string): void; fail(reason: string): void }[] = [];
+  readonly asked: {
+    readonly uri: string;
+    readonly signal: AbortSignal;
+    answer(text: string): void;
+    fail(reason: string): void;
+  }[] = [];
   /** Answers at once from now on. */
   always: (() => string) | undefined;
 
-  readonly fetch: FetchKeys = (_uri, { signal }) =>
+  readonly fetch: FetchKeys = (uri, { signal }) =>
     new Promise((resolve, reject) => {
-      this.asked.push({ signal, answer: resolve, fail: (reason) => reject(new Error(reason)) });
+      this.asked.push({ uri, signal, answer: resolve, fail: (reason) => reject(new Error(reason)) });
       try {
         if (this.always !== undefined) resolve(this.always());
       } catch (error) {
@@ -41,21 +46,29 @@ const memory = (): KeyStorage & { readonly texts: Map<string, string> } => {
 };
 
 const start = (
-  options: { readonly storage?: KeyStorage; readonly clock?: FakeClock; readonly always?: () => string } = {},
+  options: {
+    readonly storage?: KeyStorage;
+    readonly clock?: FakeClock;
+    readonly always?: () => string;
+    readonly discovers?: string;
+  } = {},
 ) => {
   const clock = options.clock ?? new FakeClock();
   const origin = new Origin();
   origin.always = options.always;
   const counters = new KeyCounters();
   const notices: string[] = [];
-  const keys = new RemoteKeys(URI, 5_000, {
-    clock,
-    random: () => 0,
-    fetch: origin.fetch,
-    storage: options.storage,
-    counters,
-    onNotice: (text) => notices.push(text),
-  });
+  const keys = new RemoteKeys(
+    { uri: URI, discovers: options.discovers, timeoutMs: 5_000 },
+    {
+      clock,
+      random: () => 0,
+      fetch: origin.fetch,
+      storage: options.storage,
+      counters,
+      onNotice: (text) => notices.push(text),
+    },
+  );
   return { clock, origin, counters, notices, keys };
 };
 
@@ -236,5 +249,45 @@ describe("a copy that outlives the process", () => {
     await clock.advanceAsync(0);
     expect(namesOf(keys)).toEqual(["first"]);
     expect(counters).toMatchObject({ storageFailures: 2, failures: 0 });
+  });
+});
+
+describe("an issuer that tells where its keys are", () => {
+  const issuer = "https://issuer.test";
+  const told = (more: Readonly<Record<string, unknown>> = {}): string =>
+    JSON.stringify({ issuer, jwks_uri: "https://keys.test/1", ...more });
+
+  test("is asked, and then the address that it names", async () => {
+    const { clock, origin, keys } = start({ discovers: issuer });
+    await clock.advanceAsync(0);
+    origin.asked[0]?.answer(told());
+    await clock.advanceAsync(0);
+    origin.asked[1]?.answer(first);
+    await clock.advanceAsync(0);
+    expect(origin.asked.map(({ uri }) => uri)).toEqual([URI, "https://keys.test/1"]);
+    expect(namesOf(keys)).toEqual(["first"]);
+  });
+
+  test("has one time limit for both answers", async () => {
+    const { clock, origin, keys } = start({ discovers: issuer });
+    const waiting = keys.arrival();
+    await clock.advanceAsync(4_000);
+    origin.asked[0]?.answer(told());
+    await clock.advanceAsync(1_000);
+    expect(await waiting).toBeUndefined();
+    expect(origin.asked[1]?.signal.aborted).toBe(true);
+  });
+
+  test.each([
+    ["another issuer's configuration", told({ issuer: "https://other.test" })],
+    ["an address that is less protected", told({ jwks_uri: "http://keys.test/1" })],
+    ["an address of a file", told({ jwks_uri: "file:///etc/passwd" })],
+    ["no address", told({ jwks_uri: undefined })],
+    ["no configuration", "<html>"],
+  ])("is not believed with %s", async (_name, answer) => {
+    const { clock, origin, counters } = start({ discovers: issuer, always: () => answer });
+    await clock.advanceAsync(0);
+    expect(counters.failures).toBe(1);
+    expect(origin.asked).toHaveLength(1);
   });
 });

@@ -1,3 +1,4 @@
+import type { RemoteJwks } from "@tulle/policy";
 import type { Clock, Random, Timer } from "@tulle/time";
 import type { IssuerKeys } from "./issuer-keys.ts";
 import { type KeySet, MAX_KEY_SET_BYTES, readKeySet } from "./key-set.ts";
@@ -69,6 +70,7 @@ export class RemoteKeys implements IssuerKeys {
   /** How long one fetch may take. */
   timeoutMs: number;
   readonly #uri: string;
+  readonly #discovers: string | undefined;
   readonly #kit: RemoteKeysKit;
   readonly #ended = new AbortController();
   #keys: KeySet | undefined;
@@ -83,8 +85,9 @@ export class RemoteKeys implements IssuerKeys {
   #unknownKeyAtMs = Number.NEGATIVE_INFINITY;
   #waiting = 0;
 
-  constructor(uri: string, timeoutMs: number, kit: RemoteKeysKit) {
+  constructor({ uri, discovers, timeoutMs }: RemoteJwks, kit: RemoteKeysKit) {
     this.#uri = uri;
+    this.#discovers = discovers;
     this.timeoutMs = timeoutMs;
     this.#kit = kit;
     this.#restored = this.#restore();
@@ -200,7 +203,10 @@ export class RemoteKeys implements IssuerKeys {
       const aborted = new Promise<never>((_, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       });
-      return await Promise.race([fetch(this.#uri, { signal, maxBytes: MAX_KEY_SET_BYTES }), aborted]);
+      const get = (uri: string): Promise<string> =>
+        Promise.race([fetch(uri, { signal, maxBytes: MAX_KEY_SET_BYTES }), aborted]);
+      const told = await get(this.#uri);
+      return this.#discovers === undefined ? told : await get(discoveredAddress(told, this.#discovers));
     } finally {
       timer.cancel();
     }
@@ -244,6 +250,26 @@ export class RemoteKeys implements IssuerKeys {
     }
   }
 }
+
+/**
+ * The address of keys in an issuer's OpenID configuration. It must be of the issuer that was asked, and no less protected than
+ * that was.
+ *
+ * @throws Error for anything else.
+ */
+const discoveredAddress = (text: string, issuer: string): string => {
+  const told: unknown = JSON.parse(text);
+  if (typeof told !== "object" || told === null) throw new Error("the issuer's configuration is no JSON object");
+  // An object of unknown shape is read by name, and each field is looked at.
+  const { issuer: named, jwks_uri: uri } = told as Readonly<Record<string, unknown>>;
+  if (named !== issuer) throw new Error("the issuer's configuration is of another issuer");
+  const address = typeof uri === "string" && URL.canParse(uri) ? new URL(uri) : undefined;
+  const schemes = issuer.toLowerCase().startsWith("https:") ? ["https:"] : ["http:", "https:"];
+  if (address === undefined || !schemes.includes(address.protocol)) {
+    throw new Error("the issuer's configuration names no address of keys that may be used");
+  }
+  return address.href;
+};
 
 const readCopy = (text: string): StoredCopy | undefined => {
   const copy: unknown = JSON.parse(text);

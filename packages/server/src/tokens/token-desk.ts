@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { EffectiveJwtRule } from "@tulle/policy";
+import type { EffectiveJwtRule, RemoteJwks } from "@tulle/policy";
 import { SignatureCheck } from "./check-signature.ts";
 import { claimHeadersOf, namesOfClaimHeaders } from "./claim-headers.ts";
 import { type CompactToken, isFlaw, readCompactToken } from "./compact-token.ts";
@@ -71,19 +71,21 @@ export class TokenDesk {
     this.#verified.clear();
     this.#places = placesOf(rules);
     this.#ownHeaders = namesOfClaimHeaders(rules);
-    const wanted = new Map<string, number>();
+    const wanted = new Map<string, RemoteJwks>();
     for (const { keys } of rules) {
-      if ("uri" in keys) wanted.set(keys.uri, Math.max(keys.timeoutMs, wanted.get(keys.uri) ?? 0));
+      if (!("uri" in keys)) continue;
+      const longest = Math.max(keys.timeoutMs, wanted.get(sourceOf(keys))?.timeoutMs ?? 0);
+      wanted.set(sourceOf(keys), { ...keys, timeoutMs: longest });
     }
-    for (const [uri, keys] of this.#remote) {
-      if (wanted.has(uri)) continue;
+    for (const [source, keys] of this.#remote) {
+      if (wanted.has(source)) continue;
       keys.close();
-      this.#remote.delete(uri);
+      this.#remote.delete(source);
     }
-    for (const [uri, timeoutMs] of wanted) {
-      const known = this.#remote.get(uri);
-      if (known !== undefined) known.timeoutMs = timeoutMs;
-      else this.#remote.set(uri, new RemoteKeys(uri, timeoutMs, { ...this.#kit, counters: this.#counters }));
+    for (const [source, where] of wanted) {
+      const known = this.#remote.get(source);
+      if (known !== undefined) known.timeoutMs = where.timeoutMs;
+      else this.#remote.set(source, new RemoteKeys(where, { ...this.#kit, counters: this.#counters }));
     }
     this.#rules = rules.map((rule, at) => ({
       at,
@@ -97,7 +99,7 @@ export class TokenDesk {
 
   #keysOf({ keys }: EffectiveJwtRule): IssuerKeys {
     if ("jwks" in keys) return fixedKeys(keys.jwks);
-    const remote = this.#remote.get(keys.uri);
+    const remote = this.#remote.get(sourceOf(keys));
     if (remote === undefined) throw new Error(`no keys are fetched from ${keys.uri}`);
     return remote;
   }
@@ -196,6 +198,9 @@ export class TokenDesk {
     this.#verified.clear();
   }
 }
+
+/** Rules with the same source share its keys. */
+const sourceOf = ({ uri, discovers }: RemoteJwks): string => JSON.stringify([uri, discovers]);
 
 const unknownIssuer: TokenFlaw = { ...invalid("no rule names the issuer of the token"), unknownIssuer: true };
 const notSigned: TokenFlaw = invalid("no key of the issuer signed the token");
