@@ -1,8 +1,9 @@
 import { createClient } from "@tulle/client";
 import { type EndpointLocality, MeshError, parseDuration, servicePortOf } from "@tulle/policy";
-import { createServer, type ListenApp, type MeshListener } from "@tulle/server";
+import { createServer, type ListenApp, type MeshListener, type Visit } from "@tulle/server";
 import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
+import { authorizerSender } from "./authorizer-sender.ts";
 import { bindServer } from "./bound-server.ts";
 import { fetchKeysBy } from "./fetch-keys.ts";
 import type { Mesh, MeshListenOptions, MeshStatus } from "./mesh.ts";
@@ -34,7 +35,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   const random: Random = options.random ?? Math.random;
   const logger = options.logger ?? silentLogger;
   const { service, namespace, labels, locality, mode, maxIdleConnections } = identity;
-  const visits = new VisitContext();
+  const visits = new VisitContext<Visit>();
 
   const client = createClient({
     outbound: mode === "off" || mode === "observe" ? constant(passThroughOutbound) : source.outbound,
@@ -84,6 +85,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     fetchKeys: fetchKeysBy(client.fetch),
     onNotice: (text) => logger.warn(text),
     ...(source.keptKeys === undefined ? {} : { keyStorage: source.keptKeys }),
+    askAuthorizer: authorizerSender(client),
   });
 
   const listeners = new Map<string, MeshListener>();
@@ -190,6 +192,10 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     get status() {
       return status();
     },
+    get visit() {
+      return visits.current();
+    },
+    dryRunSamples: () => server.dryRunSamples(),
     leave,
     [Symbol.asyncDispose]: leave,
   };

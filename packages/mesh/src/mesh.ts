@@ -1,5 +1,5 @@
 import type { Client, Explanation } from "@tulle/client";
-import type { ListenApp, ListenOptions, MeshListener } from "@tulle/server";
+import type { AccessSample, ListenApp, ListenOptions, MeshListener, MeshVisit } from "@tulle/server";
 import type { MeshMode } from "./mesh-options.ts";
 
 /** What a mesh says of itself. */
@@ -60,6 +60,13 @@ export interface Mesh extends AsyncDisposable {
    */
   ready(): Promise<void>;
   readonly status: MeshStatus;
+  /** The visit that the calling code serves: who calls, what let the call in, how long it may take. `undefined` outside of one. */
+  readonly visit: MeshVisit | undefined;
+  /**
+   * The last calls about which access policies in dry-run would have changed something: when, who, what, and which policy and
+   * rule. The newest first, at most 100.
+   */
+  dryRunSamples(): readonly AccessSample[];
   /** Drains the listeners, leaves the mesh and frees everything. May be called again. */
   leave(): Promise<void>;
 }

@@ -23,16 +23,21 @@ interface OpenVisit extends Inheritance {
  * its trace, but only while the visit is open: a timer that was made inside a visit and fires after its end must not find a
  * dead deadline.
  */
-export class VisitContext {
-  readonly #visits = new AsyncLocalStorage<OpenVisit>();
+export class VisitContext<Visit extends OpenVisit = OpenVisit> {
+  readonly #visits = new AsyncLocalStorage<Visit>();
 
   /** Runs a handler inside its visit. */
-  enter<T>(visit: OpenVisit, run: () => T): T {
+  enter<T>(visit: Visit, run: () => T): T {
     return this.#visits.run(visit, run);
   }
 
   /** What the calling code inherits: `undefined` outside a visit and after its end. */
   inherited(): Inheritance | undefined {
+    return this.current();
+  }
+
+  /** The visit that the calling code serves: `undefined` outside a visit and after its end. */
+  current(): Visit | undefined {
     const visit = this.#visits.getStore();
     return visit?.open === true ? visit : undefined;
   }

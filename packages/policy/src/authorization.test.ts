@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { AccessPolicy } from "./access-policy.ts";
-import { type AccessQuestion, ALLOWED_BY_DEFAULT, compileAccess } from "./authorization.ts";
+import type { AccessQuestion } from "./access-question.ts";
+import { ALLOWED_BY_DEFAULT, compileAccess } from "./authorization.ts";
 
 const page: AccessQuestion = {
   principal: "cluster.local/ns/default/sa/productpage",
@@ -15,18 +16,20 @@ const access = (rest: Omit<AccessPolicy, "kind" | "name">, name = "a"): AccessPo
   name,
   ...rest,
 });
+const decided = (policies: readonly AccessPolicy[], trustDomain = "cluster.local") =>
+  compileAccess(policies, { trustDomain }).decide;
 const allows = (policies: readonly AccessPolicy[], question: AccessQuestion): boolean =>
-  compileAccess(policies, "cluster.local")(question).allowed;
+  decided(policies)(question).allowed;
 
 test("without an allow policy everything is allowed, and the verdict says so", () => {
-  expect(compileAccess([], "cluster.local")(stranger)).toEqual({ allowed: true, by: ALLOWED_BY_DEFAULT });
+  expect(decided([])(stranger)).toEqual({ allowed: true, by: ALLOWED_BY_DEFAULT });
   const deny = access({ action: "deny", rules: [{ to: [{ methods: ["DELETE"] }] }] });
   expect(allows([deny], page)).toBe(true);
   expect(allows([deny], { ...page, method: "DELETE" })).toBe(false);
 });
 
 test("an allow policy without rules allows nothing, one with an empty rule everything", () => {
-  expect(compileAccess([access({})], "cluster.local")(page)).toEqual({
+  expect(decided([access({})])(page)).toEqual({
     allowed: false,
     considered: ["Access/default/a"],
   });
@@ -42,7 +45,7 @@ test("deny goes before allow and names its policy and rule", () => {
       "b",
     ),
   ];
-  const decide = compileAccess(policies, "cluster.local");
+  const decide = decided(policies);
   expect(decide(page)).toEqual({ allowed: true, by: "Access/default/all rule 0" });
   expect(decide({ ...page, path: "/admin/x" })).toEqual({
     allowed: false,
@@ -54,7 +57,7 @@ test("deny goes before allow and names its policy and rule", () => {
 
 test("a refusal says where its policy was read from", () => {
   const origin = { file: "access.yaml", line: 7 };
-  const decide = compileAccess([access({ action: "deny", rules: [{}], origin })], "cluster.local");
+  const decide = decided([access({ action: "deny", rules: [{}], origin })]);
   expect(decide(page)).toMatchObject({ policy: "Access/default/a", rule: "0", origin });
 });
 
@@ -63,7 +66,7 @@ test("any allow policy may allow", () => {
     access({ rules: [{ from: [{ namespaces: ["other"] }] }] }, "a"),
     access({ rules: [{ to: [{ paths: ["/x"] }] }, { to: [{ methods: ["GET"] }] }] }, "b"),
   ];
-  expect(compileAccess(policies, "cluster.local")(page)).toEqual({ allowed: true, by: "Access/default/b rule 1" });
+  expect(decided(policies)(page)).toEqual({ allowed: true, by: "Access/default/b rule 1" });
 });
 
 test.each<[Record<string, readonly string[]>, AccessQuestion, boolean]>([
@@ -121,17 +124,23 @@ test("a rule is any from with any to", () => {
 
 test("cluster.local in a principal means the mesh's own trust domain", () => {
   const policies = [access({ rules: [{ from: [{ principals: ["cluster.local/ns/default/sa/productpage"] }] }] })];
-  const decide = compileAccess(policies, "prod.example");
+  const decide = decided(policies, "prod.example");
   expect(decide({ ...page, principal: "prod.example/ns/default/sa/productpage" }).allowed).toBe(true);
   expect(decide(page).allowed).toBe(false);
 });
 
 test("what this version does not know makes policies stricter", () => {
-  const future = { requestPrincipals: ["*"] };
+  // What a later version may send.
+  const future = { moonPhases: ["full"] } as object;
   expect(allows([access({ rules: [{ from: [future] }] })], page)).toBe(false);
   expect(allows([access({ action: "deny", rules: [{ from: [future] }] })], page)).toBe(false);
-  expect(allows([access({ rules: [{ when: [{ key: "x" }] }] })], page)).toBe(false);
-  expect(allows([access({ action: "deny", rules: [{ to: [{ hosts: ["x"] }] }] })], page)).toBe(false);
-  expect(allows([access({ action: "custom", rules: [{}] })], page)).toBe(false);
+  expect(allows([access({ rules: [{ when: [{ key: "x", values: ["a"] }] }] })], page)).toBe(false);
+  expect(allows([access({ rules: [{ when: [{ key: "x", notValues: ["a"] }] }] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ when: [{ key: "x", notValues: ["a"] }] }] })], page)).toBe(false);
+  expect(allows([access({ rules: [future] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ to: [future] }] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ from: [{ addresses: ["nonsense"] }] }] })], page)).toBe(false);
+  expect(allows([access({ action: "deny", rules: [{ to: [{ paths: ["/x/{*}y"] }] }] })], page)).toBe(false);
+  expect(allows([access({ action: "redirect" as "deny", rules: [] })], page)).toBe(false);
   expect(allows([access({ action: "audit", rules: [{}] })], page)).toBe(true);
 });

@@ -1,18 +1,19 @@
-import type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
+import { AccessIndex, type IndexedRule } from "./access-index.ts";
+import type { AccessAction, AccessPolicy, AccessRule } from "./access-policy.ts";
+import type { AccessQuestion, AccessTest } from "./access-question.ts";
+import { compileAccessRule, type RuleReading } from "./access-rule.ts";
+import { DEFAULT_PATH_NORMALIZATION, type PathNormalization } from "./path-normalization.ts";
 import { policyKey } from "./policy.ts";
-import type { PolicyOrigin } from "./policy-meta.ts";
-import { principalsMeant } from "./trust-domain-aliases.ts";
+import { namespaceOf, type PolicyOrigin } from "./policy-meta.ts";
 
-/** What a call shows of itself to the access policies of the service that it reached. */
-export interface AccessQuestion {
-  /** The verified SPIFFE ID without `spiffe://`; absent for callers that proved nothing. */
-  readonly principal?: string;
-  /** The namespace of that identity. */
-  readonly namespace?: string;
-  /** Upper case. */
-  readonly method: string;
-  /** As `normalizePath` gives it: without query, normalised. */
-  readonly path: string;
+/** A rule that fitted a call. */
+export interface FittingRule {
+  /** The policy's key, such as `Access/default/reviews`. */
+  readonly policy: string;
+  /** The rule's name, or its place. */
+  readonly rule: string;
+  /** Where the policy was read from, where that is known. */
+  readonly origin?: PolicyOrigin;
 }
 
 /** What the access policies of a service say to a call. */
@@ -37,192 +38,215 @@ export type AccessVerdict =
 /** Decides one call. Pure, and free of allocation but for refusals. */
 export type AccessDecision = (question: AccessQuestion) => AccessVerdict;
 
+/** A rule of a custom policy fitted: somebody outside must be asked. */
+export interface AccessAsk extends FittingRule {
+  /** The name that `Mesh.authorizers` gives it. */
+  readonly authorizer: string;
+}
+
+/** What policies in dry-run would have changed about a call, if they were enforced. */
+export interface DryRunFinding extends Partial<FittingRule> {
+  /**
+   * `deny`: it would have been refused, by the policy and rule that are named, or, without a name, because no allow policy
+   * allows it; `allow`: it would have been let in; `ask`: an authorizer would have been asked; `audit`: it would have been
+   * counted.
+   */
+  readonly outcome: "deny" | "allow" | "ask" | "audit";
+}
+
+/** The access policies of one service, ready for its calls. */
+export interface CompiledAccess {
+  /** What deny and allow policies say. */
+  readonly decide: AccessDecision;
+  /** Whom custom policies ask about a call, each once. Absent without such policies. They are asked before `decide`. */
+  readonly asks: ((question: AccessQuestion) => readonly AccessAsk[]) | undefined;
+  /** Which rules of audit policies fit. Absent without such policies. */
+  readonly audits: ((question: AccessQuestion) => readonly FittingRule[]) | undefined;
+  /** What policies in dry-run would have changed. Absent without such policies. */
+  readonly dryRun: ((question: AccessQuestion, verdict: AccessVerdict) => readonly DryRunFinding[]) | undefined;
+}
+
+/** What access policies mean besides what they say. */
+export interface AccessReading {
+  /** The mesh's own. A principal that begins with `cluster.local/` means it, as in Istio. */
+  readonly trustDomain: string;
+  /** Its other names. @default none */
+  readonly aliases?: readonly string[];
+  /** How the paths of calls were brought into one form. @default strict */
+  readonly normalization?: PathNormalization;
+}
+
 /** Why a call is allowed to a service that no allow policy selects. */
 export const ALLOWED_BY_DEFAULT = "no allow policy selects the service";
 
 /**
- * Compiles the access policies that select one service (Istio's semantics): a deny that fits refuses; else, where no
- * allow policy selects the service, the call is allowed; else some rule of some allow policy must fit. An allow without
- * rules allows nothing, and a deny without rules denies nothing.
+ * Compiles the access policies that select one service (Istio's semantics): custom rules that fit ask somebody outside; then a
+ * deny that fits refuses; else, where no allow policy selects the service, the call is allowed; else some rule of some allow
+ * policy must fit. An allow without rules allows nothing, and a deny without rules denies nothing.
  *
  * What this version does not know makes a policy stricter, never laxer: an allow rule that holds an unknown field fits
  * no call, a deny rule fits as if that field were not there, an unknown action denies everything.
  *
  * @param policies those that select the service (`inboundFor(...).access`).
- * @param aliases further names of that domain.
- * @param trustDomain the mesh's own. A principal that begins with `cluster.local/` means it, as in Istio.
  */
-export const compileAccess = (
-  policies: readonly AccessPolicy[],
-  trustDomain: string,
-  aliases: readonly string[] = [],
-): AccessDecision => {
-  const considered = policies.map((policy) => policyKey(policy));
-  const denying: CompiledRule[] = [];
-  const allowing: CompiledRule[] = [];
-  let someAllow = false;
+export const compileAccess = (policies: readonly AccessPolicy[], options: AccessReading): CompiledAccess => {
+  const enforced = rulesOf(
+    policies.filter((policy) => policy.mode !== "dry-run"),
+    options,
+  );
+  const tried = rulesOf(
+    policies.filter((policy) => policy.mode === "dry-run"),
+    options,
+  );
+  return {
+    decide: decisionOf(enforced),
+    asks: asksOf(enforced.custom),
+    audits: auditsOf(enforced.audit),
+    dryRun: tried.keys.length === 0 ? undefined : dryRunOf(tried),
+  };
+};
+
+/** Policies of one mode, by what they do. */
+interface RuleSet {
+  readonly keys: readonly string[];
+  readonly deny: AccessIndex<CompiledRule>;
+  readonly allow: AccessIndex<CompiledRule>;
+  readonly audit: AccessIndex<CompiledRule> | undefined;
+  /** By authorizer. */
+  readonly custom: ReadonlyMap<string, AccessIndex<CompiledRule>>;
+  readonly someAllow: boolean;
+}
+
+interface CompiledRule extends IndexedRule {
+  readonly fits: AccessTest;
+  readonly name: FittingRule;
+  /** The verdict if it is a rule that allows. */
+  readonly grant: AccessVerdict;
+}
+
+interface ReadRule {
+  readonly rule: CompiledRule;
+  readonly written: AccessRule;
+  readonly reading: RuleReading;
+}
+
+const rulesOf = (policies: readonly AccessPolicy[], options: AccessReading): RuleSet => {
+  const rules: Record<AccessAction, ReadRule[]> = { allow: [], deny: [], audit: [], custom: [] };
+  const byAuthorizer = new Map<string, ReadRule[]>();
   for (const policy of policies) {
     const action = policy.action ?? "allow";
-    if (action === "allow") {
-      someAllow = true;
-      allowing.push(...compileRules(policy, { trustDomain, aliases, unknown: false }));
-    } else if (action === "deny") denying.push(...compileRules(policy, { trustDomain, aliases, unknown: true }));
-    // An audit decides nothing.
-    else if (action !== "audit") denying.push(denyAll(policy));
+    const read = readRules(policy, options, action !== "allow");
+    if (action === "custom") {
+      const name = policy.authorizer ?? "";
+      byAuthorizer.set(name, [...(byAuthorizer.get(name) ?? []), ...read]);
+    } else if (Object.hasOwn(rules, action)) rules[action].push(...read);
+    else rules.deny.push(denyAll(policy, options));
   }
-  const noneAllows: AccessVerdict = { allowed: false, considered };
+  return {
+    keys: policies.map((policy) => policyKey(policy)),
+    deny: new AccessIndex(inOrder(rules.deny)),
+    allow: new AccessIndex(inOrder(rules.allow)),
+    audit: rules.audit.length === 0 ? undefined : new AccessIndex(inOrder(rules.audit)),
+    custom: new Map([...byAuthorizer].map(([name, read]) => [name, new AccessIndex(inOrder(read))])),
+    someAllow: policies.some((policy) => (policy.action ?? "allow") === "allow"),
+  };
+};
+
+const readingOf = (policy: AccessPolicy, options: AccessReading, doubtFits: boolean): RuleReading => ({
+  trustDomain: options.trustDomain,
+  aliases: options.aliases ?? [],
+  namespace: namespaceOf(policy),
+  normalization: options.normalization ?? DEFAULT_PATH_NORMALIZATION,
+  doubtFits,
+});
+
+const readRules = (policy: AccessPolicy, options: AccessReading, doubtFits: boolean): readonly ReadRule[] => {
+  const reading = readingOf(policy, options, doubtFits);
+  return (policy.rules ?? []).map((written, index) => ({
+    rule: compiled(policy, written.name ?? `${index}`, compileAccessRule(written, reading)),
+    written,
+    reading,
+  }));
+};
+
+const compiled = (policy: AccessPolicy, rule: string, fits: AccessTest): CompiledRule => {
+  const key = policyKey(policy);
+  const origin = policy.origin === undefined ? {} : { origin: policy.origin };
+  return {
+    order: 0,
+    fits,
+    name: { policy: key, rule, ...origin },
+    grant: { allowed: true, by: `${key} rule ${rule}` },
+  };
+};
+
+const denyAll = (policy: AccessPolicy, options: AccessReading): ReadRule => ({
+  rule: compiled(policy, `action ${policy.action} is not supported`, () => true),
+  written: {},
+  reading: readingOf(policy, options, true),
+});
+
+const inOrder = (rules: readonly ReadRule[]): readonly ReadRule[] =>
+  rules.map((read, order) => ({ ...read, rule: { ...read.rule, order } }));
+
+const fits = (rule: CompiledRule, question: AccessQuestion): boolean => rule.fits(question);
+
+const decisionOf = ({ deny, allow, someAllow, keys }: RuleSet): AccessDecision => {
+  const noneAllows: AccessVerdict = { allowed: false, considered: keys };
   return (question) => {
-    for (const { fits, refusal } of denying) {
-      if (fits(question)) return { ...refusal, considered };
-    }
+    const denying = deny.find(question, fits);
+    if (denying !== undefined) return { allowed: false, ...denying.name, considered: keys };
     if (!someAllow) return allowedByDefault;
-    for (const { fits, grant } of allowing) {
-      if (fits(question)) return grant;
-    }
-    return noneAllows;
+    return allow.find(question, fits)?.grant ?? noneAllows;
   };
 };
 
 const allowedByDefault: AccessVerdict = { allowed: true, by: ALLOWED_BY_DEFAULT };
 
-type Test = (question: AccessQuestion) => boolean;
-
-interface CompiledRule {
-  readonly fits: Test;
-  /** The verdict if it is a rule that allows. */
-  readonly grant: AccessVerdict;
-  /** The verdict, but for what was considered, if it is a rule that denies. */
-  readonly refusal: {
-    readonly allowed: false;
-    readonly policy: string;
-    readonly rule: string;
-    readonly origin?: PolicyOrigin;
-  };
-}
-
-/** `unknown` is what a field that this version does not know answers. */
-interface Reading {
-  readonly trustDomain: string;
-  readonly aliases: readonly string[];
-  readonly unknown: boolean;
-}
-
-const compileRules = (policy: AccessPolicy, reading: Reading): readonly CompiledRule[] =>
-  (policy.rules ?? []).map((rule, index) => compiled(policy, rule.name ?? `${index}`, compileRule(rule, reading)));
-
-const compiled = (policy: AccessPolicy, rule: string, fits: Test): CompiledRule => {
-  const key = policyKey(policy);
-  const origin = policy.origin === undefined ? {} : { origin: policy.origin };
-  return {
-    fits,
-    grant: { allowed: true, by: `${key} rule ${rule}` },
-    refusal: { allowed: false, policy: key, rule, ...origin },
-  };
-};
-
-const denyAll = (policy: AccessPolicy): CompiledRule =>
-  compiled(policy, `action ${policy.action} is not supported`, () => true);
-
-const compileRule = (rule: AccessRule, reading: Reading): Test => {
-  const tests: Test[] = [];
-  if (rule.from !== undefined) tests.push(anyOf(rule.from.map((source) => compileSource(source, reading))));
-  if (rule.to !== undefined) tests.push(anyOf(rule.to.map((operation) => compileOperation(operation, reading))));
-  tests.push(...unknownFields(rule, knownInRule, reading));
-  return allOf(tests);
-};
-
-const knownInRule: ReadonlySet<string> = new Set(["name", "from", "to"] satisfies (keyof AccessRule)[]);
-
-const compileSource = (source: AccessSource, reading: Reading): Test => {
-  const mine = (principals: readonly string[] | undefined): readonly string[] | undefined =>
-    principals?.flatMap((principal) => principalsMeant(principal, reading.trustDomain, reading.aliases));
-  return allOf([
-    ...compileField(mine(source.principals), mine(source.notPrincipals), (question) => question.principal),
-    ...compileField(source.namespaces, source.notNamespaces, (question) => question.namespace),
-    ...unknownFields(source, knownInSource, reading),
-  ]);
-};
-
-const knownInSource: ReadonlySet<string> = new Set([
-  "principals",
-  "notPrincipals",
-  "namespaces",
-  "notNamespaces",
-] satisfies (keyof AccessSource)[]);
-
-const compileOperation = (operation: AccessOperation, reading: Reading): Test =>
-  allOf([
-    ...compileField(operation.methods, operation.notMethods, (question) => question.method),
-    ...compileField(operation.paths, operation.notPaths, (question) => question.path),
-    ...unknownFields(operation, knownInOperation, reading),
-  ]);
-
-const knownInOperation: ReadonlySet<string> = new Set([
-  "methods",
-  "notMethods",
-  "paths",
-  "notPaths",
-] satisfies (keyof AccessOperation)[]);
-
-/** A field and its negation. A caller that lacks the value fits no value, and therefore every `not`. */
-const compileField = (
-  values: readonly string[] | undefined,
-  notValues: readonly string[] | undefined,
-  ask: (question: AccessQuestion) => string | undefined,
-): readonly Test[] => {
-  const tests: Test[] = [];
-  if (values !== undefined) {
-    const fits = compileValues(values);
-    tests.push((question) => fits(ask(question)));
-  }
-  if (notValues !== undefined) {
-    const fits = compileValues(notValues);
-    tests.push((question) => !fits(ask(question)));
-  }
-  return tests;
-};
-
-const unknownFields = (value: object, known: ReadonlySet<string>, { unknown }: Reading): readonly Test[] =>
-  Object.entries(value).some(([name, field]) => field !== undefined && !known.has(name)) ? [() => unknown] : [];
-
-const compileValues = (values: readonly string[]): ((value: string | undefined) => boolean) => {
-  const exact = new Set(values.filter((value) => !value.startsWith("*") && !value.endsWith("*")));
-  const wild = values.filter((value) => !exact.has(value)).map(compileWildcard);
-  return (value) => {
-    if (value === undefined || value === "") return false;
-    if (exact.has(value)) return true;
-    for (const fits of wild) if (fits(value)) return true;
-    return false;
-  };
-};
-
-/** `*` any value, `*end`, `start*`. Elsewhere a star is an ordinary character, as in Istio. */
-const compileWildcard = (pattern: string): ((value: string) => boolean) => {
-  if (pattern === "*") return () => true;
-  if (pattern.startsWith("*")) {
-    const end = pattern.slice(1);
-    return (value) => value.endsWith(end);
-  }
-  const start = pattern.slice(0, -1);
-  return (value) => value.startsWith(start);
-};
-
-// Loops and not `every` and `some`: those would make a closure for each call that is decided.
-const allOf = (tests: readonly Test[]): Test => {
-  const [only] = tests;
-  if (only === undefined) return () => true;
-  if (tests.length === 1) return only;
+const asksOf = (custom: RuleSet["custom"]): CompiledAccess["asks"] => {
+  if (custom.size === 0) return undefined;
+  const indexes = [...custom];
   return (question) => {
-    for (const test of tests) if (!test(question)) return false;
-    return true;
+    const asks: AccessAsk[] = [];
+    for (const [authorizer, index] of indexes) {
+      const rule = index.find(question, fits);
+      if (rule !== undefined) asks.push({ authorizer, ...rule.name });
+    }
+    return asks;
   };
 };
 
-const anyOf = (tests: readonly Test[]): Test => {
-  const [only] = tests;
-  if (tests.length === 1 && only !== undefined) return only;
+const auditsOf = (audit: RuleSet["audit"]): CompiledAccess["audits"] => {
+  if (audit === undefined) return undefined;
   return (question) => {
-    for (const test of tests) if (test(question)) return true;
-    return false;
+    const found: FittingRule[] = [];
+    audit.find(question, (rule) => {
+      // Another rule of a policy that is counted already says nothing new.
+      if (rule.fits(question) && found.at(-1)?.policy !== rule.name.policy) found.push(rule.name);
+      return false;
+    });
+    return found;
   };
+};
+
+const dryRunOf = (tried: RuleSet): NonNullable<CompiledAccess["dryRun"]> => {
+  const asks = asksOf(tried.custom);
+  const audits = auditsOf(tried.audit);
+  return (question, verdict) => [
+    ...(asks?.(question) ?? []).map(({ authorizer: _, ...name }) => ({ outcome: "ask" as const, ...name })),
+    ...(audits?.(question) ?? []).map((name) => ({ outcome: "audit" as const, ...name })),
+    ...changeOf(tried, question, verdict),
+  ];
+};
+
+/** What deny and allow policies in dry-run would have made of a verdict. */
+const changeOf = (tried: RuleSet, question: AccessQuestion, verdict: AccessVerdict): readonly DryRunFinding[] => {
+  // A deny that is enforced holds, whatever others would say.
+  if (!verdict.allowed && verdict.policy !== undefined) return [];
+  const denying = tried.deny.find(question, fits);
+  if (denying !== undefined) return verdict.allowed ? [{ outcome: "deny", ...denying.name }] : [];
+  if (!tried.someAllow) return [];
+  const allowing = tried.allow.find(question, fits);
+  if (!verdict.allowed) return allowing === undefined ? [] : [{ outcome: "allow", ...allowing.name }];
+  return verdict === allowedByDefault && allowing === undefined ? [{ outcome: "deny" }] : [];
 };

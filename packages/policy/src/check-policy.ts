@@ -1,7 +1,8 @@
-import type { AccessOperation, AccessPolicy, AccessSource } from "./access-policy.ts";
+import { checkAccess } from "./access-check.ts";
 import { checkActions } from "./actions-check.ts";
 import { checkAdaptiveThrottling } from "./adaptive-throttling-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
+import { checkAuthorizers } from "./authorizer-policy.ts";
 import { checkBalancer } from "./balancer-policy.ts";
 import { checkCircuitBreaker } from "./circuit-breaker-policy.ts";
 import { checkConnectionPool } from "./connection-pool-policy.ts";
@@ -10,16 +11,12 @@ import { checkFault } from "./fault-policy.ts";
 import {
   durationLimits,
   numberLimits,
-  wrongAccessMethod,
-  wrongAccessPath,
   wrongHeaderName,
   wrongHost,
   wrongName,
-  wrongPrincipal,
   wrongReference,
   wrongServiceAccount,
   wrongSubsetName,
-  wrongWildcard,
 } from "./field-limits.ts";
 import { checkHashKeys, checkServiceHashKeys } from "./hash-key.ts";
 import { checkHealthCheck } from "./health-check-policy.ts";
@@ -32,6 +29,7 @@ import { checkMtlsPorts } from "./mtls-mode.ts";
 import { notSupportedIn } from "./not-supported.ts";
 import { checkOutlierDetection } from "./outlier-detection-policy.ts";
 import { checkOutsideTls } from "./outside-tls.ts";
+import { pathNormalizations } from "./path-normalization.ts";
 import type { Policy } from "./policy.ts";
 import { Check } from "./policy-check.ts";
 import { DEFAULT_NAMESPACE } from "./policy-meta.ts";
@@ -81,6 +79,11 @@ const checkMesh = (mesh: MeshPolicy, check: Check): void => {
   );
   checkTrustDomainAliases(mesh, check);
   check.text(["rootNamespace"], mesh.rootNamespace, wrongName);
+  check.number(["trustedProxies"], mesh.trustedProxies, numberLimits.trustedProxies);
+  checkAuthorizers(["authorizers"], mesh.authorizers, check);
+  if (mesh.pathNormalization !== undefined && !pathNormalizations.includes(mesh.pathNormalization)) {
+    check.report(["pathNormalization"], `"${mesh.pathNormalization}" is none of ${pathNormalizations.join(", ")}`);
+  }
   const { defaults } = mesh;
   for (const field of ["timeout", "attemptTimeout", "maxDuration", "idleTimeout", "connectTimeout"] as const) {
     check.duration(["defaults", field], defaults?.[field], durationLimits[field]);
@@ -167,38 +170,6 @@ const checkRule = (path: PolicyPath, rule: RouteRule, check: Check): void => {
     checkStringMatch([...path, "fault", "headers", name], comparison, check);
   }
   checkActions(path, rule, check, checkStringMatch);
-};
-
-const checkAccess = (access: AccessPolicy, check: Check): void => {
-  checkSelector(access.selector, check);
-  if (access.action === "deny" && (access.rules ?? []).length === 0) {
-    check.report(["rules"], "a deny without rules denies nothing: write an empty rule ({}) to deny everything");
-  }
-  for (const [at, rule] of (access.rules ?? []).entries()) {
-    check.list(["rules", at, "from"], rule.from, (path, source) => checkSource(path, source, check));
-    check.list(["rules", at, "to"], rule.to, (path, operation) => checkOperation(path, operation, check));
-  }
-};
-
-const checkSource = (path: PolicyPath, source: AccessSource, check: Check): void => {
-  refuseEmpty(path, source, "caller", check);
-  check.texts([...path, "principals"], source.principals, wrongPrincipal);
-  check.texts([...path, "notPrincipals"], source.notPrincipals, wrongPrincipal);
-  check.texts([...path, "namespaces"], source.namespaces, wrongWildcard);
-  check.texts([...path, "notNamespaces"], source.notNamespaces, wrongWildcard);
-};
-
-const checkOperation = (path: PolicyPath, operation: AccessOperation, check: Check): void => {
-  refuseEmpty(path, operation, "call", check);
-  check.texts([...path, "methods"], operation.methods, wrongAccessMethod);
-  check.texts([...path, "notMethods"], operation.notMethods, wrongAccessMethod);
-  check.texts([...path, "paths"], operation.paths, wrongAccessPath);
-  check.texts([...path, "notPaths"], operation.notPaths, wrongAccessPath);
-};
-
-const refuseEmpty = (path: PolicyPath, value: object, what: string, check: Check): void => {
-  if (Object.keys(value).length > 0) return;
-  check.report(path, `an empty item would mean any ${what}: leave out "${path.at(-2)}" if that is meant`);
 };
 
 const checkAuthentication = (authentication: AuthenticationPolicy, check: Check): void => {

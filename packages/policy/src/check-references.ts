@@ -1,6 +1,6 @@
 import { serviceOfExternal } from "./external-service-policy.ts";
 import { wrongReference } from "./field-limits.ts";
-import { rootNamespaceOf } from "./mesh-policy.ts";
+import { type MeshPolicy, rootNamespaceOf } from "./mesh-policy.ts";
 import { nearest } from "./name-index.ts";
 import { type Policy, policyKey } from "./policy.ts";
 import { namespaceOf } from "./policy-meta.ts";
@@ -50,6 +50,9 @@ export const checkReferences = (policies: readonly Policy[]): readonly PolicyPro
     if (policy.kind === "Access" || policy.kind === "Authentication") {
       const selected = policy.selector?.service;
       if (selected !== undefined) checkSelected(selected, here, root);
+    }
+    if (policy.kind === "Access" && policy.authorizer !== undefined) {
+      checkAuthorizer(policy.authorizer, meshPolicyOf(policies), here);
     }
   }
   return problems;
@@ -186,3 +189,14 @@ const checkSelected = (name: string, here: Here, root: string): void => {
 
 const quoted = (names: readonly string[]): string | undefined =>
   names.length === 0 ? undefined : names.map((name) => `"${name}"`).join(" or ");
+
+const checkAuthorizer = (name: string, { authorizers = {} }: MeshPolicy, { index, report }: Here): void => {
+  if (Object.hasOwn(authorizers, name)) return;
+  const [known] = nearest(name, Object.keys(authorizers));
+  report(
+    index,
+    ["authorizer"],
+    `the Mesh policy has no authorizer "${name}"`,
+    known === undefined ? undefined : `"${known}"`,
+  );
+};

@@ -17,6 +17,9 @@ export interface DurationLimit {
 /** Every number of the policies. Checks, schema and documentation take them from here. */
 export const numberLimits = {
   port: { min: 1, max: 65_535 },
+  accessPort: { min: 0, max: 65_535 },
+  trustedProxies: { min: 0, max: 100 },
+  concurrentChecks: { min: 1, max: 65_535 },
   retries: { min: 0, max: 10 },
   status: { min: 400, max: 599 },
   checkedStatus: { min: 200, max: 599 },
@@ -97,6 +100,7 @@ export const durationLimits = {
   healthCheckTimeout: { min: "1ms", max: "1m" },
   staleAfter: { min: "0s", max: "168h" },
   jwksTimeout: { min: "1ms", max: "1m" },
+  authorizerTimeout: { min: "1ms", max: "1m" },
   slowStartWindow: { min: "1s", max: "1h" },
 } as const;
 
@@ -221,13 +225,6 @@ export const wrongAccessMethod = (text: string): string | undefined => {
   const star = wrongWildcard(text);
   if (star !== undefined) return star;
   return text === text.toUpperCase() ? undefined : `"${text}" is not a method: write it in upper case`;
-};
-
-/** What is wrong with a path of an access rule, if anything. */
-export const wrongAccessPath = (text: string): string | undefined => {
-  const star = wrongWildcard(text);
-  if (star !== undefined) return star;
-  return text.startsWith("*") ? undefined : wrongPath(text);
 };
 
 /** What is wrong with an object that sets none or several of the fields of which it must set one. */

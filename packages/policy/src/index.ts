@@ -1,6 +1,16 @@
 // For everybody who writes policies: builders, the kinds and their parts.
 
-export type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "./access-policy.ts";
+// For the sides of the mesh: what policies mean.
+export { needsFullAccess } from "./access-feature.ts";
+export type {
+  AccessAction,
+  AccessCondition,
+  AccessOperation,
+  AccessPolicy,
+  AccessRule,
+  AccessSource,
+} from "./access-policy.ts";
+export type { AccessQuestion } from "./access-question.ts";
 export {
   type AdaptiveThrottling,
   DEFAULT_MAX_REJECTION_PERCENT,
@@ -12,14 +22,18 @@ export {
   effectiveAdaptiveThrottling,
 } from "./adaptive-throttling-policy.ts";
 export type { AuthenticationPolicy } from "./authentication-policy.ts";
-// For the sides of the mesh: what policies mean.
 export {
+  type AccessAsk,
   type AccessDecision,
-  type AccessQuestion,
   type AccessVerdict,
   ALLOWED_BY_DEFAULT,
+  type CompiledAccess,
   compileAccess,
+  type DryRunFinding,
+  type FittingRule,
 } from "./authorization.ts";
+export type { AuthorizerPolicy } from "./authorizer-policy.ts";
+export { type EffectiveAuthorizer, effectiveAuthorizer } from "./authorizer-policy.ts";
 export type { Balancer, EffectiveBalancer, EffectiveSlowStart, SlowStart } from "./balancer-policy.ts";
 export { DEFAULT_DECAY_MS, DEFAULT_RTT_MS, effectiveBalancer } from "./balancer-policy.ts";
 export {
@@ -137,6 +151,7 @@ export {
 } from "./health-check-policy.ts";
 export { DEFAULT_HEDGES, type EffectiveHedge, effectiveHedge, type HedgePolicy } from "./hedge-policy.ts";
 export { DURATION_BOUNDS_SECONDS, methodAttribute } from "./http-conventions.ts";
+export { parseIpAddress } from "./ip-range.ts";
 export {
   type ClaimToHeader,
   type EffectiveJwtRule,
@@ -163,7 +178,9 @@ export {
   DEFAULT_OUTBOUND_MODE,
   DEFAULT_ROOT_NAMESPACE,
   DEFAULT_TRUST_DOMAIN,
+  DEFAULT_TRUSTED_PROXIES,
   outboundModeOf,
+  pathNormalizationOf,
   rootNamespaceOf,
   trustDomainOf,
 } from "./mesh-policy.ts";
@@ -186,7 +203,13 @@ export {
   type SuccessRateDetection,
 } from "./outlier-detection-policy.ts";
 export { type EffectiveOutsideTls, effectiveOutsideTls, type OutsideTls } from "./outside-tls.ts";
-export { normalizePath } from "./path-normalization.ts";
+export {
+  DEFAULT_PATH_NORMALIZATION,
+  normalizePath,
+  type PathNormalization,
+  pathForRules,
+  queryOf,
+} from "./path-normalization.ts";
 export type { PathReplacement, RegexSubstitution, SubstitutionEngine } from "./path-replacement.ts";
 export { templateValues } from "./path-template.ts";
 export { DEFAULT_PERCENT, fallsWithin } from "./percent.ts";

@@ -1,4 +1,6 @@
+import type { AuthorizerPolicy } from "./authorizer-policy.ts";
 import type { Duration } from "./duration.ts";
+import { DEFAULT_PATH_NORMALIZATION, type PathNormalization } from "./path-normalization.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget, RetryPolicy } from "./retry-policy.ts";
 
@@ -25,6 +27,18 @@ export interface MeshPolicy extends PolicyMeta {
   readonly outbound?: OutboundMode;
   /** @default "strict" */
   readonly mtls?: MtlsMode;
+  /**
+   * How paths are brought into the one form that rules compare and handlers see: `none`, `base`, `merge-slashes`,
+   * `decode-and-merge-slashes` (Istio's modes), or `strict`. @default "strict"
+   */
+  readonly pathNormalization?: PathNormalization;
+  /**
+   * How many proxies stand between the first caller and this mesh and append to `x-forwarded-for`; the remote address is that
+   * which the outermost of them saw. Range 0 to 100. Istio's `numTrustedProxies`. @default 0: the connection's own address
+   */
+  readonly trustedProxies?: number;
+  /** Who may be asked by access policies with `action: custom`, by name. @default none */
+  readonly authorizers?: Readonly<Record<string, AuthorizerPolicy>>;
   readonly defaults?: {
     /** Until the reply's headers. `"0s"` turns it off. @default "15s" (Envoy, App Mesh) */
     readonly timeout?: Duration;
@@ -62,3 +76,10 @@ export const DEFAULT_OUTBOUND_MODE: OutboundMode = "allow-any";
 
 /** What happens to hosts that the mesh does not own. */
 export const outboundModeOf = (mesh: MeshPolicy): OutboundMode => mesh.outbound ?? DEFAULT_OUTBOUND_MODE;
+
+/** How paths are brought into one form. */
+export const pathNormalizationOf = (mesh: MeshPolicy): PathNormalization =>
+  mesh.pathNormalization ?? DEFAULT_PATH_NORMALIZATION;
+
+/** Proxies that are trusted where nothing is said. */
+export const DEFAULT_TRUSTED_PROXIES = 0;

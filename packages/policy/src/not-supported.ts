@@ -10,18 +10,7 @@ const ofOwn: Readonly<Record<Exclude<PolicyKind, "ExternalService">, readonly st
   Mesh: ["mode=dry-run", "sampling", "accessLog"],
   Service: ["mode=dry-run", "concurrencyLimit"],
   Route: ["mode=dry-run"],
-  Access: [
-    "mode=dry-run",
-    "action=audit",
-    "action=custom",
-    "rules[].from[].trustDomains",
-    "rules[].from[].serviceAccounts",
-    "rules[].from[].requestPrincipals",
-    "rules[].from[].addresses",
-    "rules[].to[].hosts",
-    "rules[].to[].ports",
-    "rules[].when",
-  ],
+  Access: [],
   Authentication: ["mode=dry-run"],
 };
 

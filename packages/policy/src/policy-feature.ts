@@ -17,6 +17,8 @@ export const policyFeatures = [
   "policy:endpoint-session",
   /** `protocol: http2` and `grpc` of `Service`, and its checks in gRPC. */
   "policy:http2",
+  /** All of `Access`: audit, custom and dry-run; every field of a rule; `pathNormalization`, `trustedProxies` and `authorizers` of `Mesh`. */
+  "policy:access-full",
 ] as const;
 
 /** One of {@link policyFeatures}. */

@@ -26,7 +26,10 @@ describe("a principal of a policy", () => {
 describe("access by principal in a mesh with aliases", () => {
   const question = (principal: string) => ({ principal, namespace: "a", method: "GET", path: "/" });
   const decide = (from: object, action: "allow" | "deny") =>
-    compileAccess([{ kind: "Access", name: "a", action, rules: [{ from: [from] }] }], "prod", ["old"]);
+    compileAccess([{ kind: "Access", name: "a", action, rules: [{ from: [from] }] }], {
+      trustDomain: "prod",
+      aliases: ["old"],
+    }).decide;
 
   test("an allow by one name lets in callers of every name, and nobody else", () => {
     const allows = decide({ principals: ["prod/ns/a/sa/b"] }, "allow");

@@ -1,8 +1,10 @@
 import { FakeClock } from "@tulle/testing";
 import { constant } from "@tulle/time";
 import { expect, test } from "vitest";
+import { AccessNotes } from "./access-notes.ts";
 import { admit, gatesFor } from "./admission.ts";
 import { ServerCounters } from "./counters.ts";
+import { ExternalAuthorizers } from "./external-authorizers.ts";
 import type { Gate, Visit } from "./gate.ts";
 import { CurrentInbound } from "./inbound-policy.ts";
 
@@ -22,12 +24,16 @@ test("the first gate that refuses is the last that is asked", () => {
 
 test("without an inbound policy no gate below readiness is asked", () => {
   const current = new CurrentInbound(constant(undefined), {});
+  const clock = new FakeClock();
+  const counters = new ServerCounters();
   const gates = gatesFor({
     current,
-    clock: new FakeClock(),
-    counters: new ServerCounters(),
+    clock,
+    counters,
     tokens: { authenticate: () => undefined, ownHeaders: new Set() },
     touchHeaders: false,
+    notes: new AccessNotes(clock, counters),
+    authorizers: new ExternalAuthorizers(clock, counters, undefined),
   });
   // Neither socket nor headers say anything.
   const visit = { request: { socket: {}, headers: {} }, mtls: "strict", listener: "mesh" } as unknown as Visit;

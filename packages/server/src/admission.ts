@@ -1,6 +1,9 @@
 import type { Clock } from "@tulle/time";
+import type { AccessNotes } from "./access-notes.ts";
 import type { ServerCounters } from "./counters.ts";
+import type { ExternalAuthorizers } from "./external-authorizers.ts";
 import type { Gate, Refusal, Visit } from "./gate.ts";
+import { askAuthorizers } from "./gates/ask-authorizers.ts";
 import { authenticateRequest } from "./gates/authenticate-request.ts";
 import { authorize } from "./gates/authorize.ts";
 import { checkRequest } from "./gates/check-request.ts";
@@ -20,16 +23,28 @@ export interface AdmissionKit {
   readonly tokens: Pick<TokenDesk, "authenticate" | "ownHeaders">;
   /** False while the service has not moved in: then headers stay as they came. */
   readonly touchHeaders: boolean;
+  /** Where access policies note what they do not enforce. */
+  readonly notes: AccessNotes;
+  readonly authorizers: ExternalAuthorizers;
 }
 
 /** The order in which a request meets the gates. */
-export const gatesFor = ({ current, clock, counters, tokens, touchHeaders }: AdmissionKit): readonly Gate[] => [
+export const gatesFor = ({
+  current,
+  clock,
+  counters,
+  tokens,
+  touchHeaders,
+  notes,
+  authorizers,
+}: AdmissionKit): readonly Gate[] => [
   identifyPeer({ touchHeaders, counters }), // first: a property read; refusals and telemetry tell peers more than strangers
   requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
   requireMtls, // before all that a caller without identity may learn from
   checkRequest, // before authorize, whose rules look at the path
-  authenticateRequest({ current, tokens, touchHeaders }), // before authorize, whose rules name end users; may wait for keys
-  authorize(current), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
+  authenticateRequest({ current, tokens, touchHeaders }), // before all whose rules name end users; may wait for keys
+  askAuthorizers(current, authorizers), // before authorize: what an authorizer says of a call may be looked at by rules (Istio)
+  authorize(current, notes), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
   enforceDeadline(clock), // last: the time that the gates took counts too
 ];
 

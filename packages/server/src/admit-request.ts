@@ -1,6 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { type MtlsMode, mtlsModeOf, normalizePath } from "@tulle/policy";
+import {
+  DEFAULT_PATH_NORMALIZATION,
+  type MtlsMode,
+  mtlsModeOf,
+  normalizePath,
+  pathForRules,
+  queryOf,
+} from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { admit } from "./admission.ts";
 import { type Connection, knownConnection } from "./connection.ts";
@@ -13,6 +20,7 @@ import type { PlaintextCallers } from "./plaintext-callers.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
 import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
 import { bindRequestEvents, type RunInVisit } from "./visit-events.ts";
+import { VisitPermit } from "./visit-permit.ts";
 
 /** What admitting needs of the server. */
 export interface AdmissionDesk {
@@ -71,7 +79,7 @@ const concludeRequest = (
   }
   visit.load = desk.load;
   visit.found = desk.load.enter();
-  visit.serve();
+  serve(desk, visit);
   guardReply(response, visit);
   bindRequestEvents(visit.request, desk.runIn);
   return visit;
@@ -114,18 +122,24 @@ const concludeSocket = (
   }
   // The caller waits that long for the connection, not for what is said on it.
   visit.deadlineMs = undefined;
-  visit.serve();
+  serve(desk, visit);
   return visit;
+};
+
+const serve = (desk: AdmissionDesk, visit: OpenVisit): void => {
+  visit.onDenied = (refusal) => desk.observer.refused(refusal, visit, true);
+  visit.serve();
 };
 
 /** "close" follows, and ends the visit. */
 const ignore = (): void => undefined;
 
 const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: ListenerState): OpenVisit => {
+  const path = request.method === "CONNECT" ? connectTarget(request.url) : readPath(desk, request);
   const visit = new OpenVisit(
     {
       request,
-      path: request.method === "CONNECT" ? connectTarget(request.url) : normalizePath(request.url ?? "/"),
+      path,
       startedAtMs: desk.clock.now(),
       listener,
       mtls: modeOf(desk.current.policy, request, listener),
@@ -148,6 +162,20 @@ const notePlaintext = ({ plaintext, observer, enforces }: AdmissionDesk, visit: 
   observer.plaintext(transport);
 };
 
+/**
+ * The path as rules compare it. The handler is given the same path, for else it might read another one out of what the rules
+ * let pass. While the service has not moved in, nothing is changed.
+ */
+const readPath = (desk: AdmissionDesk, request: IncomingMessage): string | undefined => {
+  const mode = desk.current.policy?.normalization ?? DEFAULT_PATH_NORMALIZATION;
+  const target = request.url ?? "/";
+  const path = normalizePath(target, mode);
+  if (path === undefined) return undefined;
+  const isSame = target.startsWith(path) && (target.length === path.length || target[path.length] === "?");
+  if (desk.enforces && !(isSame && !target.includes("#"))) request.url = path + queryOf(target);
+  return pathForRules(path, mode);
+};
+
 /** A listener of the service's own is told from others by the port that the socket came in by. */
 const modeOf = (policy: InboundPolicy | undefined, { socket }: IncomingMessage, { port }: ListenerState): MtlsMode => {
   if (policy === undefined) return "strict";
@@ -163,7 +191,7 @@ const isRefused = (desk: AdmissionDesk, visit: OpenVisit, refusal: Refusal | und
   visit.refusal = refusal;
   desk.observer.refused(refusal, visit, desk.enforces);
   if (desk.enforces) return true;
-  visit.permit ??= { by: "default", peer: visit.connection.peer };
+  visit.permit ??= new VisitPermit("default", visit.connection.peer, visit);
   return false;
 };
 

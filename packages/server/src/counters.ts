@@ -14,6 +14,20 @@ export class ServerCounters {
   failedHandshakes = 0;
   /** Connections that were ended because the peer's certificate ran out or its root was dropped. */
   retiredConnections = 0;
+  /** Visits that rules of audit access policies fitted, once for each policy. */
+  auditedVisits = 0;
+  /** What access policies in dry-run would have changed. */
+  dryRunFindings = 0;
+  /** Questions to authorizers outside. */
+  authorizerCalls = 0;
+  /** Answers of theirs that refused a visit. */
+  authorizerDenials = 0;
+  /** Questions that could not be asked or were not answered. */
+  authorizerFailures = 0;
+  /** Visits that passed for nobody could be asked about them. */
+  authorizerFailedOpen = 0;
+  /** Questions beyond the bound of those that may be asked at once. */
+  authorizerOverflows = 0;
   readonly #refusals = new Map<MeshErrorCode, number>();
 
   refused(code: MeshErrorCode): void {
@@ -33,6 +47,13 @@ export class ServerCounters {
       silentConnections: this.silentConnections,
       failedHandshakes: this.failedHandshakes,
       retiredConnections: this.retiredConnections,
+      auditedVisits: this.auditedVisits,
+      dryRunFindings: this.dryRunFindings,
+      authorizerCalls: this.authorizerCalls,
+      authorizerDenials: this.authorizerDenials,
+      authorizerFailures: this.authorizerFailures,
+      authorizerFailedOpen: this.authorizerFailedOpen,
+      authorizerOverflows: this.authorizerOverflows,
     };
     for (const code of serverCodes) found[`refused.${code}`] = this.refusalsOf(code);
     return found;

@@ -3,11 +3,13 @@ import { TLSSocket } from "node:tls";
 import { context as activeContext } from "@opentelemetry/api";
 import { type Credentials, type InboundSnapshot, type MtlsMode, mtlsModeOf, type Transport } from "@tulle/policy";
 import type { Clock, Random, Watched } from "@tulle/time";
+import { AccessNotes, type AccessSample } from "./access-notes.ts";
 import { gatesFor } from "./admission.ts";
 import { type AdmissionDesk, admitRequest } from "./admit-request.ts";
 import type { ListenApp } from "./application.ts";
 import { type Connection, rememberConnection, strangerConnection } from "./connection.ts";
 import { ServerCounters } from "./counters.ts";
+import { ExternalAuthorizers, type SendToAuthorizer } from "./external-authorizers.ts";
 import type { Visit } from "./gate.ts";
 import { CurrentInbound } from "./inbound-policy.ts";
 import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
@@ -47,6 +49,8 @@ export interface ServerOptions {
   readonly keyStorage?: KeyStorage;
   /** Hears what an operator should know. @default nobody does */
   readonly onNotice?: (text: string) => void;
+  /** Sends questions to the authorizers of custom access policies. @default nobody can be asked, so those policies refuse */
+  readonly askAuthorizer?: SendToAuthorizer;
 }
 
 /** The receiving side of a member. */
@@ -67,6 +71,8 @@ export interface MeshServer {
   plaintextCallers(): readonly PlaintextCaller[];
   /** Plain counters by name, since the start. */
   counters(): Record<string, number>;
+  /** The last calls about which access policies in dry-run would have changed something, the newest first; at most 100. */
+  dryRunSamples(): readonly AccessSample[];
 }
 
 /** Builds the receiving side. Opens nothing by itself. */
@@ -113,6 +119,8 @@ export const createServer = (options: ServerOptions): MeshServer => {
   };
   nameOwn();
   current.onChange(nameOwn);
+  const notes = new AccessNotes(clock, counters);
+  const authorizers = new ExternalAuthorizers(clock, counters, options.askAuthorizer);
   const own: ListenerState = { kind: "own", draining: false, closed: false };
 
   /** For sockets that came in by a listener of the service's own; looked at once. */
@@ -134,7 +142,8 @@ export const createServer = (options: ServerOptions): MeshServer => {
 
   const load = new LoadReports(clock);
   const desk: AdmissionDesk = {
-    gates: mode === "off" ? [] : gatesFor({ current, clock, counters, tokens, touchHeaders: enforces }),
+    gates:
+      mode === "off" ? [] : gatesFor({ current, clock, counters, tokens, touchHeaders: enforces, notes, authorizers }),
     enforces,
     observer,
     clock,
@@ -203,6 +212,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
       load.close();
     },
     plaintextCallers: () => plaintext.list(),
+    dryRunSamples: () => notes.samples(),
     counters: () => ({
       ...counters.read(),
       ...tokens.counters(),

@@ -48,12 +48,22 @@ export interface Visit {
   noteRetriedInVain(): void;
   /** Aborts when the caller is gone or the deadline has passed. Made when first asked for. */
   readonly signal: AbortSignal;
+  /** The handler itself refuses: for telemetry, and for the answer where no framework writes it. */
+  deny(refusal: Refusal): void;
 }
 
 /** Evidence that a visit may be served: which policy and rule let it in. Made by the authorize gate only. */
 export interface Permit {
   readonly by: "default" | { readonly policy: string; readonly rule: string };
   readonly peer: Peer;
+  /**
+   * A check of the handler's own, on data that no policy knows: `permit.require(review.owner === user, "not the owner")`.
+   * Where the condition does not hold the visit is refused with 403, counted like a gate's refusal, and the reason told to
+   * peers of the mesh alone.
+   *
+   * @throws MeshError ACCESS_DENIED, which frameworks answer by its status. Call it before the answer begins.
+   */
+  require(condition: unknown, reason: string): asserts condition;
 }
 
 /** A gate's no. Only `refusal.ts` turns it into an answer. */
@@ -65,6 +75,10 @@ export interface Refusal {
   readonly rule?: string;
   /** What `www-authenticate` says to whoever was refused for a token. */
   readonly challenge?: string;
+  /** What is answered instead of the code's own status. */
+  readonly status?: number;
+  /** What is answered to everybody, where somebody else wrote the answer. */
+  readonly answer?: { readonly headers: readonly (readonly [string, string])[]; readonly body: Uint8Array };
 }
 
 /**

@@ -1,12 +1,18 @@
 import {
   type AccessDecision,
+  type CompiledAccess,
   compileAccess,
+  DEFAULT_TRUSTED_PROXIES,
+  type EffectiveAuthorizer,
   type EffectiveJwtRule,
   type EffectiveMtls,
+  effectiveAuthorizer,
   effectiveJwtRule,
   effectiveMtls,
   fitsLabels,
   type InboundSnapshot,
+  type PathNormalization,
+  pathNormalizationOf,
   trustDomainAliasesOf,
   trustDomainOf,
 } from "@tulle/policy";
@@ -23,6 +29,17 @@ export interface InboundPolicy {
   /** Which tokens of end users are believed: the rules of all policies together (Istio). */
   readonly jwt: readonly EffectiveJwtRule[];
   readonly decide: AccessDecision;
+  /** Whom custom policies ask; absent without such policies. */
+  readonly asks: CompiledAccess["asks"];
+  /** What audit policies count; absent without such policies. */
+  readonly audits: CompiledAccess["audits"];
+  /** What policies in dry-run would change; absent without such policies. */
+  readonly dryRun: CompiledAccess["dryRun"];
+  /** Who may be asked, by name. */
+  readonly authorizers: ReadonlyMap<string, EffectiveAuthorizer>;
+  readonly normalization: PathNormalization;
+  /** Proxies whose entries in `x-forwarded-for` are believed. */
+  readonly trustedProxies: number;
   /** Whether deciding looks at any policy at all; without one the permit is always the same. */
   readonly hasAccess: boolean;
 }
@@ -46,14 +63,20 @@ export const compileInbound = (
 export const compileSelected = (snapshot: InboundSnapshot): InboundPolicy => {
   const trustDomain = trustDomainOf(snapshot.mesh);
   const aliases = trustDomainAliasesOf(snapshot.mesh);
+  const normalization = pathNormalizationOf(snapshot.mesh);
   return {
     revision: snapshot.revision,
     mtls: effectiveMtls(snapshot),
     trustDomain,
     aliases,
     jwt: compileJwt(snapshot.authentication),
-    decide: compileAccess(snapshot.access, trustDomain, aliases),
+    ...compileAccess(snapshot.access, { trustDomain, aliases, normalization }),
     hasAccess: snapshot.access.length > 0,
+    authorizers: new Map(
+      Object.entries(snapshot.mesh.authorizers ?? {}).map(([name, policy]) => [name, effectiveAuthorizer(policy)]),
+    ),
+    normalization,
+    trustedProxies: snapshot.mesh.trustedProxies ?? DEFAULT_TRUSTED_PROXIES,
   };
 };
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
+import { answerRefused } from "./refused-by-handler.ts";
 import { whenAdmitted } from "./when-admitted.ts";
 
 export type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
@@ -15,6 +16,6 @@ export const meshHandler =
   (server: AdapterServer, handler: VisitHandler): RequestListener =>
   (request, response) => {
     whenAdmitted(server.admit(request, response), (visit) => {
-      server.enter(visit, () => handler(request, response, visit));
+      server.enter(visit, () => answerRefused(visit, response, () => handler(request, response, visit)));
     });
   };

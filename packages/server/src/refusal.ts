@@ -14,12 +14,13 @@ const LONGEST_DISCARDED_BODY = 65_536;
 interface Answer {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** What a refused visit is told: peers in the mesh the reason, strangers the bare status. */
 const answerOf = (visit: OpenVisit, refusal: Refusal): Answer => {
-  const { status } = meshErrorCodes[refusal.code];
+  const status = refusal.status ?? meshErrorCodes[refusal.code].status;
+  if (refusal.answer !== undefined) return given(visit, refusal.answer, status);
   const body = visit.trusted ? explained(refusal) : `${STATUS_CODES[status] ?? status}\n`;
   const headers: OutgoingHttpHeaders = {
     "content-type": visit.trusted ? "application/json" : "text/plain; charset=utf-8",
@@ -30,6 +31,25 @@ const answerOf = (visit: OpenVisit, refusal: Refusal): Answer => {
   if (refusal.challenge !== undefined) headers["www-authenticate"] = refusal.challenge;
   if (mustClose(visit)) headers.connection = "close";
   return { status, headers, body };
+};
+
+/** An answer that somebody else wrote, such as an authorizer that sends strangers to log in. */
+const given = (visit: OpenVisit, { headers, body }: NonNullable<Refusal["answer"]>, status: number): Answer => {
+  const all: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of headers) {
+    const before = all[name];
+    all[name] = before === undefined ? value : [...(typeof before === "string" ? [before] : before), value];
+  }
+  return {
+    status,
+    headers: {
+      ...all,
+      "content-length": body.byteLength,
+      ...(visit.trusted && visit.listenerState.draining ? { [DRAIN_HEADER]: "1" } : {}),
+      ...(mustClose(visit) ? { connection: "close" } : {}),
+    },
+    body,
+  };
 };
 
 const explained = (refusal: Refusal): string =>
@@ -58,6 +78,9 @@ export const refuse = (visit: OpenVisit, refusal: Refusal, response: ServerRespo
 /** Answers a refused upgrade or CONNECT, for which Node gives a bare socket, and ends the connection. */
 export const refuseRaw = (visit: OpenVisit, refusal: Refusal, socket: Duplex): void => {
   const { status, headers, body } = answerOf(visit, refusal);
-  const fields = Object.entries({ ...headers, connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${fields.join("")}\r\n${body}`);
+  const fields = Object.entries({ ...headers, connection: "close" }).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((each) => `${name}: ${each}\r\n`),
+  );
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${fields.join("")}\r\n`);
+  socket.end(body);
 };

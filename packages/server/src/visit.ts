@@ -60,6 +60,8 @@ export class OpenVisit implements Visit {
   served = false;
   /** What comes of it, while a gate is waited for and after. Absent where all gates answered at once. */
   admission: Promise<OpenVisit | undefined> | undefined;
+  /** Hears when the handler itself refuses. Set when it is admitted. */
+  onDenied: ((refusal: Refusal) => void) | undefined;
   retriedInVain = false;
   /** Where the server tells callers how busy it is. Set when it is admitted. */
   load: LoadReports | undefined = undefined;
@@ -115,6 +117,11 @@ export class OpenVisit implements Visit {
 
   noteRetriedInVain(): void {
     this.retriedInVain = true;
+  }
+
+  deny(refusal: Refusal): void {
+    this.refusal = refusal;
+    this.onDenied?.(refusal);
   }
 
   get signal(): AbortSignal {

@@ -25,6 +25,7 @@ export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
     "policy:external-service",
     "policy:http2",
     "policy:jwt",
+    "policy:access-full",
     "policy:locality",
     "policy:health-check",
     "policy:endpoint-session",

@@ -1,4 +1,11 @@
-import { type Policy, type PolicyFeature, type PolicyKey, policyFeatures, policyKey } from "@tulle/policy";
+import {
+  needsFullAccess,
+  type Policy,
+  type PolicyFeature,
+  type PolicyKey,
+  policyFeatures,
+  policyKey,
+} from "@tulle/policy";
 import type { MemberStatus } from "@tulle/protocol";
 import { patternsForRe2 } from "./policy-regex.ts";
 
@@ -44,7 +51,12 @@ const meanings: Readonly<
   "policy:http2": {
     why: "it is of HTTP/2 or gRPC",
     effect: "each refuses a revision that brings it the service, as its own or as one that it calls",
-    remedy: "bring a newer tulle there",
+    remedy: NEWER,
+  },
+  "policy:access-full": {
+    why: "it uses parts of access policies that came later",
+    effect: "each that it is for refuses the revision and stays on its last good one",
+    remedy: NEWER,
   },
 };
 
@@ -81,6 +93,7 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
     "policy:http2": (policy) =>
       policy.kind === "Service" &&
       ((policy.protocol ?? "http") !== "http" || policy.connectionPool?.maxConcurrentStreams !== undefined),
+    "policy:access-full": needsFullAccess,
   };
   return new Map(
     policyFeatures.flatMap((feature) => {

@@ -1,4 +1,11 @@
-import type { AccessOperation, AccessPolicy, AccessRule, AccessSource } from "../access-policy.ts";
+import type {
+  AccessAction,
+  AccessCondition,
+  AccessOperation,
+  AccessPolicy,
+  AccessRule,
+  AccessSource,
+} from "../access-policy.ts";
 import { namespaceOf, type PolicyMeta } from "../policy-meta.ts";
 import { CLUSTER_DOMAIN } from "../service-name.ts";
 import { type ServicePolicy, serviceAccountsOf } from "../service-policy.ts";
@@ -12,6 +19,7 @@ export interface WrittenAccessRule {
   readonly name?: string;
   readonly from?: Caller | readonly Caller[];
   readonly to?: AccessOperation | readonly AccessOperation[];
+  readonly when?: AccessCondition | readonly AccessCondition[];
 }
 
 /** What an access policy says besides its rules. The name is the service's with the action unless said. */
@@ -23,6 +31,10 @@ export interface AccessEnd {
   allow(...rules: readonly WrittenAccessRule[]): AccessPolicy;
   /** Denies what a rule fits, whoever else allows it. */
   deny(...rules: readonly [WrittenAccessRule, ...WrittenAccessRule[]]): AccessPolicy;
+  /** Counts what a rule fits, and decides nothing. */
+  audit(...rules: readonly [WrittenAccessRule, ...WrittenAccessRule[]]): AccessPolicy;
+  /** Asks an authorizer of the `Mesh` policy, by its name, about what a rule fits. */
+  custom(authorizer: string, ...rules: readonly [WrittenAccessRule, ...WrittenAccessRule[]]): AccessPolicy;
 }
 
 /**
@@ -30,17 +42,23 @@ export interface AccessEnd {
  * `access(reviews).allow({ from: productpage, to: { methods: ["GET"] } })`.
  */
 export const access = (selected: Selected, options: AccessOptions = {}): AccessEnd => {
-  const policyOf = (action: "allow" | "deny", rules: readonly WrittenAccessRule[]): AccessPolicy => {
+  const policyOf = (action: AccessAction, rules: readonly WrittenAccessRule[]): AccessPolicy => {
     const { name, ...selection } = selectionOf(selected);
     return { kind: "Access", name: `${name}-${action}`, ...selection, ...options, action, rules: rules.map(ruleOf) };
   };
-  return { allow: (...rules) => policyOf("allow", rules), deny: (...rules) => policyOf("deny", rules) };
+  return {
+    allow: (...rules) => policyOf("allow", rules),
+    deny: (...rules) => policyOf("deny", rules),
+    audit: (...rules) => policyOf("audit", rules),
+    custom: (authorizer, ...rules) => ({ ...policyOf("custom", rules), authorizer }),
+  };
 };
 
-const ruleOf = ({ name, from, to }: WrittenAccessRule): AccessRule => ({
+const ruleOf = ({ name, from, to, when }: WrittenAccessRule): AccessRule => ({
   ...(name === undefined ? {} : { name }),
   ...(from === undefined ? {} : { from: listOf(from).map(sourceOf) }),
   ...(to === undefined ? {} : { to: listOf(to) }),
+  ...(when === undefined ? {} : { when: listOf(when) }),
 });
 
 const sourceOf = (caller: Caller): AccessSource =>

@@ -1,8 +1,9 @@
 import { z } from "zod";
-import { durationLimits } from "../field-limits.ts";
+import { durationLimits, numberLimits } from "../field-limits.ts";
 import type { MeshPolicy } from "../mesh-policy.ts";
+import { authorizerSchema } from "./authorizer-schema.ts";
 import { exactly } from "./exactly.ts";
-import { anyList, anyText, duration, NOT_YET, nameText, optional } from "./fields.ts";
+import { anyList, anyText, duration, NOT_YET, nameText, number, optional, record } from "./fields.ts";
 import { metaFields } from "./meta-fields.ts";
 import { retryBudgetSchema, retrySchema } from "./retry-schema.ts";
 
@@ -23,6 +24,15 @@ export const meshSchema: z.ZodType<MeshPolicy> = exactly<MeshPolicy>()(
       mtls: optional(
         z.enum(["strict", "permissive", "disable"]).meta({ description: 'What listeners accept. Default "strict".' }),
       ),
+      pathNormalization: optional(
+        z
+          .enum(["none", "base", "merge-slashes", "decode-and-merge-slashes", "strict"])
+          .meta({ description: 'How paths are brought into one form. Default "strict".' }),
+      ),
+      trustedProxies: optional(
+        number(numberLimits.trustedProxies, "Proxies that append to x-forwarded-for. Default 0."),
+      ),
+      authorizers: optional(record(authorizerSchema, "Who access policies may ask, by name. Default none.")),
       defaults: optional(
         z
           .strictObject({

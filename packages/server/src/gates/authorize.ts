@@ -1,35 +1,33 @@
-import type { AccessQuestion, AccessVerdict } from "@tulle/policy";
+import type { AccessVerdict, PolicyOrigin } from "@tulle/policy";
+import type { AccessNotes } from "../access-notes.ts";
 import { strangerConnection } from "../connection.ts";
 import type { Gate, Peer, Permit, Refusal, Visit } from "../gate.ts";
 import type { InboundPolicy } from "../inbound-policy.ts";
+import { VisitPermit } from "../visit-permit.ts";
+import { VisitQuestion } from "../visit-question.ts";
 
-const SCHEME_LENGTH = "spiffe://".length;
-
-const nobody: Peer = strangerConnection({ remoteAddress: undefined }, "plaintext").peer;
+/** Who calls, where nobody could be told. */
+export const nobody: Peer = strangerConnection({ remoteAddress: undefined }, "plaintext").peer;
 
 /** Asks the access policies, and makes the permit without which no handler runs. */
 export const authorize =
-  (current: { readonly policy: InboundPolicy | undefined }): Gate =>
+  (current: { readonly policy: InboundPolicy | undefined }, notes: Pick<AccessNotes, "audited" | "dryRun">): Gate =>
   (visit) => {
     const policy = current.policy;
     const peer = visit.peer ?? nobody;
     if (policy === undefined || !policy.hasAccess) {
-      visit.permit = { by: "default", peer };
+      visit.permit = new VisitPermit("default", peer, visit);
       return undefined;
     }
-    const verdict = policy.decide(questionOf(visit, peer));
+    const { decide, audits, dryRun, trustedProxies } = policy;
+    const question = new VisitQuestion(visit, peer, trustedProxies);
+    const verdict = decide(question);
+    if (audits !== undefined) notes.audited(audits(question));
+    if (dryRun !== undefined) notes.dryRun(dryRun(question, verdict), visit);
     if (!verdict.allowed) return denied(visit, peer, verdict);
-    visit.permit = { by: grantOf(verdict.by), peer };
+    visit.permit = new VisitPermit(grantOf(verdict.by), peer, visit);
     return undefined;
   };
-
-const questionOf = (visit: Visit, peer: Peer): AccessQuestion => {
-  if (peer.spiffeId === undefined) return { method: visit.method, path: visit.path };
-  const principal = peer.spiffeId.slice(SCHEME_LENGTH);
-  return peer.namespace === undefined
-    ? { principal, method: visit.method, path: visit.path }
-    : { principal, namespace: peer.namespace, method: visit.method, path: visit.path };
-};
 
 const ruleMark = " rule ";
 
@@ -52,8 +50,12 @@ const denied = (visit: Visit, peer: Peer, verdict: Extract<AccessVerdict, { allo
   }
   return {
     code: "ACCESS_DENIED",
-    detail: `${verdict.policy} rule ${verdict.rule ?? "0"} denies ${what} to ${who}`,
+    detail: `${verdict.policy} rule ${verdict.rule ?? "0"} denies ${what} to ${who}${placeOf(verdict.origin)}`,
     policy: verdict.policy,
     ...(verdict.rule === undefined ? {} : { rule: verdict.rule }),
   };
 };
+
+/** Where a policy was read from, as the end of a sentence. */
+export const placeOf = (origin: PolicyOrigin | undefined): string =>
+  origin === undefined ? "" : ` (${origin.file}:${origin.line})`;

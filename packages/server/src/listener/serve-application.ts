@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import { type AdmissionDesk, admitRequest, admitSocket } from "../admit-request.ts";
 import type { Application, SocketEvent } from "../application.ts";
+import { answerRefused } from "../refused-by-handler.ts";
 import type { ListenerState } from "../visit.ts";
 import { whenAdmitted } from "../when-admitted.ts";
 
@@ -16,14 +17,14 @@ export const serveApplication = (
 ): (() => void) => {
   server.on("request", (request, response) => {
     whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
-      desk.runIn(visit, () => application.handle(request, response));
+      desk.runIn(visit, () => answerRefused(visit, response, () => application.handle(request, response)));
     });
   });
   server.on("checkContinue", (request, response) => {
     whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
       // Only now: a refused caller need not send its body at all.
       response.writeContinue();
-      desk.runIn(visit, () => application.handle(request, response));
+      desk.runIn(visit, () => answerRefused(visit, response, () => application.handle(request, response)));
     });
   });
 

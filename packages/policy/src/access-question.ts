@@ -1,0 +1,36 @@
+import type { VerifiedToken } from "./verified-token.ts";
+
+/** What a call shows of itself to the access policies of the service that it reached. */
+export interface AccessQuestion {
+  /** The verified SPIFFE ID without `spiffe://`; absent for callers that proved nothing. */
+  readonly principal?: string | undefined;
+  /** The trust domain of that identity. */
+  readonly trustDomain?: string | undefined;
+  /** The namespace of that identity, where it has the form of a workload's. */
+  readonly namespace?: string | undefined;
+  /** The service account of that identity, where it has the form of a workload's. */
+  readonly serviceAccount?: string | undefined;
+  /** What a verified token says of the end user. */
+  readonly token?: VerifiedToken | undefined;
+  /** IP address that the connection comes from. */
+  readonly address?: string | undefined;
+  /** IP address of the first caller, before the proxies that are trusted. */
+  readonly remoteAddress?: string | undefined;
+  /** IP address that the connection came to. */
+  readonly destinationAddress?: string | undefined;
+  /** The port that the connection came to. */
+  readonly port?: number | undefined;
+  /** The name by which the caller began TLS. */
+  readonly sni?: string | undefined;
+  /** The authority as the caller wrote it. */
+  readonly host?: string | undefined;
+  /** Upper case. */
+  readonly method: string;
+  /** As `pathForRules` gives it: without query, normalised. */
+  readonly path: string;
+  /** A header by its lower-case name, several values joined; also `:authority`, `:method`, `:path` and `:scheme`. */
+  readonly header?: ((name: string) => string | undefined) | undefined;
+}
+
+/** Whether something fits a call. */
+export type AccessTest = (question: AccessQuestion) => boolean;
