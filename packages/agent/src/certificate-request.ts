@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
+import { parseSpiffeId } from "@tulle/policy";
 import {
   bitString,
   implicit,
@@ -24,14 +25,24 @@ const URI_NAME = 6;
  *
  * @param key an ECDSA P-256 private key.
  * @returns PEM.
+ * @throws RangeError for what is no SPIFFE ID: it could come out as another name.
  */
 export const certificateRequest = (key: KeyObject, spiffeId: string): string => {
-  const publicKey = createPublicKey(key).export({ type: "spki", format: "der" });
+  const information = requestInformation(createPublicKey(key).export({ type: "spki", format: "der" }), spiffeId);
+  const signature = sign("sha256", information, { key, dsaEncoding: "der" });
+  return pem("CERTIFICATE REQUEST", signedRequest(information, signature));
+};
+
+/** What is signed (CertificationRequestInfo). @param publicKey SPKI, DER. @throws RangeError for what is no SPIFFE ID. */
+export const requestInformation = (publicKey: Uint8Array, spiffeId: string): Uint8Array => {
+  if (parseSpiffeId(spiffeId) === undefined) throw new RangeError(`"${spiffeId}" is no SPIFFE ID`);
   const names = sequence(implicit(URI_NAME, false, Buffer.from(spiffeId, "ascii")));
   const extensions = sequence(sequence(SUBJECT_ALT_NAME, trueValue, octetString(names)));
   const attributes = implicit(0, true, sequence(EXTENSION_REQUEST, setOf(extensions)));
   const emptySubject = sequence();
-  const information = sequence(smallInteger(0), emptySubject, publicKey, attributes);
-  const signature = sign("sha256", information, { key, dsaEncoding: "der" });
-  return pem("CERTIFICATE REQUEST", sequence(information, sequence(ECDSA_WITH_SHA256), bitString(signature)));
+  return sequence(smallInteger(0), emptySubject, publicKey, attributes);
 };
+
+/** The information with a signature over it. */
+export const signedRequest = (information: Uint8Array, signature: Uint8Array): Uint8Array =>
+  sequence(information, sequence(ECDSA_WITH_SHA256), bitString(signature));

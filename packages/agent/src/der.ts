@@ -32,7 +32,8 @@ export const bitString = (content: Uint8Array): Buffer => tagged(0x03, Buffer.fr
 /** An object identifier, such as `"2.5.29.17"`. */
 export const objectIdentifier = (dotted: string): Buffer => {
   const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
-  return tagged(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
+  // The first two share one number, which takes more than one byte for 2.48 and above.
+  return tagged(0x06, Buffer.from([first * 40 + second, ...rest].flatMap(base128)));
 };
 
 const base128 = (value: number): readonly number[] => {

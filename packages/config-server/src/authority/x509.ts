@@ -8,6 +8,8 @@ export {
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
   Extension,
+  type Extension,
+  ExtensionsAttribute,
   KeyUsageFlags,
   KeyUsagesExtension,
   Pkcs10CertificateRequest,

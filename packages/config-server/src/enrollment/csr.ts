@@ -1,5 +1,5 @@
 import { createHash, createPublicKey } from "node:crypto";
-import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from "../authority/x509.ts";
+import { ExtensionsAttribute, Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from "../authority/x509.ts";
 import { EnrollmentRefused } from "./enrollment.ts";
 
 /** Longest certificate request, PEM. A P-384 request with one SAN has about 700 bytes. */
@@ -14,9 +14,14 @@ export interface VerifiedCsr {
 }
 
 const SUBJECT_ALT_NAME = "2.5.29.17";
-const ALLOWED_CURVES = new Map([
-  ["prime256v1", "P-256"],
-  ["secp384r1", "P-384"],
+/**
+ * How a public key of an allowed curve begins: the curve by its name, and 4 for a point that is not compressed (RFC 5480). One
+ * key has one form, so its hash is the same each time; explicit curve parameters, which may name another base point
+ * (CVE-2020-0601), have none.
+ */
+const ALLOWED_FORMS: ReadonlyMap<string, Buffer> = new Map([
+  ["prime256v1", Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex")],
+  ["secp384r1", Buffer.from("3076301006072a8648ce3d020106052b8104002203620004", "hex")],
 ]);
 
 /**
@@ -26,12 +31,7 @@ const ALLOWED_CURVES = new Map([
  * @throws EnrollmentRefused `csr-malformed`, `csr-key`, `csr-signature` or `csr-subject`.
  */
 export const verifyCsr = async (pem: string, spiffeId: string): Promise<VerifiedCsr> => {
-  if (pem.length > MAX_CSR_BYTES) {
-    throw new EnrollmentRefused("csr-malformed", `the request has ${pem.length} bytes, more than ${MAX_CSR_BYTES}`);
-  }
-  const { request, names } = parse(pem);
-  const publicKey = new Uint8Array(request.publicKey.rawData);
-  checkKey(publicKey);
+  const { request, names, publicKey } = readCsr(pem);
   if (!(await request.verify().catch(() => false))) {
     throw new EnrollmentRefused("csr-signature", "the request is not signed by the key that it names");
   }
@@ -44,19 +44,42 @@ export const verifyCsr = async (pem: string, spiffeId: string): Promise<Verified
   return { publicKey, keyHash: createHash("sha256").update(publicKey).digest("base64url") };
 };
 
-const parse = (pem: string): { request: Pkcs10CertificateRequest; names: readonly string[] | undefined } => {
+/** A request whose form and key are good, whoever signed it. */
+interface ReadCsr {
+  readonly request: Pkcs10CertificateRequest;
+  /** SPKI, DER. */
+  readonly publicKey: Uint8Array;
+  /** Alternative names as text; `undefined` when the request has none. */
+  readonly names: readonly string[] | undefined;
+}
+
+/** Reads a request and checks its key, not its signature. @throws EnrollmentRefused `csr-malformed` or `csr-key`. */
+export const readCsr = (pem: string): ReadCsr => {
+  if (pem.length > MAX_CSR_BYTES) {
+    throw new EnrollmentRefused("csr-malformed", `the request has ${pem.length} bytes, more than ${MAX_CSR_BYTES}`);
+  }
+  const read = parse(pem);
+  checkKey(read.publicKey);
+  return read;
+};
+
+const parse = (pem: string): ReadCsr => {
   try {
     const block =
       /^\s*-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE REQUEST-----\s*$/.exec(pem);
     if (block?.[1] === undefined) throw new Error("it is not one PEM block CERTIFICATE REQUEST");
     const request = new Pkcs10CertificateRequest(new Uint8Array(Buffer.from(block[1], "base64")));
-    const extensions = request.extensions.filter(({ type }) => type === SUBJECT_ALT_NAME);
+    // Of all such attributes: the library's own `extensions` are those of the first.
+    const extensions = request.attributes
+      .flatMap((attribute) => (attribute instanceof ExtensionsAttribute ? attribute.items : []))
+      .filter(({ type }) => type === SUBJECT_ALT_NAME);
     const names = extensions.flatMap(({ rawData }) =>
       new SubjectAlternativeNameExtension(rawData).names.items.map(({ type, value }) =>
         type === "url" ? value : `${type}:${value}`,
       ),
     );
-    return { request, names: extensions.length === 0 ? undefined : names };
+    const publicKey = new Uint8Array(request.publicKey.rawData);
+    return { request, publicKey, names: extensions.length === 0 ? undefined : names };
   } catch (error) {
     throw new EnrollmentRefused(
       "csr-malformed",
@@ -68,12 +91,16 @@ const parse = (pem: string): { request: Pkcs10CertificateRequest; names: readonl
 const checkKey = (publicKey: Uint8Array): void => {
   const key = readKey(publicKey);
   const curve = key?.asymmetricKeyDetails?.namedCurve;
-  if (curve !== undefined && ALLOWED_CURVES.has(curve)) return;
+  const form = curve === undefined ? undefined : ALLOWED_FORMS.get(curve);
+  if (form !== undefined && Buffer.from(publicKey.subarray(0, form.length)).equals(form)) return;
   const bits = key?.asymmetricKeyDetails?.modulusLength;
   const found = [key?.asymmetricKeyType ?? "an unknown type", curve, bits]
     .filter((part) => part !== undefined)
     .join(" ");
-  throw new EnrollmentRefused("csr-key", `the request's key is ${found}; allowed are ECDSA P-256 and P-384`);
+  throw new EnrollmentRefused(
+    "csr-key",
+    `the request's key is ${found}; allowed are ECDSA P-256 and P-384, the curve by name and the point uncompressed`,
+  );
 };
 
 const readKey = (publicKey: Uint8Array): ReturnType<typeof createPublicKey> | undefined => {
