@@ -1,6 +1,8 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
+import { adminCommand } from "./commands/admin.ts";
 import { applyCommand } from "./commands/apply.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { certificatesCommand } from "./commands/certificates.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -48,7 +50,9 @@ const createProgram = (terminal: Terminal): Command => {
     .addCommand(plaintextCommand(terminal))
     .addCommand(explainCommand(terminal))
     .addCommand(tokenCommand(terminal))
-    .addCommand(certificatesCommand(terminal));
+    .addCommand(certificatesCommand(terminal))
+    .addCommand(adminCommand(terminal))
+    .addCommand(auditCommand(terminal));
   everyCommand(program, (command) =>
     command
       .exitOverride()

@@ -10,9 +10,11 @@ import type { ApplyResult, EndpointList, TokenIssued } from "@tulle/protocol";
 import { type Clock, systemClock, type Timer, Watchable } from "@tulle/time";
 import { adminToken, writeAdminFile } from "./admin/admin-file.ts";
 import { createAdminHandler } from "./admin/admin-handler.ts";
+import { openAdminTokens } from "./admin/admin-tokens.ts";
 import { createPolicyAdmission } from "./admin/policy-admission.ts";
 import { adminRoutes } from "./admin/routes.ts";
-import { discardedAuditLog, openAuditFile } from "./audit/audit-log.ts";
+import { AUDIT_FILE, discardedAuditLog, openAuditFile } from "./audit/audit-log.ts";
+import { withRefusalBudget } from "./audit/refusal-budget.ts";
 import type { ServerCertificate } from "./authority/authority.ts";
 import { memoryKeyStore, openFileKeyStore } from "./authority/key-store.ts";
 import { openAuthority } from "./authority/open-authority.ts";
@@ -47,6 +49,7 @@ export interface ConfigServer {
   readonly url: string;
   /** Such as `https://127.0.0.1:7118`. */
   readonly adminUrl: string;
+  /** Of admin.json; another after `tulle admin rotate`. */
   readonly adminToken: string;
   /** Root certificates of the mesh, PEM; what a client of the admin API trusts. */
   readonly ca: string;
@@ -105,8 +108,10 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     }
     const files = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(stateDir);
     const keyStore = stateDir === undefined ? memoryKeyStore() : await openFileKeyStore(join(stateDir, "keys"));
-    const audit =
-      stateDir === undefined ? discardedAuditLog : await openAuditFile(join(stateDir, "audit.jsonl"), clock);
+    const audit = withRefusalBudget(
+      stateDir === undefined ? discardedAuditLog : await openAuditFile(join(stateDir, AUDIT_FILE), clock),
+      clock,
+    );
     undo.push(() => audit.close());
 
     const authority = await openAuthority({
@@ -161,13 +166,24 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       members: () => push.members.list(),
     });
 
-    const token = await adminToken(files);
+    let token = await adminToken(files);
+    const writeToken = (root: string): Promise<void> => writeAdminFile(files, { url: adminUrl, token: root, ca: ca() });
+    const adminTokens = openAdminTokens({
+      store,
+      clock,
+      root: token,
+      keep: async (next) => {
+        await writeToken(next);
+        token = next;
+      },
+    });
     const routes = adminRoutes({
       trustDomain,
       policyStore,
       admission,
       members: push.members,
       tokens,
+      adminTokens,
       audit,
       certificates: {
         authority,
@@ -203,7 +219,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
 
     const adminServer = createServer(
       { ...tlsOf(kept.current), ...timeouts },
-      createAdminHandler({ routes, token, onError }),
+      createAdminHandler({ routes, tokens: adminTokens, hosts, audit, onError }),
     );
     // Whether a certificate or a token counts is enrollment's decision, so TLS lets both kinds of member in.
     const memberServer = createServer(
@@ -227,12 +243,11 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     const url = `wss://${address}`;
     const adminUrl = `https://${adminAddress}`;
     const ca = (): string => authority.bundle.roots.join("");
-    const writeAdmin = () => writeAdminFile(files, { url: adminUrl, token, ca: ca() });
-    await writeAdmin();
+    await writeToken(token);
     authority.bundles.subscribe(() => {
       // The listeners follow at once: what they show must lead to a root that is still in the bundle.
       kept.renewNow();
-      writeAdmin().catch(onError);
+      writeToken(token).catch(onError);
     });
     logger.info(
       { url, adminUrl, trustDomain, revision: policyStore.head.current.revision },
@@ -243,7 +258,9 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     return {
       url,
       adminUrl,
-      adminToken: token,
+      get adminToken() {
+        return token;
+      },
       get ca() {
         return ca();
       },

@@ -1,5 +1,8 @@
 // For whoever runs a config-server in a process or a test.
 export type { AdminFile } from "./admin/admin-file.ts";
+export { type AuditLine, type ChainVerdict, hashOfLine, verifyChain } from "./audit/audit-chain.ts";
+export { AUDIT_FILE, type AuditEvent } from "./audit/audit-log.ts";
+export { readAuditLog } from "./audit/read-audit-log.ts";
 export type { GivenAuthority } from "./authority/given-authority.ts";
 export { type CertificateSigner, SigningFailed } from "./authority/signer.ts";
 export { type ConfigServer, createConfigServer } from "./create-config-server.ts";

@@ -20,6 +20,10 @@ export type { PolicyProblem };
  * | `POST /v1/tokens` {@link TokenRequest} | {@link TokenIssued} |
  * | `GET /v1/tokens` | {@link TokenList} |
  * | `DELETE /v1/tokens/:id` | 204 |
+ * | `POST /v1/admin-tokens` {@link AdminTokenRequest} | {@link AdminTokenIssued} |
+ * | `GET /v1/admin-tokens` | {@link AdminTokenList} |
+ * | `DELETE /v1/admin-tokens/:id` | 204 |
+ * | `POST /v1/admin-tokens/rotate` `{}` | {@link AdminFileRotated} |
  * | `POST /v1/certificates/renew` {@link RenewRequest} | {@link RenewResult} |
  * | `GET /v1/certificates/rotation` | {@link RotationStatus} |
  * | `POST /v1/certificates/rotation/:step` {@link RotationRequest}; steps are `prepare`, `distribute`, `activate`, `retire`, `abort` | {@link RotationStatus}; 409 when the step does not come next, or members hold it back |
@@ -173,6 +177,38 @@ export interface TokenIssued {
   readonly token: string;
   /** Milliseconds since 1970. */
   readonly expiresAtMs: number;
+}
+
+/** Asks for a token that opens the admin API for a time. Only the token of admin.json may. */
+export interface AdminTokenRequest {
+  /** For people: the history and the audit log say `admin:<name>`. a-z, 0-9 and -, at most 63 characters. */
+  readonly name: string;
+  /** What it may do: ask, or change things too. Neither makes tokens for the admin API. @default "write" */
+  readonly scope?: "read" | "write";
+  /** From 1m to 8760h. @default "8h" */
+  readonly ttl?: string;
+}
+
+/** Shown once: the config-server keeps a hash. */
+export interface AdminTokenIssued {
+  readonly id: string;
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+export interface AdminTokenList {
+  readonly tokens: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly scope: "read" | "write";
+    readonly expiresAtMs: number;
+    readonly state: "valid" | "revoked" | "expired";
+  }[];
+}
+
+/** The config-server's admin.json holds a new token; the one before opens nothing any more. */
+export interface AdminFileRotated {
+  readonly rotated: true;
 }
 
 export interface TokenList {

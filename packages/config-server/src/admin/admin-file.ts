@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
 import type { KeyStore } from "../authority/key-store.ts";
+import { newRootToken } from "./admin-tokens.ts";
 
 /** What a client of the admin API needs; `admin.json` in the state folder, mode 0600. */
 export interface AdminFile {
@@ -12,11 +12,11 @@ export interface AdminFile {
 
 const FILE = "admin.json";
 
-/** The admin token of the last start, or a new one: a restart does not lock anybody out. Remove the file to change it. */
+/** The admin token of the last start, or a new one: a restart does not lock anybody out. `tulle admin rotate` changes it. */
 export const adminToken = async (files: KeyStore): Promise<string> => {
   const stored = await files.read(FILE);
   const known = stored === undefined ? undefined : tokenIn(stored);
-  return known ?? randomBytes(32).toString("base64url");
+  return known ?? newRootToken();
 };
 
 /** Writes the file once the address is known. */

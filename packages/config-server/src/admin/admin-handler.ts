@@ -1,17 +1,23 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PolicyError } from "@tulle/policy";
 import type { AdminError } from "@tulle/protocol";
+import type { AuditLog } from "../audit/audit-log.ts";
 import { StoreError } from "../store/store-error.ts";
-import { AdminFailure, notFound } from "./admin-failure.ts";
+import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
+import type { AdminCaller, AdminScope, AdminTokens } from "./admin-tokens.ts";
 import { readJsonBody } from "./read-body.ts";
+import { checkOrigin } from "./request-origin.ts";
 import type { AdminRequest, AdminRoute } from "./routes.ts";
 
 /** What answers requests of the admin API. */
 export interface AdminHandlerOptions {
   readonly routes: readonly AdminRoute[];
-  /** The one secret that opens the API. */
-  readonly token: string;
+  /** The secrets that open the API. */
+  readonly tokens: Pick<AdminTokens, "authenticate">;
+  /** Names and addresses of the server's certificate: what a request may be sent to. */
+  readonly hosts: readonly string[];
+  /** Hears of whoever is not let in. */
+  readonly audit: Pick<AuditLog, "record">;
   /** Hears of failures that are the server's own. */
   readonly onError: (error: unknown) => void;
 }
@@ -20,24 +26,31 @@ export interface AdminHandlerOptions {
 const HEALTH_PATH = "/healthz";
 
 /** Makes the handler of a `node:https` server. Nothing but the health check is answered without the token, not even 404. */
-export const createAdminHandler = ({ routes, token, onError }: AdminHandlerOptions) => {
-  const expected = digest(`Bearer ${token}`);
+export const createAdminHandler = ({ routes, tokens, hosts, audit, onError }: AdminHandlerOptions) => {
+  const ownNames = new Set(hosts.map((host) => host.toLowerCase()));
 
   const answer = async (request: IncomingMessage): Promise<unknown> => {
-    const given = request.headers.authorization ?? "";
-    // Digests have one length, so the comparison tells nothing about the token.
-    if (!timingSafeEqual(digest(given), expected)) {
-      throw new AdminFailure(
-        401,
-        { error: "unauthorized", message: "send authorization: Bearer <token of admin.json in the state folder>" },
-        { "www-authenticate": "Bearer" },
-      );
-    }
-    const url = new URL(request.url ?? "/", "https://admin.invalid");
-    const { route, parts } = findRoute(routes, request.method ?? "", url.pathname);
+    checkOrigin(request, ownNames);
+    const caller = await tokens.authenticate(request.headers.authorization);
+    const { path, query } = targetOf(request.url ?? "");
+    const { route, parts } = findRoute(routes, request.method ?? "", path);
+    checkScope(route, caller);
     const body = route.method === "POST" ? await readJsonBody(request) : undefined;
-    const asked: AdminRequest = { parts, query: Object.fromEntries(url.searchParams), body };
+    const asked: AdminRequest = { parts, query, body, actor: caller.actor };
     return route.handle(asked);
+  };
+
+  /** Refused all the same when the log cannot take the line. */
+  const recordRefusal = async ({ status, body }: AdminFailure, { socket, method, url }: IncomingMessage) => {
+    if (!NOT_LET_IN.has(status) || !("message" in body)) return;
+    await audit
+      .record({
+        event: "admin-refused",
+        actor: socket.remoteAddress ?? "unknown",
+        // What follows the path may hold anything that somebody pasted.
+        detail: { error: body.error, method: method ?? "", path: (url ?? "").split("?")[0]?.slice(0, 200) ?? "" },
+      })
+      .catch(onError);
   };
 
   return (request: IncomingMessage, response: ServerResponse): void => {
@@ -47,12 +60,37 @@ export const createAdminHandler = ({ routes, token, onError }: AdminHandlerOptio
     }
     answer(request).then(
       (result) => send(response, result === undefined ? 204 : 200, result),
-      (error: unknown) => {
+      async (error: unknown) => {
         const failure = asFailure(error, onError);
+        await recordRefusal(failure, request);
         send(response, failure.status, failure.body, failure.headers);
       },
     );
   };
+};
+
+const NOT_LET_IN: ReadonlySet<number> = new Set([401, 403, 421]);
+
+const checkScope = (route: AdminRoute, { scope }: AdminCaller): void => {
+  const needed: AdminScope = route.scope ?? (route.method === "GET" ? "read" : "write");
+  if (RANKS[scope] >= RANKS[needed]) return;
+  const message = `${route.method} ${route.path} needs ${NEEDED[needed]}, and the token may only ${scope}`;
+  throw new AdminFailure(403, { error: "forbidden", message });
+};
+
+const RANKS: Readonly<Record<AdminScope, number>> = { read: 0, write: 1, root: 2 };
+const NEEDED: Readonly<Record<AdminScope, string>> = {
+  read: "a token",
+  write: "a token of the scope write",
+  root: "the token of admin.json",
+};
+
+/** Taken as it was sent: nothing is put right, so that no other reader on the way sees another path. */
+const targetOf = (url: string): { readonly path: string; readonly query: Readonly<Record<string, string>> } => {
+  const [path = "", query = ""] = url.split(/\?(.*)/s);
+  if (!/^\/[\x21\x24-\x7e]*$/.test(path) || path.startsWith("//"))
+    throw badRequest("the target is no path of this server");
+  return { path, query: Object.fromEntries(new URLSearchParams(query)) };
 };
 
 const findRoute = (
@@ -127,5 +165,3 @@ const send = (
   });
   response.end(text);
 };
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

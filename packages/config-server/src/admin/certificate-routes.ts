@@ -1,14 +1,14 @@
 import { X509Certificate } from "node:crypto";
 import type { HeldBack, RenewResult, Revision, RotationStatus } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
-import type { AuditEvent } from "../audit/audit-log.ts";
+import type { AuditLog } from "../audit/audit-log.ts";
 import type { Authority } from "../authority/authority.ts";
 import { RotationRefused } from "../authority/rotation.ts";
 import type { Members } from "../push/members.ts";
 import { AdminFailure, notFound } from "./admin-failure.ts";
 import { noQuery, read, renewSchema, rotationSchema } from "./request-schemas.ts";
 import { heldBack } from "./rotation-guard.ts";
-import type { AdminRoute } from "./routes.ts";
+import type { AdminRequest, AdminRoute } from "./routes.ts";
 
 /** What the routes of certificates work on. */
 export interface CertificateContext {
@@ -19,12 +19,12 @@ export interface CertificateContext {
   trustRevision(): Promise<Revision>;
   /** Whether members may still be on their way back after the server's own start. */
   inStartGrace(): boolean;
-  audited(event: AuditEvent["event"], detail: AuditEvent["detail"]): Promise<void>;
+  readonly audit: Pick<AuditLog, "record">;
 }
 
 /** Certificates of members, and the rotation of the root. */
 export const certificateRoutes = (context: CertificateContext): readonly AdminRoute[] => {
-  const { authority, members, clock, audited } = context;
+  const { authority, members, clock, audit } = context;
   const { rotation } = authority;
 
   const waitingFor = async (): Promise<readonly HeldBack[]> =>
@@ -82,7 +82,7 @@ export const certificateRoutes = (context: CertificateContext): readonly AdminRo
     abort: () => rotation.abort(),
   };
 
-  const rotate = async (name: string, body: unknown): Promise<RotationStatus> => {
+  const rotate = async (name: string, { body, actor }: AdminRequest): Promise<RotationStatus> => {
     const step = Object.hasOwn(steps, name) ? steps[name] : undefined;
     if (step === undefined) throw notFound("unknown-step", `there is no step "${name}" of a rotation`);
     const order = read(rotationSchema, body);
@@ -90,26 +90,30 @@ export const certificateRoutes = (context: CertificateContext): readonly AdminRo
       await step(order);
     } catch (error) {
       if (!(error instanceof RotationRefused)) throw error;
-      await audited("root-rotation-refused", { step: name, reason: error.message });
+      await audit.record({ event: "root-rotation-refused", actor, detail: { step: name, reason: error.message } });
       throw new AdminFailure(409, { error: error.code, message: error.message });
     }
     const roots = rotation.roots.map(({ id, state }) => `${id} ${state}`).join(", ");
-    await audited("root-rotated", { step: name, roots, ...(order.force ? { forced: "yes" } : {}) });
+    await audit.record({
+      event: "root-rotated",
+      actor,
+      detail: { step: name, roots, ...(order.force ? { forced: "yes" } : {}) },
+    });
     return status();
   };
 
-  const renew = async (body: unknown): Promise<RenewResult> => {
+  const renew = async ({ body, actor }: AdminRequest): Promise<RenewResult> => {
     const { member, within } = read(renewSchema, body);
     if (member !== undefined && !members.list().some(({ id, connected }) => id === member && connected)) {
       throw notFound("unknown-member", `no connected member has the id "${member}"`);
     }
     const asked = members.renew(member, within);
-    await audited("renewal-asked", { members: asked.length });
+    await audit.record({ event: "renewal-asked", actor, detail: { members: asked.length } });
     return { asked };
   };
 
   return [
-    { method: "POST", path: "/v1/certificates/renew", handle: ({ body }) => renew(body) },
+    { method: "POST", path: "/v1/certificates/renew", handle: renew },
     {
       method: "GET",
       path: "/v1/certificates/rotation",
@@ -121,7 +125,8 @@ export const certificateRoutes = (context: CertificateContext): readonly AdminRo
     {
       method: "POST",
       path: "/v1/certificates/rotation/*",
-      handle: ({ parts: [step = ""], body }) => rotate(step, body),
+      scope: "root",
+      handle: (asked) => rotate(asked.parts[0] ?? "", asked),
     },
   ];
 };

@@ -5,6 +5,8 @@ import { badRequest } from "./admin-failure.ts";
 const MAX_POLICIES = 10_000;
 const MIN_TOKEN_TTL_MS = 1000;
 const MAX_TOKEN_TTL_MS: number = 576 * 3_600_000;
+const MIN_ADMIN_TOKEN_TTL_MS = 60_000;
+const MAX_ADMIN_TOKEN_TTL_MS: number = 8760 * 3_600_000;
 const MAX_WAIT_MS = 300_000;
 const MAX_SPREAD_MS: number = 24 * 3_600_000;
 
@@ -58,6 +60,16 @@ export const tokenSchema: z.ZodType<{
   serviceAccount: label,
   ttl: duration(MIN_TOKEN_TTL_MS, MAX_TOKEN_TTL_MS, "1s to 576h").prefault("1h"),
   uses: z.enum(["single", "multi"]).default("single"),
+});
+
+export const adminTokenSchema: z.ZodType<{
+  readonly name: string;
+  readonly scope: "read" | "write";
+  readonly ttl: number;
+}> = z.strictObject({
+  name: label,
+  scope: z.enum(["read", "write"]).default("write"),
+  ttl: duration(MIN_ADMIN_TOKEN_TTL_MS, MAX_ADMIN_TOKEN_TTL_MS, "1m to 8760h").prefault("8h"),
 });
 
 export const renewSchema: z.ZodType<{ readonly member?: string | undefined; readonly within?: number | undefined }> =

@@ -1,6 +1,9 @@
 import { type Policy, type PolicyKey, policyKey, workloadIdentity } from "@tulle/policy";
 import {
   type Acknowledgement,
+  type AdminFileRotated,
+  type AdminTokenIssued,
+  type AdminTokenList,
   type ApplyResult,
   configServerIdentity,
   type EndpointList,
@@ -13,17 +16,19 @@ import {
   type TokenIssued,
   type TokenList,
 } from "@tulle/protocol";
-import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
+import type { AuditLog } from "../audit/audit-log.ts";
 import { type JoinTokens, TooManyTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
 import type { PolicyStore } from "../store/policy-store.ts";
 import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
+import type { AdminScope, AdminTokens } from "./admin-tokens.ts";
 import { type CertificateContext, certificateRoutes } from "./certificate-routes.ts";
 import { plaintextReport } from "./plaintext-report.ts";
 import type { PolicyAdmission } from "./policy-admission.ts";
 import { withoutProofs } from "./policy-regex.ts";
 import {
   acknowledgementQuery,
+  adminTokenSchema,
   applySchema,
   deleteSchema,
   historyQuery,
@@ -42,8 +47,9 @@ export interface AdminContext {
   readonly admission: PolicyAdmission;
   readonly members: Members;
   readonly tokens: JoinTokens;
+  readonly adminTokens: AdminTokens;
   readonly audit: AuditLog;
-  readonly certificates: Omit<CertificateContext, "members" | "audited">;
+  readonly certificates: Omit<CertificateContext, "members" | "audit">;
   /** Milliseconds since 1970. */
   wallNow(): number;
   endpoints(): EndpointList;
@@ -57,6 +63,8 @@ export interface AdminRequest {
   readonly query: Readonly<Record<string, string>>;
   /** Parsed JSON; `undefined` for methods without a body. */
   readonly body: unknown;
+  /** Who asks, for the history and the audit log: `admin`, or `admin:<name>` for a token with a name. */
+  readonly actor: string;
 }
 
 /** One row of the table in protocol's admin-messages.ts. */
@@ -64,39 +72,35 @@ export interface AdminRoute {
   readonly method: "GET" | "POST" | "DELETE";
   /** `*` stands for one segment. */
   readonly path: string;
+  /** What the caller's token must allow. @default "read" for GET, else "write" */
+  readonly scope?: AdminScope;
   /** @returns what is answered as JSON with 200; `undefined` answers 204. */
   handle(request: AdminRequest): Promise<unknown>;
 }
 
-/** Whoever holds the admin token, in the history and the audit log. */
-const ADMIN = "admin";
-
 /** The admin API, one entry per route. */
 export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
-  const { policyStore, admission, members, tokens, audit } = context;
+  const { policyStore, admission, members, tokens, adminTokens, audit } = context;
 
-  const audited = async (event: AuditEvent["event"], detail: AuditEvent["detail"]): Promise<void> =>
-    audit.record({ event, actor: ADMIN, detail });
-
-  const apply = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+  const apply = async ({ body, actor }: AdminRequest): Promise<ApplyResult> => {
     const { policies, dryRun, prune, message } = read(applySchema, body);
-    return admission.apply({ policies, dryRun, prune, message, author: ADMIN });
+    return admission.apply({ policies, dryRun, prune, message, author: actor });
   };
 
-  const remove = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+  const remove = async ({ body, actor }: AdminRequest): Promise<ApplyResult> => {
     const { keys } = read(deleteSchema, body);
     const wanted = keys.map(({ kind, namespace, name }): PolicyKey => `${kind}/${namespace}/${name}`);
     const present = policyStore.head.current.policies;
     const missing = wanted.filter((key) => !present.has(key));
     if (missing.length > 0) throw notFound("unknown-policy", `there is no ${missing.join(", no ")}`);
-    return admission.remove(wanted, ADMIN);
+    return admission.remove(wanted, actor);
   };
 
-  const rollback = async ({ body }: AdminRequest): Promise<ApplyResult> => {
+  const rollback = async ({ body, actor }: AdminRequest): Promise<ApplyResult> => {
     const { revision } = read(rollbackSchema, body);
     const earlier = await policyStore.at(revision);
     if (earlier === undefined) throw unknownRevision(revision);
-    return admission.restore(earlier, ADMIN);
+    return admission.restore(earlier, actor);
   };
 
   const acknowledgement = async ({ parts: [revision = ""], query }: AdminRequest): Promise<Acknowledgement> => {
@@ -106,7 +110,7 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
     return members.acknowledgement(known.revision, timeout);
   };
 
-  const createToken = async ({ body }: AdminRequest): Promise<TokenIssued> => {
+  const createToken = async ({ body, actor }: AdminRequest): Promise<TokenIssued> => {
     const { namespace, serviceAccount, ttl, uses } = read(tokenSchema, body);
     const identity = workloadIdentity(context.trustDomain, namespace, serviceAccount);
     if (identity === configServerIdentity(context.trustDomain)) {
@@ -114,7 +118,7 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
     }
     try {
       const issued = await tokens.create({ namespace, serviceAccount, ttlMs: ttl, uses });
-      await audited("token-created", { token: issued.id, identity, uses });
+      await audit.record({ event: "token-created", actor, detail: { token: issued.id, identity, uses } });
       return issued;
     } catch (error) {
       if (error instanceof TooManyTokens) {
@@ -124,9 +128,28 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
     }
   };
 
-  const revokeToken = async ({ parts: [id = ""] }: AdminRequest): Promise<undefined> => {
+  const revokeToken = async ({ parts: [id = ""], actor }: AdminRequest): Promise<undefined> => {
     if (!(await tokens.revoke(id))) throw notFound("unknown-token", `there is no join token "${id}"`);
-    await audited("token-revoked", { token: id });
+    await audit.record({ event: "token-revoked", actor, detail: { token: id } });
+  };
+
+  const createAdminToken = async ({ body, actor }: AdminRequest): Promise<AdminTokenIssued> => {
+    const { name, scope, ttl } = read(adminTokenSchema, body);
+    const issued = await adminTokens.create({ name, scope, ttlMs: ttl });
+    await audit.record({ event: "admin-token-created", actor, detail: { token: issued.id, name, scope } });
+    return issued;
+  };
+
+  const revokeAdminToken = async ({ parts: [id = ""], actor }: AdminRequest): Promise<undefined> => {
+    if (!(await adminTokens.revoke(id))) throw notFound("unknown-token", `there is no admin token "${id}"`);
+    await audit.record({ event: "admin-token-revoked", actor, detail: { token: id } });
+  };
+
+  const rotateAdminToken = async ({ body, actor }: AdminRequest): Promise<AdminFileRotated> => {
+    read(noQuery, body);
+    await audit.record({ event: "admin-token-rotated", actor, detail: {} });
+    await adminTokens.rotate();
+    return { rotated: true };
   };
 
   const policies = async ({ query }: AdminRequest): Promise<PolicyList> => {
@@ -185,7 +208,16 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
       handle: withoutQuery(async (): Promise<TokenList> => ({ tokens: await tokens.list() })),
     },
     { method: "DELETE", path: "/v1/tokens/*", handle: revokeToken },
-    ...certificateRoutes({ ...context.certificates, members, audited }),
+    ...certificateRoutes({ ...context.certificates, members, audit }),
+    { method: "POST", path: "/v1/admin-tokens", scope: "root", handle: createAdminToken },
+    {
+      method: "GET",
+      path: "/v1/admin-tokens",
+      scope: "root",
+      handle: withoutQuery(async (): Promise<AdminTokenList> => ({ tokens: await adminTokens.list() })),
+    },
+    { method: "DELETE", path: "/v1/admin-tokens/*", scope: "root", handle: revokeAdminToken },
+    { method: "POST", path: "/v1/admin-tokens/rotate", scope: "root", handle: rotateAdminToken },
     { method: "GET", path: "/v1/status", handle: withoutQuery(() => context.status()) },
   ];
 };

@@ -8,7 +8,6 @@ export {
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
   Extension,
-  type Extension,
   ExtensionsAttribute,
   KeyUsageFlags,
   KeyUsagesExtension,
