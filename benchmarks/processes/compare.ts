@@ -43,10 +43,9 @@ export interface Effort {
   readonly rate: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;
+  /** A call that takes longer has failed, whoever makes it. */
+  readonly limitMs: number;
 }
-
-/** A call that takes longer has failed, whoever makes it. */
-export const CALL_LIMIT_MS = 5_000;
 
 /** What one contender made of one scenario. */
 export interface Comparison extends Measured {
@@ -62,16 +61,16 @@ export const measure = async (
   fleet: Fleet,
   contender: Contender,
   scenario: Scenario,
-  { rate, warmUpSeconds, seconds }: Effort,
+  { rate, warmUpSeconds, seconds, limitMs }: Effort,
 ): Promise<Comparison> => {
   const opened = await contender.open(fleet);
   try {
     const random = seededRandom(1);
-    await openLoop(opened.call, { rate, seconds: warmUpSeconds, limitMs: CALL_LIMIT_MS, random });
+    await openLoop(opened.call, { rate, seconds: warmUpSeconds, limitMs, random });
     await fleet.count();
     scenario.begin(fleet);
     const over = setTimeout(() => scenario.end(fleet), seconds * 1_000 * scenario.lasts);
-    const measured = await openLoop(opened.call, { rate, seconds, limitMs: CALL_LIMIT_MS, random });
+    const measured = await openLoop(opened.call, { rate, seconds, limitMs, random });
     clearTimeout(over);
     scenario.end(fleet);
     const requests = await fleet.count();

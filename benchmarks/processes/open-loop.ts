@@ -19,6 +19,8 @@ export interface Measured {
   readonly calls: number;
   /** Calls that were answered by 500 or above, or not at all. */
   readonly errors: number;
+  /** The errors by their status or code. */
+  readonly failures: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -32,15 +34,16 @@ export const openLoop = async (call: MakeCall, { rate, seconds, limitMs, random 
   const endMs = startMs + seconds * 1_000;
   const latencies: number[] = [];
   const underWay = new Set<Promise<void>>();
-  let errors = 0;
+  const failures: Record<string, number> = {};
+  const fail = (how: string): void => {
+    failures[how] = (failures[how] ?? 0) + 1;
+  };
   const begin = (number: number, dueMs: number): void => {
     const made = call(number, AbortSignal.timeout(limitMs))
       .then((status) => {
-        if (status >= 500) errors += 1;
+        if (status >= 500) fail(String(status));
       })
-      .catch(() => {
-        errors += 1;
-      })
+      .catch((error: unknown) => fail(nameOf(error)))
       .then(() => {
         latencies.push(performance.now() - dueMs);
         underWay.delete(made);
@@ -56,7 +59,18 @@ export const openLoop = async (call: MakeCall, { rate, seconds, limitMs, random 
   }
   await Promise.all(underWay);
   latencies.sort((a, b) => a - b);
-  return { calls: latencies.length, errors, p50Ms: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) };
+  return {
+    calls: latencies.length,
+    errors: Object.values(failures).reduce((sum, each) => sum + each, 0),
+    failures,
+    p50Ms: quantile(latencies, 0.5),
+    p99Ms: quantile(latencies, 0.99),
+  };
+};
+
+const nameOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error ? String(error.code) : error.name;
 };
 
 /** The nearest rank of sorted values. */
