@@ -74,6 +74,8 @@ export interface Agent {
   withdraw(endpointId: string, state: "draining" | "gone"): Promise<void>;
   /** Tells who called this process without an identity, all of them; only what is new is sent, and only where it is taken. */
   reportPlaintext(callers: readonly SeenCaller[]): void;
+  /** Milliseconds by which the config-server's clock is ahead of this machine's, as it was at the last welcome; 0 before. */
+  readonly clockSkewMs: number;
   /** Says goodbye, writes what is to be kept, closes. */
   leave(): Promise<void>;
   counters(): Readonly<Record<string, number>>;
@@ -172,6 +174,10 @@ class MeshAgent implements Agent {
 
   get credentials(): Watched<Credentials | undefined> {
     return this.#keeper.credentials;
+  }
+
+  get clockSkewMs(): number {
+    return this.#keeper.skewMs;
   }
 
   get hasSnapshot(): boolean {

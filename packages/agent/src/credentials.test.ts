@@ -152,12 +152,13 @@ describe("credentials", () => {
     await clock.advanceAsync(HOUR + 1);
     expect(requests.length).toBeGreaterThan(20);
     expect(new Set(requests.slice(1).map((csr) => String(keyOf(csr)))).size).toBe(1);
+    const remedy = "; the next one is asked for by itself: see that the config-server can be reached (tulle status)";
     const lines = logged.map((line) => line.replace(/, \d+ requests/, ", n requests"));
     expect(lines).toEqual([
       `warn: no certificate for ${spiffeId}: csr-key: too weak`,
-      `warn: less than 25 % of the certificate's life is left, it ends at ${endsAt}, n requests for the next one failed`,
-      `warn: less than 10 % of the certificate's life is left, it ends at ${endsAt}, n requests for the next one failed`,
-      `error: the certificate expired at ${endsAt}, n requests for the next one failed`,
+      `warn: less than 25 % of the certificate's life is left, it ends at ${endsAt}, n requests for the next one failed${remedy}`,
+      `warn: less than 10 % of the certificate's life is left, it ends at ${endsAt}, n requests for the next one failed${remedy}`,
+      `error: the certificate expired at ${endsAt}, n requests for the next one failed${remedy}`,
     ]);
     expect(keeping.valid).toBe(false);
     refusal = undefined;

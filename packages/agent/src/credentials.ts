@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { type Credentials, parseSpiffeId, type TrustBundle } from "@tulle/policy";
-import { type Clock, type Random, type Timer, Watchable } from "@tulle/time";
+import { type Clock, describeSkew, type Random, type Timer, Watchable } from "@tulle/time";
 import { certificateRequest } from "./certificate-request.ts";
 import { uriNames } from "./config-server-peer.ts";
 import type { AgentLogger } from "./logger.ts";
@@ -32,9 +32,6 @@ const WATCH_INTERVAL_MS = 60_000;
 
 /** Shares of life left at which people are warned, once each. */
 const WARNINGS = [0.25, 0.1, 0] as const;
-
-/** A skew of the wall clock that is worth a warning. */
-const NOTABLE_SKEW_MS = 5_000;
 
 interface Life extends CertificateLife {
   readonly renewAtMs: number;
@@ -107,11 +104,8 @@ export class CredentialKeeper {
   connected(spiffeId: string, serverWallMs: number, proven: boolean = this.valid): void {
     const { clock, logger } = this.#options;
     this.#skewMs = serverWallMs - clock.wallNow();
-    if (Math.abs(this.#skewMs) > NOTABLE_SKEW_MS) {
-      logger.warn(
-        `the clock of this machine is ${skewText(this.#skewMs)}; certificates may look expired or not yet valid`,
-      );
-    }
+    const skew = describeSkew(this.#skewMs);
+    if (skew !== undefined) logger.warn(`${skew}; certificates may look expired or not yet valid`);
     if (this.#spiffeId !== undefined && this.#spiffeId !== spiffeId) {
       logger.warn(`the config-server takes this member for ${spiffeId}; it was ${this.#spiffeId}`);
     }
@@ -281,11 +275,12 @@ export class CredentialKeeper {
     if (!crossed) return;
     const { logger } = this.#options;
     const until = `${iso(this.#life?.notAfterMs)}${this.#skewWords()}`;
+    const remedy = "; the next one is asked for by itself: see that the config-server can be reached (tulle status)";
     const why = this.#failures > 0 ? `, ${this.#failures} requests for the next one failed` : "";
-    if (this.#warned === WARNINGS.length) logger.error(`the certificate expired at ${until}${why}`);
+    if (this.#warned === WARNINGS.length) logger.error(`the certificate expired at ${until}${why}${remedy}`);
     else
       logger.warn(
-        `less than ${100 * (WARNINGS[this.#warned - 1] ?? 0)} % of the certificate's life is left, it ends at ${until}${why}`,
+        `less than ${100 * (WARNINGS[this.#warned - 1] ?? 0)} % of the certificate's life is left, it ends at ${until}${why}${remedy}`,
       );
   }
 
@@ -294,15 +289,13 @@ export class CredentialKeeper {
   }
 
   #skewWords(): string {
-    return Math.abs(this.#skewMs) > NOTABLE_SKEW_MS ? ` (the clock of this machine is ${skewText(this.#skewMs)})` : "";
+    const words = describeSkew(this.#skewMs);
+    return words === undefined ? "" : ` (${words})`;
   }
 }
 
 /** The trust domain of a SPIFFE ID, `""` for a text that is none. */
 export const trustDomainOf = (spiffeId: string): string => parseSpiffeId(spiffeId)?.trustDomain ?? "";
-
-const skewText = (skewMs: number): string =>
-  `${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs > 0 ? "behind" : "ahead of"} the config-server's`;
 
 const pkcs8 = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString();
 

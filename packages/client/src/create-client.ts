@@ -61,6 +61,8 @@ export interface ClientOptions {
   readonly discover: (service: ServiceKey, signal?: AbortSignal) => Promise<void>;
   /** What the visit in whose context a call is made hands down; `undefined` outside a visit or after its end. */
   readonly inherit: () => Inherited | undefined;
+  /** Milliseconds by which the config-server's clock is ahead of this machine's, for messages. @default 0 */
+  readonly clockSkewMs?: () => number;
   /** Where hosts outside the mesh go. @default the global dispatcher that was there before */
   readonly outside?: Dispatcher;
   /** Where the names of hosts outside the mesh are asked for. @default the name servers of the system */
@@ -147,6 +149,7 @@ export const createClient = (options: ClientOptions): Client => {
       const { mesh } = options.outbound.current;
       return [trustDomainOf(mesh), ...trustDomainAliasesOf(mesh)];
     },
+    clockSkewMs: options.clockSkewMs,
     resolver: options.resolver,
     maxIdleConnections: options.maxIdleConnections,
   });

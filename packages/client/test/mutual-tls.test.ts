@@ -81,6 +81,19 @@ describe("a call over mTLS", () => {
     });
   });
 
+  test("tells of a clock that is off where a certificate is out of its time", async () => {
+    await using server = await serve(
+      await mesh.issue({ serviceAccount: "reviews", notBeforeMs: Date.now() + 600_000 }),
+    );
+    const credentials = new Watchable<Credentials | undefined>(await mesh.issue({ serviceAccount: "productpage" }));
+    const outbound = snapshotOf({ reviews: { endpoints: [server.endpoint({ transport: "mtls" })] } });
+    await using client = clientOf(outbound, { credentials, clockSkewMs: () => 600_000 });
+    await expect(client.fetch("http://reviews/")).rejects.toMatchObject({
+      code: "IDENTITY_MISMATCH",
+      message: expect.stringContaining("the clock of this machine is 600 s behind the config-server's"),
+    });
+  });
+
   test.each([
     ["HEAD", undefined],
     ["DELETE", "why"],
@@ -218,7 +231,7 @@ describe("a peer that refuses our certificate", () => {
   });
 });
 
-test("a peer that refuses our certificate within the handshake, as TLS 1.2 does, is said to", async () => {
+test("a peer that speaks TLS 1.2 only is not spoken to, and nothing is sent", async () => {
   const { privateKey, certificateChain } = await mesh.issue({ serviceAccount: "reviews" });
   await using server = await TestServer.https(
     {
@@ -234,7 +247,7 @@ test("a peer that refuses our certificate within the handshake, as TLS 1.2 does,
   const { caller } = await callerOf(server);
   await using _ = caller;
   const { attempt, reply } = caller.begin({ method: "POST", body: "x" });
-  await expect(reply).rejects.toThrow(/refused our certificate/);
+  await expect(reply).rejects.toThrow(/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/);
   expect(attempt.progress).toBe("not-sent");
 });
 

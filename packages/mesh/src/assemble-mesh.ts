@@ -5,6 +5,7 @@ import { type Clock, constant, type Random, systemClock } from "@tulle/time";
 import { advertisedAddress } from "./advertised-address.ts";
 import { authorizerSender } from "./authorizer-sender.ts";
 import { bindServer } from "./bound-server.ts";
+import { observeCertificate } from "./certificate-metrics.ts";
 import { fetchKeysBy } from "./fetch-keys.ts";
 import type { Mesh, MeshListenOptions, MeshStatus } from "./mesh.ts";
 import { type MeshMode, type MeshOptions, silentLogger } from "./mesh-options.ts";
@@ -67,6 +68,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
       }
     },
     onNotice: (text) => logger.info(text),
+    clockSkewMs: () => source.clockSkewMs(),
     onCircuit: (destination, state) => logger.warn(`the circuit of ${destination} is ${state}`),
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     ...(options.balancers === undefined ? {} : { balancers: options.balancers }),
@@ -81,6 +83,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     namespace,
     labels,
     mode,
+    clockSkewMs: () => source.clockSkewMs(),
     enter: (visit, run) => visits.enter(visit, run),
     fetchKeys: fetchKeysBy(client.fetch),
     onNotice: (text) => logger.warn(text),
@@ -89,6 +92,8 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
   });
 
   const listeners = new Map<string, MeshListener>();
+  const stopObserving =
+    mode === "off" ? () => undefined : observeCertificate(source.credentials, clock, () => source.clockSkewMs());
   let stopReports: (() => void) | undefined;
   let stopSignals: (() => void) | undefined;
   let leaving: Promise<void> | undefined;
@@ -146,6 +151,7 @@ export const assembleMesh = (source: MeshSource, identity: MeshIdentity, options
     leaving ??= (async () => {
       stopSignals?.();
       stopReports?.();
+      stopObserving();
       await settledWithin(
         [...listeners.keys()].map((id) => source.withdraw(id, "draining")),
         WITHDRAW_LIMIT_MS,

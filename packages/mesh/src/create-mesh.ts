@@ -105,6 +105,7 @@ export const createFixedMesh = (options: CreateMeshOptions, onLeave: () => void)
             ),
           register: () => Promise.resolve(),
           withdraw: () => Promise.resolve(),
+          clockSkewMs: () => 0,
           reportPlaintext: () => undefined,
           ready: () => Promise.resolve(),
           leave: async () => onLeave(),

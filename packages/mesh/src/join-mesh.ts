@@ -115,6 +115,7 @@ const agentSource = (agent: Agent, timeoutMs: number): MeshSource => ({
   discover: (service, signal) => agent.discover(service, signal),
   register: (registration) => agent.register(registration),
   withdraw: (endpointId, state) => agent.withdraw(endpointId, state),
+  clockSkewMs: () => agent.clockSkewMs,
   reportPlaintext: (callers) => agent.reportPlaintext(callers),
   ready: () => agent.ready(timeoutMs),
   leave: () => agent.leave(),

@@ -17,6 +17,8 @@ export interface MeshSource {
   discover(service: ServiceKey, signal?: AbortSignal): Promise<void>;
   register(registration: Registration): Promise<void>;
   withdraw(endpointId: string, state: "draining" | "gone"): Promise<void>;
+  /** Milliseconds by which the config-server's clock is ahead of this machine's; 0 where it is not known. */
+  clockSkewMs(): number;
   /** Tells who called without an identity, all of them; only what is new is sent. */
   reportPlaintext(callers: readonly PlaintextCaller[]): void;
   ready(): Promise<void>;

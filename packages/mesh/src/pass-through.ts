@@ -34,6 +34,7 @@ export const passThroughSource = (identity: {
   discover: () => Promise.resolve(),
   register: () => Promise.resolve(),
   withdraw: () => Promise.resolve(),
+  clockSkewMs: () => 0,
   reportPlaintext: () => undefined,
   ready: () => Promise.resolve(),
   leave: () => Promise.resolve(),

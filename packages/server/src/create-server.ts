@@ -43,6 +43,8 @@ export interface ServerOptions {
   /** Runs a handler inside its visit, so that calls made in it inherit deadline and trace. @default the handler is just run */
   readonly enter?: <T>(visit: Visit, run: () => T) => T;
   readonly mode: ServerMode;
+  /** Milliseconds by which the config-server's clock is ahead of this machine's, for messages. @default 0 */
+  readonly clockSkewMs?: () => number;
   /** Fetches the keys of issuers of tokens. @default none can be fetched, so that tokens of such issuers are refused */
   readonly fetchKeys?: FetchKeys;
   /** Keeps copies of fetched keys for the next start. @default none are kept */
@@ -100,8 +102,14 @@ export const createServer = (options: ServerOptions): MeshServer => {
     trustsAll: !enforces,
     silent: mode === "off",
   });
-  const peers = new ProvenPeers(clock, credentials, () => {
-    counters.retiredConnections++;
+  const peers = new ProvenPeers({
+    clock,
+    credentials,
+    onRetired: () => {
+      counters.retiredConnections++;
+    },
+    clockSkewMs: options.clockSkewMs,
+    onNotice: options.onNotice,
   });
   const plaintext = new PlaintextCallers(clock);
   current.onChange(() => {

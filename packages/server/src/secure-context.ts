@@ -12,7 +12,8 @@ export const secureContextOf = (credentials: Credentials): SecureContextOptions 
   key: credentials.privateKey,
   // All domains' roots: OpenSSL cannot tell them apart. Which of them may speak for a peer is verify-peer's matter.
   ca: credentials.bundles.flatMap(({ roots }) => [...roots]),
-  minVersion: "TLSv1.2",
+  // Members all speak it, and with it certificates and thereby identities travel encrypted.
+  minVersion: "TLSv1.3",
   // A resumed session would carry on an identity that was verified long ago.
   secureOptions: constants.SSL_OP_NO_TICKET,
 });

@@ -1,5 +1,6 @@
 export { type Backoff, fullJitterMs } from "./backoff.ts";
 export type { Clock, Timer } from "./clock.ts";
+export { describeSkew } from "./clock-skew.ts";
 export { formatGrpcTimeout, parseGrpcTimeoutMs } from "./grpc-timeout.ts";
 export { MAX_TIMER_MS } from "./max-timer.ts";
 export { decayedPeak, observePeak, type PeakEwma } from "./peak-ewma.ts";

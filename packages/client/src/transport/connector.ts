@@ -1,7 +1,7 @@
 import { connect as connectTcp, type Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { type Credentials, type EffectiveOutsideTls, type Endpoint, MeshError } from "@tulle/policy";
-import { fullJitterMs } from "@tulle/time";
+import { describeSkew, fullJitterMs } from "@tulle/time";
 import { errorCodeOf } from "./error-code.ts";
 import { type ExpectedPeer, isUnverifiedPeer } from "./mutual-tls.ts";
 import type { Transport } from "./transport.ts";
@@ -72,7 +72,7 @@ export const createConnector = (options: ConnectorOptions, transport: Transport)
     try {
       socket = transport.home.runInAsyncScope(open, undefined, options, transport);
     } catch (error) {
-      giveUp(failed(asConnectFailure(error, where, mtls)), callback);
+      giveUp(failed(asConnectFailure(error, where, mtls, transport)), callback);
       return;
     }
     let settled = false;
@@ -93,8 +93,8 @@ export const createConnector = (options: ConnectorOptions, transport: Transport)
     );
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
     // Stays for the socket's life: an error of a socket that nobody uses any more must not end the process.
-    socket.on("error", (error) => fail(asConnectFailure(error, where, mtls)));
-    socket.once("close", () => fail(asConnectFailure(closedEarly(), where, mtls)));
+    socket.on("error", (error) => fail(asConnectFailure(error, where, mtls, transport)));
+    socket.once("close", () => fail(asConnectFailure(closedEarly(), where, mtls, transport)));
     socket.once(endpoint.transport === "plaintext" ? "connect" : "secureConnect", () => {
       if (settled) return;
       if (endpoint.transport !== "plaintext") counters.handshakes++;
@@ -131,7 +131,7 @@ const refusePeer = (
       return transport.mutualTls.refusal(socket, credentials, expected, where);
     }
   } catch (error) {
-    return asConnectFailure(error, where, true);
+    return asConnectFailure(error, where, true, transport);
   }
   return new MeshError("IDENTITY_MISMATCH", { message: `the identity of ${where} could not be checked` });
 };
@@ -166,12 +166,16 @@ const certificateFor = ({ id }: Endpoint, { credentials }: Transport): Credentia
 const closedEarly = (): Error =>
   Object.assign(new Error("the peer closed the connection while it was made"), { code: "ECONNRESET" });
 
-const asConnectFailure = (error: unknown, where: string, mtls: boolean): MeshError => {
+/** The words of OpenSSL for a certificate outside its time, which may be the clock's fault. */
+const timeErrors: ReadonlySet<unknown> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+
+const asConnectFailure = (error: unknown, where: string, mtls: boolean, transport: Transport): MeshError => {
   if (error instanceof MeshError) return error;
   const code = errorCodeOf(error);
   if (isUnverifiedPeer(code)) {
+    const skew = timeErrors.has(code) ? describeSkew(transport.clockSkewMs()) : undefined;
     return new MeshError("IDENTITY_MISMATCH", {
-      message: `${where} showed a certificate that cannot be verified (${code})`,
+      message: `${where} showed a certificate that cannot be verified (${code}${skew === undefined ? "" : `; ${skew}`})`,
       hint: "it must be valid now and chain to a root that is trusted for this endpoint",
       cause: error,
     });

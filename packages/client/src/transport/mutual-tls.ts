@@ -90,7 +90,7 @@ const prepare = (credentials: Credentials, meshNames: readonly string[]): Genera
     key: credentials.privateKey,
     cert: credentials.certificateChain,
     ca: [...bundle.roots],
-    minVersion: "TLSv1.2",
+    minVersion: "TLSv1.3",
   });
   return { credentials, trustDomain, context };
 };

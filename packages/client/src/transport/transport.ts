@@ -70,6 +70,7 @@ export interface Transport {
   /** `undefined` until the member has its first certificate; `mtls` endpoints cannot be reached before. */
   readonly credentials: Watched<Credentials | undefined>;
   readonly mutualTls: MutualTls;
+  readonly clockSkewMs: () => number;
   readonly outsideTls: OutsideTlsDialler;
   /** Where the names of hosts outside the mesh are asked for. */
   readonly resolver: DnsResolver;
@@ -95,6 +96,8 @@ export const createTransport = (options: {
   readonly credentials: Watched<Credentials | undefined>;
   /** Roots for endpoints with one-sided TLS where the policy names none, PEM. @default those that Node.js trusts */
   readonly outsideRoots?: readonly string[] | undefined;
+  /** Milliseconds by which the config-server's clock is ahead of this machine's, for messages. @default 0 */
+  readonly clockSkewMs?: (() => number) | undefined;
   /** Names of the mesh's trust domain, the present one first, asked for at each handshake. @default that of the credentials */
   readonly trustDomains?: () => readonly string[];
   /** @default the system's */
@@ -107,6 +110,7 @@ export const createTransport = (options: {
     clock: options.clock,
     random: options.random,
     credentials: options.credentials,
+    clockSkewMs: options.clockSkewMs ?? (() => 0),
     mutualTls: new MutualTls(options.trustDomains),
     outsideTls: new OutsideTlsDialler(options.outsideRoots),
     resolver: options.resolver ?? systemDnsResolver(),

@@ -17,7 +17,7 @@ const kept = async () => {
   const peer: Credentials = await authority.issue({ lifetimeMs: LIFE_MS });
   const clock = new FakeClock(0, peer.notAfterMs - LIFE_MS);
   const onRetired = vi.fn();
-  const peers = new ProvenPeers(clock, constant<Credentials | undefined>(own), onRetired);
+  const peers = new ProvenPeers({ clock, credentials: constant<Credentials | undefined>(own), onRetired });
   const emitter = new EventEmitter();
   const destroy = vi.fn(() => emitter.emit("close"));
   // What ProvenPeers uses of a socket.

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { type Credentials, parseSpiffeId } from "@tulle/policy";
-import { type Clock, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
+import { type Clock, describeSkew, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
 import { type Connection, provenConnection } from "../connection.ts";
 import { type PeerVerdict, parseRoots, type TrustedRoots, verifyPeer } from "../verify-peer.ts";
 import { retireConnection } from "./retire-connection.ts";
@@ -16,21 +16,39 @@ interface Proven {
   timer: Timer | undefined;
 }
 
+/** One refused connection is told of, not each one of a caller that keeps coming. */
+const NOTICE_INTERVAL_MS = 60_000;
+
+/** What watching over peers takes. */
+export interface ProvenPeersOptions {
+  readonly clock: Clock;
+  readonly credentials: Watched<Credentials | undefined>;
+  readonly onRetired: () => void;
+  /** @default 0 */
+  readonly clockSkewMs?: (() => number) | undefined;
+  readonly onNotice?: ((text: string) => void) | undefined;
+}
+
 /** The mTLS connections of a server: verified when they open, ended when what they proved no longer holds. */
 export class ProvenPeers {
   readonly #clock: Clock;
   readonly #credentials: Watched<Credentials | undefined>;
   readonly #onRetired: () => void;
+  readonly #clockSkewMs: () => number;
+  readonly #onNotice: (text: string) => void;
+  readonly #noticedAtMs = new Map<string, number>();
   #meshNames: readonly string[] = [];
   readonly #unsubscribe: () => void;
   readonly #open = new Map<TLSSocket, Proven>();
   #roots: TrustedRoots;
   #rootTexts: ReadonlySet<string>;
 
-  constructor(clock: Clock, credentials: Watched<Credentials | undefined>, onRetired: () => void) {
+  constructor({ clock, credentials, onRetired, clockSkewMs, onNotice }: ProvenPeersOptions) {
     this.#clock = clock;
     this.#credentials = credentials;
     this.#onRetired = onRetired;
+    this.#clockSkewMs = clockSkewMs ?? (() => 0);
+    this.#onNotice = onNotice ?? (() => undefined);
     this.#roots = this.#parse(credentials.current);
     this.#rootTexts = textsOf(credentials.current);
     this.#unsubscribe = credentials.subscribe((next) => this.#trust(next));
@@ -43,11 +61,16 @@ export class ProvenPeers {
 
   /** What the certificate of a socket proves, without remembering it. */
   verify(socket: TLSSocket): PeerVerdict {
-    return verifyPeer(
+    const verdict = verifyPeer(
       { leaf: socket.getPeerX509Certificate(), authorized: authorizedOf(socket) },
       this.#roots,
       this.#clock.wallNow(),
     );
+    if (verdict.ok) return verdict;
+    const skew = verdict.code === "PEER_EXPIRED" ? describeSkew(this.#clockSkewMs()) : undefined;
+    const told = skew === undefined ? verdict : { ...verdict, detail: `${verdict.detail}; ${skew}` };
+    this.#notice(told.code, `a connection of ${socket.remoteAddress ?? "a peer that left"} is refused: ${told.detail}`);
+    return told;
   }
 
   /** Watches over a socket that was verified: it ends with its certificate, or when its root is dropped. */
@@ -112,6 +135,17 @@ export class ProvenPeers {
     this.#rootTexts = texts;
     // A renewal drops no root; checking every signature again would stall a server with many connections for nothing.
     if (dropped) this.#verifyAgain();
+  }
+
+  /** There are as many codes as reasons, so what is remembered here is bounded. */
+  #notice(code: string, text: string): void {
+    // Who shows no certificate is no member that failed, and may well be served.
+    if (code === "PEER_ABSENT") return;
+    const nowMs = this.#clock.now();
+    const before = this.#noticedAtMs.get(code);
+    if (before !== undefined && nowMs - before < NOTICE_INTERVAL_MS) return;
+    this.#noticedAtMs.set(code, nowMs);
+    this.#onNotice(text);
   }
 
   #parse(credentials: Credentials | undefined): TrustedRoots {
