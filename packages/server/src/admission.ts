@@ -9,10 +9,11 @@ import { authorize } from "./gates/authorize.ts";
 import { checkRequest } from "./gates/check-request.ts";
 import { enforceDeadline } from "./gates/enforce-deadline.ts";
 import { identifyPeer } from "./gates/identify-peer.ts";
+import { presentEndUser } from "./gates/present-end-user.ts";
 import { requireMtls } from "./gates/require-mtls.ts";
 import { requireReadiness } from "./gates/require-readiness.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
-import type { TokenDesk } from "./tokens/token-desk.ts";
+import type { EndUser, TokenDesk } from "./tokens/token-desk.ts";
 
 /** What the gates need of the server. */
 export interface AdmissionKit {
@@ -37,16 +38,20 @@ export const gatesFor = ({
   touchHeaders,
   notes,
   authorizers,
-}: AdmissionKit): readonly Gate[] => [
-  identifyPeer({ touchHeaders, counters }), // first: a property read; refusals and telemetry tell peers more than strangers
-  requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
-  requireMtls, // before all that a caller without identity may learn from
-  checkRequest, // before authorize, whose rules look at the path
-  authenticateRequest({ current, tokens, touchHeaders }), // before all whose rules name end users; may wait for keys
-  askAuthorizers(current, authorizers), // before authorize: what an authorizer says of a call may be looked at by rules (Istio)
-  authorize(current, notes), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
-  enforceDeadline(clock), // last: the time that the gates took counts too
-];
+}: AdmissionKit): readonly Gate[] => {
+  const authentication = { current, tokens, touchHeaders, endUsers: new WeakMap<Visit, EndUser>() };
+  return [
+    identifyPeer({ touchHeaders, counters }), // first: a property read; refusals and telemetry tell peers more than strangers
+    requireReadiness(current), // before all that asks policy: without it nobody knows who may come in
+    requireMtls, // before all that a caller without identity may learn from
+    checkRequest, // before authorize, whose rules look at the path
+    authenticateRequest(authentication), // before all whose rules name end users; may wait for keys
+    askAuthorizers(current, authorizers), // before authorize: what an authorizer says of a call may be looked at by rules (Istio)
+    presentEndUser(authentication), // behind the authorizers, who see the token itself (Istio); before rules about headers
+    authorize(current, notes), // needs peer and path; before the deadline, so that strangers learn nothing of our clocks
+    enforceDeadline(clock), // last: the time that the gates took counts too
+  ];
+};
 
 /** What the gates said, or will say once the last of them has answered. */
 export type AdmissionAnswer = Refusal | undefined | Promise<Refusal | undefined>;

@@ -7,6 +7,7 @@ import type { Refusal, Visit } from "../gate.ts";
 import { compileInbound } from "../inbound-policy.ts";
 import { TokenDesk } from "../tokens/token-desk.ts";
 import { authenticateRequest } from "./authenticate-request.ts";
+import { presentEndUser } from "./present-end-user.ts";
 
 const issuer = createTestIssuer();
 const token = issuer.token({ role: "reader" });
@@ -59,11 +60,12 @@ const pass = async (
     peer: strangerConnection({ remoteAddress: undefined }, "plaintext").peer,
     // The gate reads these fields and no others.
   } as unknown as Visit;
-  const refusal = await authenticateRequest({ current: { policy }, tokens, touchHeaders })(visit);
+  const kit = { current: { policy }, tokens, touchHeaders, endUsers: new WeakMap() };
+  const refusal = (await authenticateRequest(kit)(visit)) ?? (await presentEndUser(kit)(visit));
   return { refusal, visit, request };
 };
 
-describe("the authenticate gate", () => {
+describe("the gates that prove and present the end user", () => {
   test("lets a request without token pass, and nobody is its user", async () => {
     const { refusal, visit } = await pass({}, [["Host", "reviews"]]);
     expect(refusal).toBeUndefined();

@@ -1,10 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { Gate, Refusal, Visit } from "../gate.ts";
-import { addHeader, takeHeadersOut, takeTrailersOut } from "../header-views.ts";
+import { takeHeadersOut, takeTrailersOut } from "../header-views.ts";
 import type { InboundPolicy } from "../inbound-policy.ts";
 import { isFlaw } from "../tokens/compact-token.ts";
-import type { Authenticated, TokenDesk } from "../tokens/token-desk.ts";
-import { takeTokensOut } from "../tokens/token-places.ts";
+import type { Authenticated, EndUser, TokenDesk } from "../tokens/token-desk.ts";
 
 /** What the gate needs. */
 export interface AuthenticationKit {
@@ -12,6 +11,8 @@ export interface AuthenticationKit {
   readonly tokens: Pick<TokenDesk, "authenticate" | "ownHeaders">;
   /** False while the service has not moved in: then the request stays as it came. */
   readonly touchHeaders: boolean;
+  /** Whom `presentEndUser` is to tell the handler of. */
+  readonly endUsers: WeakMap<Visit, EndUser>;
 }
 
 /**
@@ -19,7 +20,7 @@ export interface AuthenticationKit {
  * claims may fill from everybody, peers in the mesh too.
  */
 export const authenticateRequest =
-  ({ current, tokens, touchHeaders }: AuthenticationKit): Gate =>
+  ({ current, tokens, touchHeaders, endUsers }: AuthenticationKit): Gate =>
   (visit) => {
     const policy = current.policy;
     if (policy === undefined || policy.jwt.length === 0) return undefined;
@@ -32,21 +33,19 @@ export const authenticateRequest =
       takeTrailersOut(request, (name) => names.has(name));
     }
     return answer instanceof Promise
-      ? answer.then((found) => conclude(visit, found, touchHeaders))
-      : conclude(visit, answer, touchHeaders);
+      ? answer.then((found) => conclude(visit, found, endUsers))
+      : conclude(visit, answer, endUsers);
   };
 
 /** Browsers ask for permission without any credentials (Istio). */
 const isPreflight = ({ method, headers }: IncomingMessage): boolean =>
   method === "OPTIONS" && (headers.origin ?? "") !== "" && (headers["access-control-request-method"] ?? "") !== "";
 
-const conclude = (visit: Visit, found: Authenticated, touchHeaders: boolean): Refusal | undefined => {
+const conclude = (visit: Visit, found: Authenticated, endUsers: WeakMap<Visit, EndUser>): Refusal | undefined => {
   if (found === undefined) return undefined;
   if (isFlaw(found)) return { code: found.code, detail: found.detail, challenge: challengeOf(visit) };
   visit.token = found.proven.token;
-  if (!touchHeaders) return undefined;
-  takeTokensOut(visit.request, found.hidden);
-  for (const [name, value] of found.proven.headers) addHeader(visit.request, name, value);
+  endUsers.set(visit, found);
   return undefined;
 };
 
