@@ -21,14 +21,18 @@ import {
   type MeshPolicy,
   namespaceOf,
   type OutboundSnapshot,
+  type PolicyOrigin,
+  portsWithPolicy,
   type RouteMatcher,
   type RoutePolicy,
   type RouteRule,
   type RouteViewer,
   referencedService,
   type ServiceKey,
+  type ServiceOverrides,
   type ServicePolicy,
   type ServiceSnapshot,
+  servicePolicyFor,
   servicePortOf,
   splitServiceKey,
   type WeightedDestination,
@@ -77,8 +81,8 @@ export interface CompileKit {
 /** A service whose calls need no further thought. */
 export interface CompiledService {
   readonly snapshot: ServiceSnapshot;
-  /** The port that URLs of the service carry. */
-  readonly port: number;
+  /** The ports that URLs of the service may carry. */
+  readonly ports: ReadonlySet<number>;
   /** Destinations of its splits that the snapshot does not hold yet. */
   readonly missing: readonly ServiceKey[];
   /** All that its chains ask: circuits that none asks any more end. */
@@ -94,6 +98,8 @@ export interface CompiledRule {
   /** `route/rule`, or "default" for calls that no rule matched. */
   readonly name: string;
   readonly route: RoutePolicy | undefined;
+  /** Where the rule was read, where it says so itself. */
+  readonly origin: PolicyOrigin | undefined;
   readonly send: Send;
   readonly chain: RuleChain;
   /** What its actions would do to a call, for explanations. */
@@ -136,7 +142,7 @@ export const compileService = (
   const refuses = service.routes.some(({ unmatched }) => unmatched === "refuse");
   return {
     snapshot: service,
-    port: servicePortOf(service.policy),
+    ports: new Set([servicePortOf(service.policy), ...(service.policy.ports ?? [])]),
     missing: [...missing],
     circuits,
     matcher: preparedRoutes(service.routes).matcherFor(kit.viewer),
@@ -201,15 +207,10 @@ const compileRule = (
       missing.add(key);
       continue;
     }
-    const plan = compileDestination(
-      context,
-      target,
-      destination,
-      rule,
-      compileDestinationActions(rule, destination, target),
-    );
-    destinations.push(plan);
-    ready.set(destination, { plan, send: assembleDestination(plan.chain) });
+    const actions = compileDestinationActions(rule, destination, target);
+    const made = compileReady(context, target, destination, rule, actions);
+    destinations.push(made.plan);
+    ready.set(destination, made);
   }
   const parts: SplitParts = {
     split,
@@ -221,6 +222,7 @@ const compileRule = (
   return {
     name,
     route,
+    origin: rule?.origin,
     send: assembleRule(chain),
     chain,
     outlook,
@@ -255,13 +257,33 @@ const trafficStepsOf = (
     const target = services.get(key);
     const destination = written.subset === undefined ? {} : { subset: written.subset };
     // One that is not known yet holds no call up.
-    const plan = target && compileDestination({ ...context, copies: true }, target, destination, once, NO_ACTIONS);
-    return { written, key, ready: plan && { plan, send: assembleDestination(plan.chain) } };
+    return {
+      written,
+      key,
+      ready: target && compileReady({ ...context, copies: true }, target, destination, once, NO_ACTIONS),
+    };
   });
   return {
     fault: fault && compileFaultStep(fault, `${service.key} ${name}`, kit.parts),
     mirror: targets && compileMirrorStep(targets, kit.parts),
   };
+};
+
+/** A destination's chain, and those of the ports of which its policy says something of its own. */
+const compileReady = (
+  context: RuleContext,
+  service: ServiceSnapshot,
+  destination: WeightedDestination,
+  rule: RouteRule | undefined,
+  actions: DestinationActions,
+): ReadyDestination & { readonly plan: DestinationPlan } => {
+  const readyOn = (port: number | undefined): ReadyDestination & { readonly plan: DestinationPlan } => {
+    const plan = compileDestination(context, service, destination, rule, actions, port);
+    return { plan, send: assembleDestination(plan.chain) };
+  };
+  const ports = portsWithPolicy(service.policy, destination.subset);
+  if (ports.length === 0) return readyOn(undefined);
+  return { ...readyOn(undefined), byPort: new Map(ports.map((port) => [port, readyOn(port)])) };
 };
 
 const compileDestination = (
@@ -270,13 +292,20 @@ const compileDestination = (
   { subset, weight = 1 }: WeightedDestination,
   rule: RouteRule | undefined,
   { steps: own, sentAuthority, changes }: DestinationActions,
+  port: number | undefined,
 ): DestinationPlan => {
   const { parts, ledger } = kit;
-  const { key, policy } = service;
+  const { key } = service;
+  const policy = servicePolicyFor(service.policy, subset, port);
+  // What is learnt under a policy of its own is kept apart, as a subset's is.
+  const variant = port === undefined ? subset : `${subset ?? ""}@${port}`;
   const labels = subset === undefined ? undefined : policy.subsets?.[subset];
   if (subset !== undefined && labels === undefined) {
     throw new RangeError(`service ${splitServiceKey(key).name} defines no subset "${subset}"`);
   }
+  /** What the whole service shares, unless the subset or the port says it otherwise. */
+  const ownVariant = (field: keyof ServiceOverrides): string | undefined =>
+    policy[field] === service.policy[field] ? undefined : variant;
   const breaker = effectiveCircuitBreaker(policy);
   const timeouts = effectiveTimeouts(rule, mesh);
   if (timeouts.isDefault) parts.notice(DEFAULT_TIMEOUT_NOTICE);
@@ -284,20 +313,23 @@ const compileDestination = (
   const hedge = effectiveHedge(rule?.hedge);
   const retry = authored && compileRetry(authored, regexEngine);
   const owner = copies ? "copies of calls" : breaker?.scope === "rule" ? `rule ${ruleKey}` : undefined;
-  const circuit = breaker && ledger.circuit(key, subset, owner, breaker);
+  const circuit = breaker && ledger.circuit(key, variant, owner, breaker);
   if (circuit !== undefined) circuits.add(circuit);
   const throttling = effectiveAdaptiveThrottling(policy);
-  const throttle = throttling && ledger.throttle(key, subset, throttling);
+  const throttle = throttling && ledger.throttle(key, variant, throttling);
   const outlierDetection = effectiveOutlierDetection(policy);
   const target: Destination = {
     endpoints: ledger.endpoints(key),
     labels,
     labelsByHost: labelsByHost(service),
-    picker: ledger.picker(key, subset, effectiveBalancer(policy), { labels, locality: effectiveLocality(policy) }),
+    picker: ledger.picker(key, variant, effectiveBalancer(policy), { labels, locality: effectiveLocality(policy) }),
     hash: policy.hashKey === undefined ? undefined : compileCallHash(policy.hashKey, parts.hashSource, ENVOY_SEED),
     sessions: compileEndpointSessions(rule, called.key, ledger.endpoints(key), labels),
     panicPercent: policy.panicThreshold ?? DEFAULT_PANIC_THRESHOLD,
-    outliers: outlierDetection === undefined ? undefined : ledger.outliers(key, outlierDetection),
+    outliers:
+      outlierDetection === undefined
+        ? undefined
+        : ledger.outliers(key, ownVariant("outlierDetection"), outlierDetection),
   };
   const pool = effectiveConnectionPool(policy, mesh);
   const steps = destinationChain({
@@ -307,14 +339,14 @@ const compileDestination = (
     retry,
     hedge,
     retryFallback: RETRY_ON_REQUEST,
-    budget: ledger.retryBudget(key, effectiveRetryBudget(policy, mesh)),
-    latency: ledger.latency(key, subset),
+    budget: ledger.retryBudget(key, ownVariant("retryBudget"), effectiveRetryBudget(policy, mesh)),
+    latency: ledger.latency(key, variant),
     circuit,
     throttle,
     destination: target,
     hashCookie: compileHashCookie(policy, parts.random),
     findOutside: compileFindOutside(service, pool, ledger, parts.clock),
-    usage: ledger.usage(key, subset, pool),
+    usage: ledger.usage(key, variant, pool),
   });
   return {
     destination: key,

@@ -269,6 +269,6 @@ const variablesOf = ({ match, path }: MeshCall): Readonly<Record<string, string>
     : (templateValues(match.path.template, path.split("?", 1)[0] ?? "", match.ignoreCase) ?? {});
 
 const originOf = (rule: CompiledRule | undefined): string | undefined => {
-  const origin = rule?.route?.origin;
+  const origin = rule?.origin ?? rule?.route?.origin;
   return origin === undefined ? undefined : `${origin.file}:${origin.line}`;
 };

@@ -27,8 +27,8 @@ describe("Ledger", () => {
     expect(ledger.circuit("default/reviews", "v1", undefined, breaker)).toBe(
       ledger.circuit("default/reviews", "v1", undefined, { ...breaker }),
     );
-    expect(ledger.retryBudget("default/reviews", budget)).toBe(
-      ledger.retryBudget("default/reviews", { ...budget, ratio: 0.5 }),
+    expect(ledger.retryBudget("default/reviews", undefined, budget)).toBe(
+      ledger.retryBudget("default/reviews", undefined, { ...budget, ratio: 0.5 }),
     );
     const picker = { algorithm: "round-robin" } as const;
     expect(ledger.picker("default/reviews", undefined, picker)).toBe(

@@ -75,7 +75,7 @@ export class Ledger {
   readonly #kit: LedgerKit;
   readonly #endpoints = new Map<ServiceKey, EndpointSet>();
   readonly #outside = new Map<ServiceKey, Outside>();
-  readonly #budgets = new Map<ServiceKey, RetryBudget>();
+  readonly #budgets = new Map<string, RetryBudget>();
   readonly #latencies = new Map<string, LatencyEstimate>();
   /** By name and policy: one that no chain in force asks any more ends, and not before. */
   readonly #circuits = new Map<string, Circuit>();
@@ -136,11 +136,13 @@ export class Ledger {
     return outside;
   }
 
-  retryBudget(service: ServiceKey, policy: EffectiveRetryBudget): RetryBudget {
-    const known = this.#budgets.get(service);
+  /** @param variant what of the service has a budget of its own; `undefined`: all else shares one. */
+  retryBudget(service: ServiceKey, variant: string | undefined, policy: EffectiveRetryBudget): RetryBudget {
+    const name = destinationName(service, variant);
+    const known = this.#budgets.get(name);
     if (known === undefined) {
       const made = new RetryBudget(policy, this.#kit.clock.now());
-      this.#budgets.set(service, made);
+      this.#budgets.set(name, made);
       return made;
     }
     known.reconfigure(policy);
@@ -237,7 +239,7 @@ export class Ledger {
   }
 
   /** What is held against endpoints stays theirs when the policy changes. */
-  outliers(service: ServiceKey, policy: EffectiveOutlierDetection): OutlierDetector {
+  outliers(service: ServiceKey, variant: string | undefined, policy: EffectiveOutlierDetection): OutlierDetector {
     const { clock, random, onEjection } = this.#kit;
     const make = (): OutlierDetector =>
       new OutlierDetector({
@@ -247,7 +249,7 @@ export class Ledger {
         nowMs: clock.now(),
         onDecision: (decision) => onEjection?.(service, decision),
       });
-    return keep(this.#outliers, service, policy, make, () => undefined);
+    return keep(this.#outliers, destinationName(service, variant), policy, make, () => undefined);
   }
 
   /**
@@ -265,9 +267,9 @@ export class Ledger {
       this.#endpoints.delete(service);
       this.#outside.get(service)?.endpoints.close();
       this.#outside.delete(service);
-      this.#budgets.delete(service);
-      this.#outliers.delete(service);
       void endpoints.close();
+      for (const name of this.#budgets.keys()) if (isOf(name, service)) this.#budgets.delete(name);
+      for (const name of this.#outliers.keys()) if (isOf(name, service)) this.#outliers.delete(name);
       for (const name of this.#usages.keys()) if (isOf(name, service)) this.#usages.delete(name);
       for (const name of this.#throttles.keys()) if (isOf(name, service)) this.#throttles.delete(name);
       for (const name of this.#pickers.keys()) if (isOf(name, service)) this.#pickers.delete(name);

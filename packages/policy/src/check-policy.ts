@@ -39,7 +39,8 @@ import { type RetryBudget, type RetryPolicy, wrongConditions, wrongStatuses } fr
 import { checkRouteMatch, checkStringMatch } from "./route-match.ts";
 import type { RoutePolicy, RouteRule } from "./route-policy.ts";
 import { checkSelector } from "./selector.ts";
-import type { ServicePolicy } from "./service-policy.ts";
+import type { ServiceOverrides, SubsetPolicy } from "./service-overrides.ts";
+import { MAX_SERVICE_PORTS, type ServicePolicy } from "./service-policy.ts";
 import { checkSessionAffinity } from "./session-affinity-policy.ts";
 import { isTrustDomain } from "./spiffe-id.ts";
 import { checkSubsetting } from "./subsetting-policy.ts";
@@ -95,6 +96,8 @@ const checkMesh = (mesh: MeshPolicy, check: Check): void => {
 const checkService = (service: ServicePolicy, check: Check): void => {
   check.texts(["hosts"], service.hosts, wrongHost);
   check.number(["port"], service.port, numberLimits.port);
+  check.list(["ports"], service.ports, (path, port) => check.number(path, port, numberLimits.port));
+  if ((service.ports?.length ?? 0) > MAX_SERVICE_PORTS) check.report(["ports"], `at most ${MAX_SERVICE_PORTS} ports`);
   check.texts(["serviceAccounts"], service.serviceAccounts, wrongServiceAccount);
   for (const name of Object.keys(service.subsets ?? {})) check.text(["subsets", name], name, wrongSubsetName);
   checkOutsideTls(["tls"], service.tls, check);
@@ -102,6 +105,34 @@ const checkService = (service: ServicePolicy, check: Check): void => {
   checkHealthCheck(service.healthCheck, check);
   check.duration(["staleAfter"], service.staleAfter, durationLimits.staleAfter);
   checkResilience(service, check);
+  checkOverrides(service, check);
+};
+
+const checkOverrides = (service: ServicePolicy, check: Check): void => {
+  if (service.selector !== undefined && Object.keys(service.selector).length === 0) {
+    check.report(["selector"], "an empty selector would mean every instance of the namespace: name a label");
+  }
+  checkPorts(service.portPolicies, check);
+  for (const [name, overrides] of Object.entries(service.subsetPolicies ?? {})) {
+    const below = check.under(["subsetPolicies", name]);
+    if (service.subsets?.[name] === undefined) below.report([], `"subsets" names no subset "${name}"`);
+    checkOverridden(overrides, below);
+    checkPorts(overrides.portPolicies, below);
+  }
+};
+
+const checkPorts = (policies: SubsetPolicy["portPolicies"], check: Check): void => {
+  for (const [port, overrides] of Object.entries(policies ?? {})) {
+    const below = check.under(["portPolicies", port]);
+    if (!/^\d+$/.test(port)) below.report([], `"${port}" is no port`);
+    else below.number([], Number(port), numberLimits.port);
+    checkOverridden(overrides, below);
+  }
+};
+
+const checkOverridden = (overrides: ServiceOverrides, check: Check): void => {
+  checkLocality(overrides.locality, check);
+  checkResilience(overrides, check);
 };
 
 /** What services inside and outside the mesh have in common. */

@@ -269,6 +269,7 @@ export {
   serviceKey,
   splitServiceKey,
 } from "./service-name.ts";
+export { portsWithPolicy, type ServiceOverrides, type SubsetPolicy, servicePolicyFor } from "./service-overrides.ts";
 export {
   DEFAULT_PANIC_THRESHOLD,
   DEFAULT_SERVICE_PORT,

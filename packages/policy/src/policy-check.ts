@@ -5,17 +5,25 @@ import type { PolicyProblem } from "./policy-problem.ts";
 
 /** Gathers the problems of one policy. A field that is not set is never wrong. */
 export class Check {
-  readonly problems: PolicyProblem[] = [];
+  readonly problems: PolicyProblem[];
   readonly #policy: Policy;
+  readonly #before: PolicyPath;
 
-  constructor(policy: Policy) {
+  constructor(policy: Policy, before: PolicyPath = [], problems: PolicyProblem[] = []) {
     this.#policy = policy;
+    this.#before = before;
+    this.problems = problems;
+  }
+
+  /** The same check for what stands below a field: all ways begin there. */
+  under(path: PolicyPath): Check {
+    return new Check(this.#policy, [...this.#before, ...path], this.problems);
   }
 
   report(path: PolicyPath, message: string, suggestion?: string): void {
     this.problems.push({
       policy: policyKey(this.#policy),
-      path: formatPath(path),
+      path: formatPath([...this.#before, ...path]),
       message,
       ...(suggestion === undefined ? {} : { suggestion }),
       ...(this.#policy.origin === undefined ? {} : { origin: this.#policy.origin }),

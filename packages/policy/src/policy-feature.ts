@@ -13,6 +13,8 @@ export const policyFeatures = [
   "policy:locality",
   /** `healthCheck` of a `Service` or an `ExternalService`. */
   "policy:health-check",
+  /** `ports`, `portPolicies` and `subsetPolicies` of a `Service`. */
+  "policy:service-overrides",
   /** `sessionAffinity.endpoint` of a `Route`'s rule. */
   "policy:endpoint-session",
   /** `protocol: http2` and `grpc` of `Service`, and its checks in gRPC. */

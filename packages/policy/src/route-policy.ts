@@ -6,7 +6,7 @@ import type { HashKey } from "./hash-key.ts";
 import type { HeaderChanges } from "./header-changes-policy.ts";
 import type { HedgePolicy } from "./hedge-policy.ts";
 import type { MirrorTarget } from "./mirror-policy.ts";
-import type { PolicyMeta } from "./policy-meta.ts";
+import type { PolicyMeta, PolicyOrigin } from "./policy-meta.ts";
 import type { Redirect } from "./redirect-policy.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { HostRewrite, Rewrite } from "./rewrite-policy.ts";
@@ -33,6 +33,8 @@ export interface WeightedDestination {
 export interface RouteRule {
   /** For explanations and telemetry. @default the rule's place, from 0 */
   readonly name?: string;
+  /** Filled in by whoever makes one route of several documents. @default the route's */
+  readonly origin?: PolicyOrigin;
   /** Alternatives: any of them. @default every call */
   readonly match?: readonly RouteMatch[];
   /** Where the call goes. @default the service that was called, all endpoints */

@@ -10,6 +10,7 @@ import type { OutlierDetection } from "./outlier-detection-policy.ts";
 import type { OutsideTls } from "./outside-tls.ts";
 import type { PolicyMeta } from "./policy-meta.ts";
 import type { RetryBudget } from "./retry-policy.ts";
+import type { ServiceOverrides, SubsetPolicy } from "./service-overrides.ts";
 import type { Subsetting } from "./subsetting-policy.ts";
 
 /** One service of the mesh and how it is called. Known elsewhere as DestinationRule, service-resolver. */
@@ -24,10 +25,21 @@ export interface ServicePolicy extends PolicyMeta {
   readonly protocol?: "http" | "http2" | "grpc";
   /** Port in URLs. @default 80 */
   readonly port?: number;
+  /** Further ports in URLs; calls on them go to the same instances, and routes can tell them apart. At most 100. @default none */
+  readonly ports?: readonly number[];
   /** Service accounts whose members may register instances, and whose identity a client accepts. @default [name] */
   readonly serviceAccounts?: readonly string[];
+  /**
+   * Instances of other services of the namespace that carry all these labels are this service's as well, where their service
+   * account is one of `serviceAccounts`. The selector of a Kubernetes Service. @default none
+   */
+  readonly selector?: Readonly<Record<string, string>>;
   /** Named sets of endpoints, by labels that all must match. */
   readonly subsets?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** What subsets say otherwise, by their names. @default nothing */
+  readonly subsetPolicies?: Readonly<Record<string, SubsetPolicy>>;
+  /** What is said otherwise of calls on a port, by the port in URLs. @default nothing */
+  readonly portPolicies?: Readonly<Record<string, ServiceOverrides>>;
   /** @default { algorithm: "peak-ewma" } */
   readonly balancer?: Balancer;
   readonly connectionPool?: ConnectionPool;
@@ -79,6 +91,9 @@ export const serviceAccountsOf = (service: ServicePolicy): readonly string[] =>
 
 /** The port in URLs of a service that names none: that of HTTP. */
 export const DEFAULT_SERVICE_PORT = 80;
+
+/** Most further ports of a service. */
+export const MAX_SERVICE_PORTS = 100;
 
 /** The port in URLs. */
 export const servicePortOf = (service: ServicePolicy): number => service.port ?? DEFAULT_SERVICE_PORT;

@@ -28,6 +28,7 @@ export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
     "policy:access-full",
     "policy:locality",
     "policy:health-check",
+    "policy:service-overrides",
     "policy:endpoint-session",
   ];
   try {

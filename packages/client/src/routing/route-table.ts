@@ -226,15 +226,15 @@ const discoverAndRoute = async (
 
 /** Why a service does not answer on the port that a URL names; `undefined` when it does. */
 export const wrongPort = (
-  { snapshot, port }: CompiledService,
+  { snapshot, ports }: CompiledService,
   { port: asked, scheme }: { readonly port: number; readonly scheme: UrlScheme },
 ): { readonly message: string; readonly hint: string } | undefined =>
   snapshot.external !== undefined
     ? wrongOutside(snapshot.key, snapshot.external, asked, scheme)
-    : asked === port
+    : ports.has(asked)
       ? undefined
       : {
-          message: `service ${snapshot.key} has port ${port}, not ${asked}`,
+          message: `service ${snapshot.key} has port ${[...ports].join(", ")}, not ${asked}`,
           hint:
             asked === 443
               ? "write http:// and no port: the mesh encrypts by itself"

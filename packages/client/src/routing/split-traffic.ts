@@ -9,6 +9,8 @@ import type { Sessions } from "./session.ts";
 export interface ReadyDestination {
   readonly plan: CallPlan;
   readonly send: Send;
+  /** Other chains for calls on some ports. */
+  readonly byPort?: ReadonlyMap<number, ReadyDestination>;
 }
 
 /** What a rule's split is made of. */
@@ -45,12 +47,15 @@ export const splitTraffic = (parts: SplitParts): Send => {
 /** Where a call would go by its session or its keys; `undefined` where that is left to chance. */
 export const foresee = ({ sessions, hash, split, ready }: SplitParts, call: Call): CallPlan | undefined => {
   const held = sessions?.find(call);
-  if (held !== undefined) return held.destination.plan;
+  if (held !== undefined) return planOf(held.destination, call);
   const [only] = ready.values();
-  if (ready.size === 1) return only?.plan;
+  if (ready.size === 1) return planOf(only, call);
   const found = hash?.(call);
-  return found === undefined ? undefined : ready.get(split(() => unitOf(found)))?.plan;
+  return found === undefined ? undefined : planOf(ready.get(split(() => unitOf(found))), call);
 };
+
+const planOf = (ready: ReadyDestination | undefined, { port }: Call): CallPlan | undefined =>
+  (ready?.byPort?.get(port) ?? ready)?.plan;
 
 type Draw = (call: Call) => ReadyDestination | undefined;
 
@@ -68,9 +73,10 @@ const drawFrom = ({ split, ready, random, hash }: SplitParts): Draw => {
   };
 };
 
-const begin = (ready: ReadyDestination | undefined, call: Call): ReturnType<Send> => {
+const begin = (drawn: ReadyDestination | undefined, call: Call): ReturnType<Send> => {
   // The map is made from the split's own destinations.
-  if (ready === undefined) return Promise.reject(new Error("the split drew a destination that it does not have"));
+  if (drawn === undefined) return Promise.reject(new Error("the split drew a destination that it does not have"));
+  const ready = drawn.byPort?.get(call.port) ?? drawn;
   call.plan = ready.plan;
   call.subset = ready.plan.subset;
   return ready.send(call);

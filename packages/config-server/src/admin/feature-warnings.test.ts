@@ -78,6 +78,12 @@ test.each<[string, string, string, Policy]>([
     { kind: "Service", name: "payments", healthCheck: { tcp: {} } },
   ],
   [
+    "several ports",
+    "policy:service-overrides",
+    "each refuses the revision",
+    { kind: "Service", name: "payments", ports: [8080] },
+  ],
+  [
     "sessions with endpoints",
     "policy:endpoint-session",
     "each keeps them with their destination",

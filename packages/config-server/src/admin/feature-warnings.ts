@@ -43,6 +43,11 @@ const meanings: Readonly<
     effect: "each keeps them with their destination, and begins them without an endpoint",
     remedy: NEWER,
   },
+  "policy:service-overrides": {
+    why: "it has several ports, or says otherwise of some subsets or ports",
+    effect: "each refuses the revision when it calls the service",
+    remedy: NEWER,
+  },
   "policy:jwt": {
     why: "it is of tokens of end users",
     effect: "each refuses the revision when the policy is for its service",
@@ -88,6 +93,8 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
     "policy:locality": (policy) => policy.kind === "Service" && policy.locality !== undefined,
     "policy:health-check": (policy) =>
       (policy.kind === "Service" || policy.kind === "ExternalService") && isOn(policy.healthCheck),
+    "policy:service-overrides": (policy) =>
+      policy.kind === "Service" && (policy.ports ?? policy.subsetPolicies ?? policy.portPolicies) !== undefined,
     "policy:endpoint-session": (policy) =>
       policy.kind === "Route" && policy.rules.some(({ sessionAffinity }) => sessionAffinity?.endpoint !== undefined),
     "policy:http2": (policy) =>

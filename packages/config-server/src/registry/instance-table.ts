@@ -6,6 +6,7 @@ import type { PolicyRevision } from "../store/policy-store.ts";
 import type { StateStore, StoreEntry } from "../store/state-store.ts";
 import { StoreError } from "../store/store-error.ts";
 import { mayAnswerFor, type Registration } from "./registration.ts";
+import { SelectedInstances } from "./selected-instances.ts";
 
 /** Changes written by one commit: each is a check and a write, beside those of the head. */
 const BATCH = 45;
@@ -66,6 +67,7 @@ export class InstanceTable {
   readonly #policies: Watched<PolicyRevision>;
   readonly #rows = new Map<InstanceKey, Row>();
   readonly #changes: Change[] = [];
+  readonly #selected = new SelectedInstances();
   readonly #unsubscribe: () => void;
   #head: Head;
   /** The policies that said what may be published, when it was last published. */
@@ -224,29 +226,39 @@ export class InstanceTable {
   }
 
   /**
-   * What is published once `next` is written: the present map and arrays where nothing differs. Only services of `next` are
-   * looked at, but all of them under a new policy revision.
+   * What is published once `next` is written: the present map and arrays where nothing differs. Only services of `next`, and
+   * those that may select its instances, are looked at, but all of them under a new policy revision.
    */
   #published(next: ReadonlyMap<InstanceKey, Registration | undefined>): ReadonlyMap<ServiceKey, readonly Endpoint[]> {
     const before = this.#endpoints.current.services;
     const policies = this.#policies.current;
     const everything = policies !== this.#publishedUnder;
-    const touched = new Set(everything ? before.keys() : [...next.keys()].map(serviceOf));
+    const changed = [...next.keys()].map(serviceOf);
+    const touched = new Set(
+      everything ? before.keys() : [...changed, ...changed.flatMap((each) => this.#selected.selecting(policies, each))],
+    );
     if (touched.size === 0 && !everything) return before;
-    const found = new Map<ServiceKey, Endpoint[]>();
-    const add = (registration: Registration | undefined): void => {
-      if (registration === undefined) return;
-      const { service, endpoint } = registration;
+    const found = new Map<ServiceKey, Map<string, Endpoint>>();
+    const addTo = (service: ServiceKey, endpoint: Endpoint, selected: boolean): void => {
       if (!everything && !touched.has(service)) return;
       if (!mayAnswerFor(policies, service, endpoint.serviceAccount)) return;
-      const endpoints = found.get(service);
-      if (endpoints === undefined) found.set(service, [endpoint]);
-      else endpoints.push(endpoint);
+      const endpoints = found.get(service) ?? new Map<string, Endpoint>();
+      found.set(service, endpoints);
+      // An instance that registered for the service as well is there once, as it registered.
+      if (!selected || !endpoints.has(endpoint.id)) endpoints.set(endpoint.id, endpoint);
+    };
+    const add = (registration: Registration | undefined): void => {
+      if (registration === undefined) return;
+      addTo(registration.service, registration.endpoint, false);
+      for (const service of this.#selected.servicesOf(policies, registration)) {
+        addTo(service, registration.endpoint, true);
+      }
     };
     for (const [key, { registration }] of this.#rows) if (!next.has(key)) add(registration);
     for (const registration of next.values()) add(registration);
     const services = new Map([...before].filter(([service]) => !touched.has(service)));
-    for (const [service, endpoints] of found) {
+    for (const [service, byId] of found) {
+      const endpoints = [...byId.values()];
       endpoints.sort((a, b) => (a.id < b.id ? -1 : 1));
       const old = before.get(service);
       services.set(service, old !== undefined && sameItems(old, endpoints) ? old : endpoints);

@@ -1,4 +1,4 @@
-import type { Endpoint, ServicePolicy } from "@tulle/policy";
+import type { Endpoint, ServiceKey, ServicePolicy } from "@tulle/policy";
 import { policyKey } from "@tulle/policy";
 import { FakeClock } from "@tulle/testing";
 import { Watchable } from "@tulle/time";
@@ -273,6 +273,28 @@ describe("the registry", () => {
     await clock.advanceAsync(2_000);
     expect(registry.inStartGrace).toBe(false);
     expect(Object.keys(health())).toEqual(["i1", "i2", "i3"]);
+  });
+
+  it("publishes the instances that a service selects by labels, where their account may answer for it", async () => {
+    const front = (fields: object) =>
+      ({ kind: "Service", name: "front", selector: { version: "v1" }, ...fields }) as const;
+    policies.set(revisionOf(2, reviews, front({ serviceAccounts: ["reviews"] })));
+    await open();
+    const tenancy = registry.attach(registrant("m"));
+    await tenancy.register({ service, endpoint: { ...endpoint("a"), labels: { version: "v1", zone: "x" } } });
+    await tenancy.register({ service, endpoint: { ...endpoint("b"), labels: { version: "v2" } } });
+    const ids = (of: ServiceKey) => registry.endpoints.current.services.get(of)?.map(({ id }) => id);
+    expect(ids("default/front")).toEqual(["a"]);
+    expect(ids(service)).toEqual(["a", "b"]);
+    await tenancy.register({ service, endpoint: { ...endpoint("b"), labels: { version: "v1" } } });
+    expect(ids("default/front")).toEqual(["a", "b"]);
+    policies.set(revisionOf(3, reviews, front({})));
+    await expect.poll(() => ids("default/front")).toBeUndefined();
+    policies.set(revisionOf(4, reviews, front({ serviceAccounts: ["reviews"], selector: { zone: "x" } })));
+    await expect.poll(() => ids("default/front")).toEqual(["a"]);
+    policies.set(revisionOf(5, reviews, front({ serviceAccounts: ["reviews"], namespace: "other" })));
+    await expect.poll(() => ids("default/front")).toBeUndefined();
+    expect(ids("other/front")).toBeUndefined();
   });
 
   it("publishes no instance whose account the policy no longer names, and publishes it again when it does", async () => {

@@ -35,6 +35,18 @@ describe("changePolicies", () => {
     expect(policies.get("Service/default/a")).toBe(before);
   });
 
+  it("takes a route whose rules came from other lines for the same", () => {
+    const from = (line: number): Policy => ({
+      kind: "Route",
+      name: "a",
+      services: ["a"],
+      rules: [{ timeout: "1s", origin: { file: "a.yaml", line } }],
+    });
+    expect(changePolicies(mapOf(from(1)), [from(7)], []).changes).toEqual([
+      { key: "Route/default/a", change: "unchanged" },
+    ]);
+  });
+
   it("takes a policy that is deleted and put in one change for an update", () => {
     const key: PolicyKey = "Service/default/a";
     const { policies, changes } = changePolicies(mapOf(service("a")), [service("a", { port: 81 })], [key]);

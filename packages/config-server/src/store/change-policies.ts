@@ -37,4 +37,11 @@ export const changePolicies = (
 };
 
 const saysTheSame = (a: Policy, b: Policy): boolean =>
-  canonicalJson({ ...a, origin: undefined }) === canonicalJson({ ...b, origin: undefined });
+  canonicalJson(withoutOrigins(a)) === canonicalJson(withoutOrigins(b));
+
+/** A line that moved in its file changes nothing. */
+const withoutOrigins = (policy: Policy): object => ({
+  ...policy,
+  origin: undefined,
+  ...(policy.kind === "Route" ? { rules: policy.rules.map((rule) => ({ ...rule, origin: undefined })) } : {}),
+});

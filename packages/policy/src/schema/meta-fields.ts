@@ -4,7 +4,8 @@ import type { WorkloadSelector } from "../selector.ts";
 import { exactly } from "./exactly.ts";
 import { labels, NOT_YET, nameText, optional } from "./fields.ts";
 
-const origin: z.ZodType<PolicyOrigin> = exactly<PolicyOrigin>()(
+/** Where something was read from. */
+export const originSchema: z.ZodType<PolicyOrigin> = exactly<PolicyOrigin>()(
   z
     .strictObject({ file: z.string(), line: z.int().min(1) })
     .meta({ description: "Where the policy was read from; filled in by whoever reads a file." }),
@@ -22,7 +23,7 @@ export const metaFields: {
   namespace: optional(nameText('Default "default".')),
   labels: optional(labels("For people and tools; they select nothing.")),
   mode: optional(z.enum(["enforce", "dry-run"]).meta({ description: `Default "enforce". dry-run: ${NOT_YET}` })),
-  origin: optional(origin),
+  origin: optional(originSchema),
 };
 
 /** Which workloads of its namespace a policy is for. */

@@ -13,7 +13,7 @@ import { exactly } from "./exactly.ts";
 import { anyText, duration, list, number, optional, text, texts } from "./fields.ts";
 import { hedgeSchema } from "./hedge-schema.ts";
 import { matchSchema } from "./match-schema.ts";
-import { metaFields } from "./meta-fields.ts";
+import { metaFields, originSchema } from "./meta-fields.ts";
 import { retrySchema } from "./retry-schema.ts";
 import { faultSchema, hashKeySchema, mirrorSchema, sessionAffinitySchema } from "./traffic-schema.ts";
 
@@ -31,6 +31,7 @@ const destinationSchema: z.ZodType<WeightedDestination> = exactly<WeightedDestin
 const ruleSchema: z.ZodType<RouteRule> = exactly<RouteRule>()(
   z.strictObject({
     name: optional(anyText("For explanations and telemetry. Default the rule's place, from 0.")),
+    origin: optional(originSchema),
     match: optional(list(matchSchema, "Alternatives, any of them. Default every call.")),
     split: optional(list(destinationSchema, "Where the call goes. Default the service that was called.")),
     timeout: optional(duration(durationLimits.timeout, 'The whole call with its body; "0s" turns it off.')),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ConnectionPool } from "../connection-pool-policy.ts";
 import { durationLimits, numberLimits, wrongHost, wrongServiceAccount } from "../field-limits.ts";
+import type { ServiceOverrides, SubsetPolicy } from "../service-overrides.ts";
 import type { ServicePolicy } from "../service-policy.ts";
 import { adaptiveThrottlingSchema } from "./adaptive-throttling-schema.ts";
 import { balancerSchema, slowStartSchema, subsettingSchema } from "./balancer-schema.ts";
@@ -54,6 +55,43 @@ export const connectionPoolSchema: z.ZodType<ConnectionPool> = exactly<Connectio
     .meta({ description: "Connections, and how much may be asked at once." }),
 );
 
+/** What subsets and ports may say otherwise than their service. */
+const overridable = {
+  balancer: optional(balancerSchema),
+  connectionPool: optional(connectionPoolSchema),
+  circuitBreaker: optional(
+    z
+      .union([circuitBreakerSchema, z.literal(false)])
+      .meta({ description: "The circuit of a destination; false: none." }),
+  ),
+  adaptiveThrottling: optional(
+    z
+      .union([adaptiveThrottlingSchema, z.literal(false)])
+      .meta({ description: "Part of the calls is refused while the destination rejects many. Default false." }),
+  ),
+  retryBudget: optional(retryBudgetSchema),
+  outlierDetection: optional(
+    z
+      .union([outlierDetectionSchema, z.literal(false)])
+      .meta({ description: "Endpoints that fail are left out for a while; false: never. Default on." }),
+  ),
+  slowStart: optional(slowStartSchema),
+  locality: optional(localitySchema),
+  panicThreshold: optional(
+    number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
+  ),
+  hashKey: optional(list(serviceHashKeySchema, "What tells calls apart for ring-hash and maglev.")),
+};
+
+const overridesSchema: z.ZodType<ServiceOverrides> = exactly<ServiceOverrides>()(z.strictObject(overridable));
+
+const byPort = (description: string): z.ZodType<Readonly<Record<string, ServiceOverrides>>> =>
+  record(overridesSchema, description);
+
+const subsetPolicySchema: z.ZodType<SubsetPolicy> = exactly<SubsetPolicy>()(
+  z.strictObject({ ...overridable, portPolicies: optional(byPort("What is said otherwise on a port of the subset.")) }),
+);
+
 /** The schema of `Service`. */
 export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
   z
@@ -65,30 +103,17 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
         z.enum(["http", "http2", "grpc"]).meta({ description: 'What its endpoints speak. Default "http".' }),
       ),
       port: optional(number(numberLimits.port, "Port in URLs. Default 80.")),
+      ports: optional(list(number(numberLimits.port, "A port."), "Further ports in URLs.")),
       serviceAccounts: optional(texts(wrongServiceAccount, "Who may answer for the service. Default its name.")),
+      selector: optional(labels("Instances of other services of the namespace that are this one's as well.")),
       subsets: optional(record(labels("Labels that must all match."), "Named sets of endpoints.")),
-      balancer: optional(balancerSchema),
-      connectionPool: optional(connectionPoolSchema),
-      circuitBreaker: optional(
-        z
-          .union([circuitBreakerSchema, z.literal(false)])
-          .meta({ description: "The circuit of a destination; false: none." }),
-      ),
-      adaptiveThrottling: optional(
-        z
-          .union([adaptiveThrottlingSchema, z.literal(false)])
-          .meta({ description: "Part of the calls is refused while the destination rejects many. Default false." }),
-      ),
-      retryBudget: optional(retryBudgetSchema),
+      subsetPolicies: optional(record(subsetPolicySchema, "What subsets say otherwise.")),
+      portPolicies: optional(byPort("What is said otherwise of calls on a port.")),
+      ...overridable,
       fallback: optional(
         z
           .enum(["none", "dns"])
           .meta({ description: 'Without any registered endpoint: fail, or ask DNS. Default "none".' }),
-      ),
-      outlierDetection: optional(
-        z
-          .union([outlierDetectionSchema, z.literal(false)])
-          .meta({ description: "Endpoints that fail are left out for a while; false: never. Default on." }),
       ),
       healthCheck: optional(
         z
@@ -102,13 +127,7 @@ export const serviceSchema: z.ZodType<ServicePolicy> = exactly<ServicePolicy>()(
         ),
       ),
       concurrencyLimit: later("Calls in flight are bounded."),
-      locality: optional(localitySchema),
-      slowStart: optional(slowStartSchema),
       subsetting: optional(subsettingSchema),
-      panicThreshold: optional(
-        number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
-      ),
-      hashKey: optional(list(serviceHashKeySchema, "What tells calls apart for ring-hash and maglev.")),
       tls: optional(outsideTlsSchema),
     })
     .meta({ description: "One service of the mesh and how it is called." }),
