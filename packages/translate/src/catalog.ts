@@ -33,7 +33,8 @@ export interface CatalogService {
 export interface CatalogWorkload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly serviceAccount: string;
+  /** `undefined` where the document names none. */
+  readonly serviceAccount: string | undefined;
 }
 
 /** What the documents say of services and workloads. */

@@ -1,6 +1,7 @@
-import type { Policy } from "@tulle/policy";
+import type { Policy, ServiceKey } from "@tulle/policy";
 import type { Catalog } from "./catalog.ts";
 import { type Finding, Findings } from "./finding.ts";
+import type { ParentStatus } from "./gateway-api/condition.ts";
 import { readService, serviceKind } from "./kubernetes/service.ts";
 import { readWorkload, workloadKinds } from "./kubernetes/workload.ts";
 import { documentKey, type SourceDocument } from "./source-document.ts";
@@ -12,6 +13,11 @@ import { translators } from "./translators.ts";
 export interface TranslateOptions {
   /** Istio's root namespace. @default "istio-system" (Istio) */
   readonly rootNamespace?: string;
+  /**
+   * Services that are known besides those of the documents, such as those of the config-server: what a document refers to is
+   * looked for among them. @default not known: a document that tells of no service is believed about those that it names
+   */
+  readonly services?: ReadonlySet<ServiceKey>;
   /** What has no meaning without a proxy refuses its document. @default false */
   readonly strict?: boolean;
 }
@@ -22,6 +28,8 @@ export interface Translation {
   readonly policies: readonly Policy[];
   /** In the order of the files. */
   readonly findings: readonly Finding[];
+  /** What became of routes of the Gateway API under the Services that they are bound to. */
+  readonly statuses: readonly ParentStatus[];
 }
 
 /** Istio's own root namespace. */
@@ -40,11 +48,14 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     catalog: readCatalog(latest, findings),
     findings,
     rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
+    services: options.services,
+    statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));
   return {
     policies: made.filter(({ from }) => !from.some((each) => findings.refuses(each))).map(({ policy }) => policy),
     findings: findings.all,
+    statuses: context.statuses,
   };
 };
 

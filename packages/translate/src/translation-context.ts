@@ -1,5 +1,7 @@
+import type { ServiceKey } from "@tulle/policy";
 import type { Catalog } from "./catalog.ts";
 import type { Findings } from "./finding.ts";
+import type { ParentStatus } from "./gateway-api/condition.ts";
 import type { SourceDocument } from "./source-document.ts";
 import { isOfKind, type SourceKind } from "./source-kind.ts";
 
@@ -11,6 +13,10 @@ export interface TranslationContext {
   readonly findings: Findings;
   /** Istio's root namespace, whose policies hold for the whole mesh. */
   readonly rootNamespace: string;
+  /** Services that are known besides those of the documents; `undefined` where nobody was asked. */
+  readonly services: ReadonlySet<ServiceKey> | undefined;
+  /** What becomes of routes of the Gateway API under their parents. */
+  readonly statuses: ParentStatus[];
 }
 
 /** The documents of a kind, in their order. */

@@ -31,9 +31,6 @@ export const workloadKinds: readonly SourceKind[] = [
   kindOf("batch", "Job"),
 ];
 
-/** Kubernetes' name for the account of pods that name none. */
-const DEFAULT_SERVICE_ACCOUNT = "default";
-
 /** Reads the labels and the service account of a workload's pods. */
 export const readWorkload = (document: SourceDocument, findings: Findings): CatalogWorkload => {
   const pods = new Fields(document.value, workload, document, [], findings)
@@ -42,6 +39,6 @@ export const readWorkload = (document: SourceDocument, findings: Findings): Cata
   return {
     namespace: document.namespace,
     labels: pods?.message("metadata", templateMeta)?.textMap("labels") ?? {},
-    serviceAccount: pods?.message("spec", podSpec)?.text("serviceAccountName") ?? DEFAULT_SERVICE_ACCOUNT,
+    serviceAccount: pods?.message("spec", podSpec)?.text("serviceAccountName"),
   };
 };
