@@ -5,7 +5,7 @@ import type { FiguresKeeper } from "./figures-keeper.ts";
 import type { HashedHost } from "./hash-ring.ts";
 import { KeepingPicker } from "./keeping-picker.ts";
 import type { LoadMeasure } from "./load-measure.ts";
-import type { Balanced } from "./picker.ts";
+import type { Balanced, Outcome } from "./picker.ts";
 import type { Weights } from "./weights.ts";
 
 /** Where hashes lead: a ring or a Maglev table. Hosts are told by their places in the list that it was built from. */
@@ -39,6 +39,9 @@ export class ConsistentHash extends KeepingPicker {
   readonly #weights: Weights;
   readonly #random: Random;
   #known: Known | undefined;
+  /** Calls in flight to all endpoints, as counted last and by what this picker began and ended since. */
+  #inFlight = 0;
+  #picksUntilCount = 0;
 
   constructor({ name, build, balanceFactor, weights, keeper, random }: ConsistentHashOptions) {
     super(keeper);
@@ -57,7 +60,10 @@ export class ConsistentHash extends KeepingPicker {
   ): C | undefined {
     if (all.length <= 1) return all[0];
     const hash = key ?? randomHash(this.#random);
-    if (this.#known?.of !== all) this.#known = this.#learn(all);
+    if (this.#known?.of !== all) {
+      this.#known = this.#learn(all);
+      this.#picksUntilCount = 0;
+    }
     const { table, hosts, totalWeight } = this.#known;
     const bound = this.#boundOf(hosts);
     let place = table.placeOf(hash);
@@ -84,6 +90,16 @@ export class ConsistentHash extends KeepingPicker {
     return all.find(({ endpoint }) => tried?.has(endpoint.id) !== true) ?? (first as C | undefined);
   }
 
+  override start(candidate: Balanced, nowMs: number): void {
+    super.start(candidate, nowMs);
+    this.#inFlight++;
+  }
+
+  override end(candidate: Balanced, nowMs: number, outcome: Outcome): void {
+    super.end(candidate, nowMs, outcome);
+    this.#inFlight--;
+  }
+
   protected override shownLoad(): LoadMeasure {
     // What is bounded where anything is; the key decides the rest.
     return ({ endpoint, figures }) => figures.inFlight / (endpoint.weight ?? 1);
@@ -99,9 +115,13 @@ export class ConsistentHash extends KeepingPicker {
   /** Calls in flight that all endpoints may have together, this one included. */
   #boundOf(hosts: readonly Balanced[]): number {
     if (this.#balanceFactor === undefined) return Number.POSITIVE_INFINITY;
-    let inFlight = 0;
-    for (const { figures } of hosts) inFlight += figures.inFlight;
-    return (inFlight + 1) * this.#balanceFactor;
+    // Other rules have pickers of their own over the same figures, so the count is made anew now and then.
+    if (this.#picksUntilCount-- <= 0) {
+      this.#picksUntilCount = Math.floor(hosts.length / COUNTED_PER_PICK);
+      this.#inFlight = 0;
+      for (const { figures } of hosts) this.#inFlight += figures.inFlight;
+    }
+    return (Math.max(0, this.#inFlight) + 1) * this.#balanceFactor;
   }
 
   #hasRoom({ endpoint, figures }: Balanced, bound: number, totalWeight: number): boolean {
@@ -123,6 +143,9 @@ interface Known {
   readonly table: HashTable;
   readonly totalWeight: number;
 }
+
+/** Endpoints whose calls are counted for a pick, on the whole: services of up to so many are counted at each pick. */
+const COUNTED_PER_PICK = 64;
 
 /** Places that are looked at before any endpoint is taken that may be. */
 const LONGEST_WALK = 4_096;
