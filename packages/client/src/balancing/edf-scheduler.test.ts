@@ -54,3 +54,49 @@ describe("earliest deadline first", () => {
 });
 
 const weightOf = (value: string): number => (value === "heavy" ? 2 : 1);
+
+describe("another list", () => {
+  const weights: Record<string, number> = { a: 5, b: 3, c: 2, d: 4, e: 1 };
+  const weightOf = (value: string): number => weights[value.slice(0, 1)] ?? 1;
+  const turns = (scheduler: EdfScheduler<string>, count: number) =>
+    Array.from({ length: count }, () => scheduler.pick(weightOf) ?? "");
+
+  test("with the same values changes no turn", () => {
+    const [one, other] = [1, 1].map((seed) => new EdfScheduler(["a", "b", "c"], weightOf, seededRandom(seed)));
+    if (one === undefined || other === undefined) throw new Error("there are two");
+    for (let round = 0; round < 20; round++) {
+      expect(turns(one, 3)).toEqual(turns(other, 3));
+      one.update(["a", "b", "c"], weightOf);
+    }
+  });
+
+  test("lets what stands where another stood take its turns", () => {
+    const [one, other] = [1, 1].map((seed) => new EdfScheduler(["a", "b", "c"], weightOf, seededRandom(seed)));
+    if (one === undefined || other === undefined) throw new Error("there are two");
+    one.update(["a", "b again", "c"], weightOf);
+    expect(turns(one, 50)).toEqual(turns(other, 50).map((value) => (value === "b" ? "b again" : value)));
+  });
+
+  test("keeps the proportions of the weights, whatever came and went before", () => {
+    const random = seededRandom(9);
+    const scheduler = new EdfScheduler<string>(["a"], weightOf, random);
+    for (let change = 0; change < 300; change++) {
+      const list = Object.keys(weights).filter(() => random() < 0.6);
+      scheduler.update(list, weightOf);
+      const allowed = list.length === 0 ? [""] : list;
+      expect(turns(scheduler, 20).filter((value) => !allowed.includes(value))).toEqual([]);
+    }
+    scheduler.update(Object.keys(weights), weightOf);
+    const counts = Map.groupBy(turns(scheduler, 1_500), (value) => value);
+    for (const [value, weight] of Object.entries(weights)) {
+      expect(Math.abs((counts.get(value)?.length ?? 0) - weight * 100)).toBeLessThanOrEqual(5);
+    }
+  });
+
+  test("of another service altogether is another schedule", () => {
+    const many = Array.from({ length: 200 }, (_, at) => `e${at}`);
+    const scheduler = new EdfScheduler<string>(["a", "b"], weightOf, seededRandom(2));
+    scheduler.update(many, weightOf);
+    expect(new Set(turns(scheduler, 200))).toEqual(new Set(many));
+  });
+});

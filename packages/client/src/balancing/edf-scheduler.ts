@@ -1,7 +1,9 @@
 import type { Random } from "@tulle/time";
 
 interface Entry<T> {
-  readonly value: T;
+  value: T;
+  /** It has left the list; it is taken out when its turn comes. */
+  gone: boolean;
   deadline: number;
   /** Breaks ties: who was put back earlier goes first. */
   turn: number;
@@ -15,25 +17,96 @@ interface Entry<T> {
  * Each value begins at a random place of its first period, so that clients that start together do not pick in step.
  */
 export class EdfScheduler<T> {
-  readonly #heap: Entry<T>[];
+  readonly #random: Random;
+  #heap: Entry<T>[] = [];
+  /** In the order of the values. */
+  #entries: Entry<T>[] = [];
   #now = 0;
   #turns = 0;
 
   /** @param weightOf above 0. */
   constructor(values: readonly T[], weightOf: (value: T) => number, random: Random) {
-    this.#heap = values.map((value) => ({ value, deadline: random() / weightOf(value), turn: this.#turns++ }));
-    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at--) this.#sink(at);
+    this.#random = random;
+    this.#build(values, weightOf);
+  }
+
+  /**
+   * Goes on with another list. Whatever stands where it stood keeps its turn, and what stands where another stood takes
+   * that one's, so that a push about one endpoint of thousands neither costs a schedule nor begins the turns anew.
+   */
+  update(values: readonly T[], weightOf: (value: T) => number): void {
+    const entries = this.#entries;
+    let from = 0;
+    if (values.length !== entries.length) {
+      const shorter = Math.min(values.length, entries.length);
+      while (from < shorter && entries[from]?.value === values[from]) from++;
+      let same = 0;
+      while (same < shorter - from && entries.at(-1 - same)?.value === values.at(-1 - same)) same++;
+      const more = values.length - same - from;
+      const fewer = entries.length - same - from;
+      if (more + fewer > MOST_EXCHANGED || this.#heap.length > 2 * values.length) {
+        this.#build(values, weightOf);
+        return;
+      }
+      for (const entry of entries.splice(
+        from,
+        fewer,
+        ...values.slice(from, from + more).map((value) => this.#enter(value, weightOf)),
+      ))
+        entry.gone = true;
+      return;
+    }
+    for (const entry of entries) {
+      const value = values[from++];
+      if (value !== undefined && entry.value !== value) entry.value = value;
+    }
   }
 
   /** The next value, or `undefined` where there is none. */
   pick(weightOf: (value: T) => number): T | undefined {
-    const [first] = this.#heap;
+    let [first] = this.#heap;
+    while (first?.gone === true) {
+      this.#takeFirst();
+      [first] = this.#heap;
+    }
     if (first === undefined) return undefined;
     this.#now = first.deadline;
     first.deadline = this.#now + 1 / weightOf(first.value);
     first.turn = this.#turns++;
     this.#sink(0);
     return first.value;
+  }
+
+  #build(values: readonly T[], weightOf: (value: T) => number): void {
+    this.#entries = values.map((value) => this.#entryOf(value, weightOf));
+    this.#heap = this.#entries.slice();
+    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at--) this.#sink(at);
+  }
+
+  #entryOf(value: T, weightOf: (value: T) => number): Entry<T> {
+    return { value, gone: false, deadline: this.#now + this.#random() / weightOf(value), turn: this.#turns++ };
+  }
+
+  #enter(value: T, weightOf: (value: T) => number): Entry<T> {
+    const heap = this.#heap;
+    const entry = this.#entryOf(value, weightOf);
+    let at = heap.length;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || !isBefore(entry, parent)) break;
+      heap[at] = parent;
+      at = above;
+    }
+    heap[at] = entry;
+    return entry;
+  }
+
+  #takeFirst(): void {
+    const last = this.#heap.pop();
+    if (last === undefined || this.#heap.length === 0) return;
+    this.#heap[0] = last;
+    this.#sink(0);
   }
 
   #sink(from: number): void {
@@ -57,3 +130,6 @@ export class EdfScheduler<T> {
 
 const isBefore = <T>(one: Entry<T>, other: Entry<T>): boolean =>
   one.deadline < other.deadline || (one.deadline === other.deadline && one.turn < other.turn);
+
+/** Values that come and go before a new schedule is cheaper. */
+const MOST_EXCHANGED = 64;

@@ -42,7 +42,8 @@ export class Prequal extends KeepingPicker {
   readonly #unreported: ChoiceOfN;
   /** Endpoints whose last call failed: no report is believed until one succeeds. */
   readonly #failing = new WeakSet<object>();
-  #places: { readonly of: readonly Balanced[]; readonly byFigures: ReadonlyMap<object, Balanced> } | undefined;
+  /** Where those who reported stand in the list that was asked about last; -1: not in it. */
+  readonly #places = new WeakMap<object, { readonly of: readonly Balanced[]; readonly at: number }>();
 
   constructor({ inFlightQuantile, weights, keeper, random, ...ewma }: PrequalOptions) {
     super(keeper);
@@ -85,14 +86,13 @@ export class Prequal extends KeepingPicker {
     tried: ReadonlySet<string> | undefined,
     nowMs: number,
   ): C | undefined {
-    const byFigures = this.#membersOf(all);
     const { threshold } = this.#pool;
     let count = 0;
-    let best: { readonly report: PooledReport<object>; readonly candidate: Balanced } | undefined;
+    let best: { readonly report: PooledReport<object>; readonly candidate: C } | undefined;
     let bestIsHot = true;
     let least = Number.POSITIVE_INFINITY;
     for (const report of this.#pool.fresh(nowMs)) {
-      const candidate = byFigures.get(report.of);
+      const candidate = all[this.#placeOf(all, report.of)];
       if (candidate === undefined || tried?.has(candidate.endpoint.id) === true) continue;
       count++;
       const weight = this.#weights.of(candidate, nowMs);
@@ -107,14 +107,16 @@ export class Prequal extends KeepingPicker {
     }
     if (best === undefined || count < 2) return undefined;
     this.#pool.use(best.report);
-    // The map was made from this very list.
-    return best.candidate as C;
+    return best.candidate;
   }
 
-  #membersOf(all: readonly Balanced[]): ReadonlyMap<object, Balanced> {
-    if (this.#places?.of !== all) {
-      this.#places = { of: all, byFigures: new Map(all.map((candidate) => [candidate.figures, candidate])) };
-    }
-    return this.#places.byFigures;
+  /** Few report, so each is looked for by itself: a map of thousands would be made anew whenever one of them changes. */
+  #placeOf(all: readonly Balanced[], figures: object): number {
+    const known = this.#places.get(figures);
+    if (known?.of === all) return known.at;
+    const stays = known !== undefined && all[known.at]?.figures === figures;
+    const at = stays ? known.at : all.findIndex((candidate) => candidate.figures === figures);
+    this.#places.set(figures, { of: all, at });
+    return at;
   }
 }

@@ -31,9 +31,7 @@ export class WeightedRoundRobin extends KeepingPicker {
   readonly #turns: WeightedTurns;
   /** By figures, which an endpoint keeps as long as it keeps its address. */
   readonly #reported = new WeakMap<object, ReportedWeight>();
-  #known:
-    | { readonly of: readonly Balanced[]; readonly untilMs: number; readonly weights: Known | undefined }
-    | undefined;
+  #known: { readonly untilMs: number; readonly weights: Known | undefined } | undefined;
 
   constructor(options: WeightedRoundRobinOptions) {
     super(options.keeper);
@@ -75,8 +73,9 @@ export class WeightedRoundRobin extends KeepingPicker {
   }
 
   #weightsOf(all: readonly Balanced[], nowMs: number): Known | undefined {
-    if (this.#known?.of !== all || nowMs >= this.#known.untilMs) {
-      this.#known = { of: all, untilMs: nowMs + this.#options.updateMs, weights: this.#learn(all, nowMs) };
+    // Not when the list changes: whoever comes has reported nothing, and counts as the mean until then.
+    if (this.#known === undefined || nowMs >= this.#known.untilMs) {
+      this.#known = { untilMs: nowMs + this.#options.updateMs, weights: this.#learn(all, nowMs) };
     }
     return this.#known.weights;
   }

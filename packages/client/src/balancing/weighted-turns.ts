@@ -2,10 +2,10 @@ import type { Random } from "@tulle/time";
 import { EdfScheduler } from "./edf-scheduler.ts";
 import type { Balanced } from "./picker.ts";
 
-/** Turns in proportion to weights over one list of endpoints; another list gets a new schedule. */
+/** Turns in proportion to weights over a list of endpoints; the turns go on when the list changes. */
 export class WeightedTurns {
   readonly #random: Random;
-  #schedule: { readonly of: readonly Balanced[]; readonly turns: EdfScheduler<Balanced> } | undefined;
+  #schedule: { of: readonly Balanced[]; readonly turns: EdfScheduler<Balanced> } | undefined;
 
   constructor(random: Random) {
     this.#random = random;
@@ -17,7 +17,11 @@ export class WeightedTurns {
     tried: ReadonlySet<string> | undefined,
     weightOf: (candidate: Balanced) => number,
   ): C | undefined {
-    if (this.#schedule?.of !== all) this.#schedule = { of: all, turns: new EdfScheduler(all, weightOf, this.#random) };
+    this.#schedule ??= { of: all, turns: new EdfScheduler(all, weightOf, this.#random) };
+    if (this.#schedule.of !== all) {
+      this.#schedule.turns.update(all, weightOf);
+      this.#schedule.of = all;
+    }
     const { turns } = this.#schedule;
     let last: C | undefined;
     for (let turn = 0; turn < all.length; turn++) {
