@@ -1,8 +1,7 @@
 // What one pick costs, by balancer and size of the service.
-import { type Balanced, createPicker, newFigures, type Picker, pickUsable, xxh64 } from "@tulle/client/balancing";
+import { type Balanced, type Picker, pickUsable, xxh64 } from "@tulle/client/balancing";
 import { seededRandom } from "@tulle/testing";
-import { median } from "./alternate.ts";
-import { balancers as simulated } from "./simulation/balancers.ts";
+import { PICKED_AT_MS, pickVariants } from "./pick-variants.ts";
 import { takeTurns, type Work, type WorkCost, type WorkEffort } from "./take-turns.ts";
 
 /** Asked only where endpoints are degraded. */
@@ -26,35 +25,37 @@ export interface PickCosts {
   readonly rows: readonly PickRow[];
 }
 
-/** A scan over all endpoints says in its name what it costs. */
-const balancers = simulated.filter(({ name }) => !name.includes("full scan"));
-
 /** A pick is short beside the grain of CPU time. */
 const MORE_RUNS = 10;
 
 /** Numbers of endpoints. */
 const serviceSizes = [3, 100, 10_000];
 
-/** Changes whose median is told. */
-const CHANGES = 5;
+/** Changes whose mean is told. */
+const CHANGES = 25;
 
 /** Lets all balancers of all sizes pick in turn. */
 export const measurePickCosts = ({ rounds, runs }: WorkEffort): PickCosts => {
   const effort = { rounds, runs: runs * MORE_RUNS };
-  const services = serviceSizes.map(endpointsOf);
-  const works = balancers.flatMap(({ name, balancer }) =>
-    services.map((all) => pickWork(name, createPicker(balancer, { random: seededRandom(1) }), all)),
+  const works = pickVariants.flatMap(({ name, create, endpoints }) =>
+    serviceSizes.map((size) => {
+      const all = endpoints(size);
+      return pickWork(name, create(all), all);
+    }),
   );
   const [calibration, ...found] = takeTurns([calibrationWork, ...works], effort);
   if (calibration === undefined) throw new RangeError("nothing was measured");
   return {
     effort,
     calibration,
-    rows: balancers.map(({ name, balancer }, row) => ({
-      name,
-      costs: found.slice(row * services.length, (row + 1) * services.length),
-      changeMs: changeOf(createPicker(balancer, { random: seededRandom(1) }), services.at(-1) ?? []),
-    })),
+    rows: pickVariants.map(({ name, create, endpoints }, row) => {
+      const all = endpoints(Math.max(...serviceSizes));
+      return {
+        name,
+        costs: found.slice(row * serviceSizes.length, (row + 1) * serviceSizes.length),
+        changeMs: changeOf(create(all), all),
+      };
+    }),
   };
 };
 
@@ -81,7 +82,7 @@ const keys = Array.from({ length: 1_024 }, (_, at) => xxh64(`user-${at}`));
 
 const pickWork = (name: string, picker: Picker, all: readonly Balanced[]): Work => ({
   name: `${name} of ${all.length}`,
-  run: (turn) => pickUsable(picker, all, undefined, 1_000, 50, chance, keys[turn & 1_023])?.endpoint.port ?? 0,
+  run: (turn) => pickUsable(picker, all, undefined, PICKED_AT_MS, 50, chance, keys[turn & 1_023])?.endpoint.port ?? 0,
 });
 
 /** A multiplication by chance and a look at a field, twenty times: what the machine is like today. */
@@ -99,36 +100,19 @@ const calibrationWork: Work = {
 };
 
 const changeOf = (picker: Picker, all: readonly Balanced[]): number => {
-  const took = Array.from({ length: CHANGES }, () => {
+  let list = all;
+  const pick = (): unknown => pickUsable(picker, list, undefined, PICKED_AT_MS, 50, chance, keys[0]);
+  pick();
+  // One change is short beside the grain of CPU time.
+  const before = process.threadCpuUsage();
+  for (let change = 0; change < CHANGES; change++) {
     // A list is replaced whole when one of its endpoints changes.
-    const changed = all.slice();
-    const before = process.threadCpuUsage();
-    pickUsable(picker, changed, undefined, 1_000, 50, chance, keys[0]);
-    const { user, system } = process.threadCpuUsage(before);
-    return (user + system) / 1_000;
-  });
-  return median(took);
-};
-
-/** Endpoints that have been called a little, so that their latencies and loads differ. */
-const endpointsOf = (count: number): readonly Balanced[] => {
-  const random = seededRandom(2);
-  return Array.from({ length: count }, (_, place) => {
-    const figures = newFigures(0);
-    figures.inFlight = Math.floor(random() * 5);
-    figures.measured = true;
-    figures.rtt.costMs = 5 + 20 * random();
-    return {
-      endpoint: {
-        id: `e${place}`,
-        address: `10.${place >> 16}.${(place >> 8) & 255}.${place & 255}`,
-        port: 8_080,
-        transport: "mtls",
-        labels: {},
-        health: "healthy",
-        serviceAccount: "bench",
-      },
-      figures,
-    };
-  });
+    const changed = list.slice();
+    const one = changed[change];
+    if (one !== undefined) changed[change] = { ...one, endpoint: { ...one.endpoint } };
+    list = changed;
+    pick();
+  }
+  const { user, system } = process.threadCpuUsage(before);
+  return (user + system) / 1_000 / CHANGES;
 };
