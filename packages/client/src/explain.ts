@@ -169,7 +169,10 @@ const explainAhead = (
     answer: outlook?.answer,
     sentAs: outlook === undefined || outlook.answer !== undefined ? undefined : sentAs(call, outlook, only),
     changes: only?.changes ?? [],
-    destinations: outlook?.answer === undefined ? (rule?.destinations ?? []).map(explainDestination) : [],
+    destinations:
+      outlook?.answer === undefined
+        ? (rule?.destinations ?? []).map((plan) => explainDestination(plan, plan === foreseen ? call : undefined))
+        : [],
     timeouts: outlook?.answer === undefined ? first?.timeouts : undefined,
     retries: first?.retry?.retries ?? 0,
     hedge: explainHedge(first),
@@ -200,7 +203,7 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
     answer: call.answer,
     sentAs: sentAs(call, call),
     changes: plan?.changes ?? [],
-    destinations: plan === undefined ? [] : [explainDestination(plan)],
+    destinations: plan === undefined ? [] : [explainDestination(plan, call)],
     timeouts: plan?.timeouts,
     retries: plan?.retry?.retries ?? 0,
     hedge: explainHedge(plan),
@@ -222,8 +225,9 @@ const explainCall = (call: MeshCall, failure: MeshError | undefined): Explanatio
   });
 };
 
-const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
-  const { endpoints, labels, picker, panicPercent } = plan.target;
+/** @param call one that goes there, for what its session makes of it. */
+const explainDestination = (plan: DestinationPlan, call: MeshCall | undefined): ExplainedDestination => {
+  const { endpoints, labels, picker, panicPercent, sessions } = plan.target;
   const candidates = endpoints.subset(labels);
   return {
     name: plan.subset === undefined ? plan.destination : `${plan.destination}:${plan.subset}`,
@@ -234,6 +238,7 @@ const explainDestination = (plan: DestinationPlan): ExplainedDestination => {
     balancer: picker.name,
     locality:
       picker instanceof LocalityPicker ? picker.describe(candidates, plan.clock.now(), panicPercent) : undefined,
+    session: call && sessions?.describe(call, candidates, plan.clock.now()),
     candidates: picker.explain(candidates, plan.clock.now()),
     leftOut: endpoints.all().length - candidates.length,
   };

@@ -2,6 +2,7 @@ import { formatDuration } from "@tulle/policy";
 import type { CandidateFigures } from "./balancing/picker.ts";
 import type { CircuitDescription } from "./breaker/circuit.ts";
 import type { LocalityDescription } from "./locality/locality-picker.ts";
+import type { SessionDescription } from "./routing/endpoint-session.ts";
 import type { ThrottleDescription } from "./throttling/adaptive-throttle.ts";
 
 /** One attempt, as it was. */
@@ -31,6 +32,8 @@ export interface ExplainedDestination {
   readonly balancer: string;
   /** The tiers, localities or zones that calls are shared out to; `undefined` where the policy does not ask for it. */
   readonly locality: LocalityDescription | undefined;
+  /** Which endpoint the call's session stays with; `undefined` where it has none. */
+  readonly session: SessionDescription | undefined;
   /** Endpoints that may be picked now, with the picker's figures. */
   readonly candidates: readonly CandidateFigures[];
   /** Endpoints of the service that may not: draining, unhealthy or of another subset. */
@@ -160,6 +163,7 @@ const tell = (told: ExplanationData): string[] => {
       `  ${name}, weight ${weight}: circuit ${circuit}, ${balancer} over ${candidates.length} endpoints, ${leftOut} left out`,
     );
     if (circuitDetail !== undefined) lines.push(`    ${tellCircuit(circuitDetail)}`);
+    if (destination.session !== undefined) lines.push(`    ${tellSession(destination.session)}`);
     if (throttling !== undefined) lines.push(`    ${tellThrottling(throttling)}`);
     if (locality !== undefined) lines.push(...tellLocality(locality).map((line) => `    ${line}`));
     for (const { endpoint, state, inFlight, rttMs, load, reserve } of candidates) {
@@ -180,6 +184,11 @@ const tell = (told: ExplanationData): string[] => {
     lines.push(`  failed: ${told.failure}${told.note === undefined ? "" : ` (${told.note})`}`);
   }
   return lines;
+};
+
+const tellSession = ({ endpoint, strict }: SessionDescription): string => {
+  if (endpoint !== undefined) return `its session stays with ${endpoint}`;
+  return `the endpoint of its session may not be called: ${strict ? "it fails" : "another one takes the session over"}`;
 };
 
 /** A limit in words. */

@@ -169,6 +169,19 @@ test("across weighted destinations a session stays with its version and with its
   expect(met).toEqual(new Set(["v1", "v2"]));
 });
 
+test("an explanation tells with whom a call's session stays, and what becomes of it when that is gone", async () => {
+  const { running, ask, client, changes } = await setup({ cookie: {}, endpoint: { strict: true } });
+  await using _ = running;
+  const { port, session = "" } = await ask();
+  const explained = () => client.explain("http://reviews/", { headers: { cookie: session } });
+  expect(explained().destinations[0]?.session).toEqual({ endpoint: `reviews-${port}`, strict: true });
+  expect(explained().toString()).toContain(`its session stays with reviews-${port}`);
+  changes(port, undefined);
+  expect(explained().destinations[0]?.session).toEqual({ endpoint: undefined, strict: true });
+  expect(explained().toString()).toContain("the endpoint of its session may not be called: it fails");
+  expect(client.explain("http://reviews/").destinations[0]?.session).toBeUndefined();
+});
+
 test("a session told by a header, and a value of ours without an endpoint, are gone on with", async () => {
   const { running, client } = await setup({ header: "x-session", endpoint: {} });
   await using _ = running;

@@ -7,6 +7,14 @@ import type { Attempt, Call } from "../send.ts";
 /** The tag of an endpoint, the same in every process that knows it by this id, and no name to browsers. */
 export const endpointTag = (id: string, seed: Hash64): string => hexOf(xxh64(id, seed));
 
+/** What becomes of a call by its session, for explanations. */
+export interface SessionDescription {
+  /** Where the session's endpoint may be called, its id. */
+  readonly endpoint: string | undefined;
+  /** Whether the call fails otherwise, instead of going to another endpoint. */
+  readonly strict: boolean;
+}
+
 /** How the sessions of a rule stay with the endpoints of one destination. */
 export class EndpointSessions {
   readonly #affinity: EffectiveEndpointAffinity;
@@ -39,8 +47,18 @@ export class EndpointSessions {
    * @param open those that the balancer would pick from.
    */
   endpointOf(call: Call, attempt: Attempt, open: readonly Candidate[], nowMs: number): Candidate | undefined {
+    return attempt.number > 1 && !this.#affinity.strict ? undefined : this.#held(call, open, nowMs);
+  }
+
+  /** What becomes of a call; `undefined` for one of no session. */
+  describe(call: Call, open: readonly Candidate[], nowMs: number): SessionDescription | undefined {
+    if (call.sessionEndpoint === undefined) return undefined;
+    return { endpoint: this.#held(call, open, nowMs)?.endpoint.id, strict: this.#affinity.strict };
+  }
+
+  #held(call: Call, open: readonly Candidate[], nowMs: number): Candidate | undefined {
     const tag = call.sessionEndpoint;
-    if (tag === undefined || (attempt.number > 1 && !this.#affinity.strict)) return undefined;
+    if (tag === undefined) return undefined;
     const held = this.#find(tag);
     if (held === undefined || !carries(held.endpoint, this.#labels)) return undefined;
     const state = open.includes(held) ? stateOf(held, nowMs) : closedState(held, nowMs);

@@ -44,10 +44,13 @@ export const splitTraffic = (parts: SplitParts): Send => {
   };
 };
 
-/** Where a call would go by its session or its keys; `undefined` where that is left to chance. */
+/** Where a call would go by its session, which the call is told of, or its keys; `undefined` where that is left to chance. */
 export const foresee = ({ sessions, hash, split, ready }: SplitParts, call: Call): CallPlan | undefined => {
   const held = sessions?.find(call);
-  if (held !== undefined) return planOf(held.destination, call);
+  if (held !== undefined) {
+    call.sessionEndpoint = held.endpoint;
+    return planOf(held.destination, call);
+  }
   const [only] = ready.values();
   if (ready.size === 1) return planOf(only, call);
   const found = hash?.(call);
