@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { AuthenticationPolicy, JwtRule, Policy } from "@tulle/policy";
+import type { Policy } from "@tulle/policy";
 import { createTestAuthority } from "@tulle/testing";
 import { describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
 import { corpus } from "../../policy/test/corpus.ts";
 import { createMesh } from "../src/create-mesh.ts";
+import { istioSecurity } from "./support/istio-security.ts";
 import { startKeyServer } from "./support/key-server.ts";
 
 // Istio's own tests of RequestAuthentication, each request sent over mTLS to a running member.
@@ -28,33 +28,7 @@ interface Traffic {
   readonly jwt: readonly { readonly test: string; readonly yaml: string; readonly cases: readonly JwtCase[] }[];
 }
 
-interface RequestAuthentication {
-  readonly kind: string;
-  readonly metadata: { readonly name: string };
-  readonly spec: {
-    readonly selector?: { readonly matchLabels: Headers };
-    readonly jwtRules?: readonly JwtRule[];
-  };
-}
-
 const document = corpus<Traffic>("istio/traffic.json");
-
-/** The rules' fields have Istio's names. */
-const policyOf = ({ kind, metadata, spec }: RequestAuthentication): AuthenticationPolicy => {
-  if (kind !== "RequestAuthentication") throw new Error(`${kind} is not translated here`);
-  return {
-    kind: "Authentication",
-    name: metadata.name,
-    namespace: "ns1",
-    ...(spec.selector === undefined ? {} : { selector: { labels: spec.selector.matchLabels } }),
-    ...(spec.jwtRules === undefined ? {} : { jwt: spec.jwtRules }),
-  };
-};
-
-const policiesOf = (yaml: string, jwksUri: string): readonly Policy[] =>
-  parseAllDocuments(yaml.replaceAll("@JWKS_URI@", jwksUri))
-    // A document is read as the corpus describes it; a translation of another one fails the test.
-    .flatMap((each) => (each.toJS() === null ? [] : [policyOf(each.toJS() as RequestAuthentication)]));
 
 const members = async (policies: readonly Policy[]) => {
   const authority = await createTestAuthority();
@@ -95,7 +69,7 @@ describe.skipIf(document.missing)(`RequestAuthentication of Istio over mTLS${doc
   describe.each(jwt)("$test", ({ yaml, cases }) => {
     test.each(cases)("$name", async ({ path, method = "GET", headers = {}, expect: expected }) => {
       await using keys = await startKeyServer(jwks);
-      await using mesh = await members(policiesOf(yaml, keys.uri));
+      await using mesh = await members(istioSecurity(yaml, { namespace: "ns1", jwksUri: keys.uri }));
       const answer = await mesh.a.request(`http://b.ns1${path}`, { method, headers });
       if (expected.status !== undefined) expect(expected.status).toContain(answer.statusCode);
       expect(expected.notStatus ?? []).not.toContain(answer.statusCode);
