@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -59,8 +60,8 @@ const writeBookinfo = async (): Promise<string> => {
 };
 
 /** A member that takes or refuses every policy, as its `answer` says. */
-const joinAs = async (id: string, answer: (revision: string) => object): Promise<WebSocket> => {
-  const { token } = await server.createToken({ serviceAccount: "reviews", uses: "multi" });
+const joinAs = async (id: string, answer: (revision: string) => object, service = "reviews"): Promise<WebSocket> => {
+  const { token } = await server.createToken({ serviceAccount: service, uses: "multi" });
   const csr = await makeCertificateRequest();
   const socket = new WebSocket(`${server.url}${MESH_PATH}`, {
     ca: server.ca,
@@ -73,7 +74,7 @@ const joinAs = async (id: string, answer: (revision: string) => object): Promise
         protocol: { min: 1, max: 1 },
         features: [],
         software: "test/1",
-        member: { id, namespace: "default", service: "reviews", labels: { version: "v1" } },
+        member: { id, namespace: "default", service, labels: { version: "v1" } },
         held: {},
         subscriptions: ["default/reviews"],
       }),
@@ -90,6 +91,56 @@ const joinAs = async (id: string, answer: (revision: string) => object): Promise
   await vi.waitFor(async () => expect((await run(["status"])).out).toContain(id));
   return socket;
 };
+
+describe("plaintext", () => {
+  const docs = readFileSync(new URL("../../../docs/migration.md", import.meta.url), "utf8");
+
+  /** What the page shows below a command. */
+  const shown = (command: string): string =>
+    (docs.split(`$ ${command}\n`)[1]?.split("```")[0] ?? "").replaceAll(/^ {3}/gm, "").trimEnd();
+
+  test("names the callers without an identity, with what lives at their addresses, as the page of migration shows it", async () => {
+    await server.apply([
+      { kind: "Service", name: "reviews" },
+      { kind: "Service", name: "productpage" },
+    ]);
+    const page = await joinAs("productpage-1", () => ({ type: "ack" }), "productpage");
+    const endpoint = { id: "productpage-1", address: "10.0.2.4", port: 80, transport: "mtls", labels: {} };
+    page.send(JSON.stringify({ type: "register", id: 2, service: "default/productpage", endpoint }));
+    const reviews = await joinAs("reviews-1", () => ({ type: "ack" }));
+    const caller = {
+      address: "10.0.2.4",
+      userAgent: "node",
+      transport: "plaintext",
+      requests: 1840,
+      lastSeenAgoMs: 3_000,
+    };
+    const other = { address: "192.0.2.1", transport: "tls", requests: 1, lastSeenAgoMs: 1_800_000 };
+    reviews.send(JSON.stringify({ type: "plaintext-callers", callers: [caller, other] }));
+    await vi.waitFor(async () => {
+      const { out } = await run(["plaintext", "reviews", "--since", "1m"]);
+      expect(out).toMatch(/^default\/reviews\t10\.0\.2\.4\tdefault\/productpage\tnode\t1840\t20[^\t]+Z\n$/);
+    });
+    const { out } = await run(["plaintext", "reviews", "--since", "1m"], { interactive: true });
+    expect(out.trimEnd().replace(/\d+s$/, "3s")).toBe(shown("tulle plaintext reviews"));
+    expect((await run(["plaintext"])).out).toContain("192.0.2.1 (TLS, no certificate)\t-\t-\t1\t");
+    expect((await run(["plaintext", "productpage"])).out).toBe("");
+
+    reviews.send(JSON.stringify({ type: "plaintext-callers", callers: [] }));
+    await vi.waitFor(async () => expect((await run(["plaintext"])).out).toBe(""));
+    const empty = await run(["plaintext", "reviews", "--since", "10m"], { interactive: true });
+    expect(empty.out.trimEnd()).toBe(shown("tulle plaintext reviews --since 10m"));
+    page.close();
+    reviews.close();
+  });
+
+  test.each([
+    [["plaintext", "--since", "2h"], "1s to 1h"],
+    [["plaintext", "Reviews"], "write namespace/service"],
+  ])("%j is refused", async (argv, why) => {
+    expect(await run(argv)).toMatchObject({ code: 1, error: expect.stringContaining(why) });
+  });
+});
 
 describe("apply", () => {
   test("makes one revision of a folder, and tells what changed", async () => {
