@@ -76,6 +76,8 @@ export const meshErrorCodes = {
   VISIT_DEADLINE_SPENT: { flag: "DT", status: 504, side: "server" },
   /** The request's path or control headers are malformed. */
   INVALID_REQUEST: { flag: "IH", status: 400, side: "server" },
+  /** The Service policy says a protocol in which the application cannot be served. */
+  PROTOCOL_UNSERVED: { flag: "PROTOCOL_UNSERVED", status: 503, side: "server" },
   /** Joining the mesh failed: token, pin, reachability or policy of the config-server. */
   JOIN_REFUSED: { flag: "JOIN", status: 503, side: "agent" },
   /** The config-server could not be reached in time. */

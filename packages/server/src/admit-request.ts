@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import {
   DEFAULT_PATH_NORMALIZATION,
@@ -14,6 +15,7 @@ import { type Connection, knownConnection } from "./connection.ts";
 import type { Gate, Refusal } from "./gate.ts";
 import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
+import { presentAsHttp1, streamOf } from "./listener/h2-request.ts";
 import type { LoadReports } from "./load-report.ts";
 import type { VisitObserver } from "./observe-visit.ts";
 import type { PlaintextCallers } from "./plaintext-callers.ts";
@@ -53,12 +55,13 @@ export const admitRequest = (
   response: ServerResponse,
   listener: ListenerState,
 ): Admitted => {
+  if (request.httpVersionMajor >= 2 && !presentAsHttp1(request)) return undefined;
   const visit = openVisit(desk, request, listener);
   const answer = admit(desk.gates, visit);
   desk.observer.begin(visit);
   // "close" comes after every answer, finished or broken off, and in no other case.
   response.once("close", () =>
-    endVisit(desk, visit, response.headersSent ? response.statusCode : undefined, response.writableFinished),
+    endVisit(desk, visit, response.headersSent ? response.statusCode : undefined, isWhole(response)),
   );
   if (!(answer instanceof Promise)) return concludeRequest(desk, visit, response, answer);
   visit.admission = answer.then((refusal) =>
@@ -195,10 +198,21 @@ const isRefused = (desk: AdmissionDesk, visit: OpenVisit, refusal: Refusal | und
   return false;
 };
 
+/** Whether an answer went out to its end. The compatibility API of HTTP/2 does not tell; its stream does. */
+const isWhole = (response: ServerResponse): boolean => {
+  const stream = streamOf(response);
+  return stream === undefined
+    ? response.writableFinished
+    : response.writableEnded && stream.rstCode === constants.NGHTTP2_NO_ERROR;
+};
+
 const endVisit = (desk: AdmissionDesk, visit: OpenVisit, status: number | undefined, complete: boolean): void => {
   visit.connection.visits--;
   visit.end(complete ? "answered" : "caller-gone");
   desk.observer.end(visit, complete ? status : undefined, desk.enforces ? visit.refusal : undefined);
   // A reply whose headers were out before its connection had to end could not say so.
-  if (visit.connection.retiring && visit.connection.visits === 0) visit.request.socket.destroySoon();
+  const { retiring, visits, shared } = visit.connection;
+  if (!retiring || visits > 0) return;
+  if (shared === undefined) visit.request.socket.destroySoon();
+  else shared.close();
 };

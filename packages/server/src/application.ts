@@ -1,4 +1,5 @@
 import { type IncomingMessage, Server, type ServerResponse } from "node:http";
+import type { Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 
 /** A function that answers requests: an Express 5 application, a `node:http` handler. */
@@ -7,8 +8,10 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 /** What the mesh needs of a Fastify 5 instance. */
 export interface FastifyLike {
   ready(): PromiseLike<unknown>;
-  routing(request: IncomingMessage, response: ServerResponse): void;
-  readonly server: Server;
+  /** With its option `http2` requests and responses are of other types, which are served alike. */
+  routing(request: never, response: never): void;
+  readonly server: Server | Http2Server;
+  readonly initialConfig?: { readonly http2?: boolean };
 }
 
 /** What can be served: a handler function, a Fastify instance, or a server whose events are raised for it. */
@@ -22,6 +25,8 @@ export interface Application {
   /** Resolves when it may be served. */
   ready(): Promise<void>;
   handle: RequestHandler;
+  /** Whether it can be handed requests in HTTP/2 too. */
+  readonly http2: boolean;
   /** Whether it wants requests of this kind, now. Without, Node treats an upgrade as a request and closes a CONNECT. */
   wants(event: SocketEvent): boolean;
   handleSocket(event: SocketEvent, request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -31,13 +36,16 @@ export interface Application {
 
 /** Reads what kind of application this is. @throws TypeError when it is none that can be served. */
 export const applicationOf = (app: ListenApp): Application => {
-  if (typeof app === "function") return { ...withoutSockets, ready: async () => undefined, handle: app };
+  if (typeof app === "function") {
+    return { ...withoutSockets, ready: async () => undefined, handle: app, http2: !isExpress(app) };
+  }
   if (app instanceof Server) {
     return {
       ...socketsOf(app),
       ready: async () => undefined,
       // Also for "Expect: 100-continue": the mesh has let the body come by then.
       handle: (request, response) => app.emit("request", request, response),
+      http2: !app.listeners("request").some(isExpress),
     };
   }
   if (typeof app?.routing === "function" && typeof app.ready === "function") {
@@ -46,7 +54,9 @@ export const applicationOf = (app: ListenApp): Application => {
       ready: async () => {
         await app.ready();
       },
-      handle: (request, response) => app.routing(request, response),
+      // What it is handed is of the kind that it was made for.
+      handle: (request, response) => app.routing(request as never, response as never),
+      http2: app.initialConfig?.http2 === true,
     };
   }
   throw new TypeError(
@@ -54,13 +64,21 @@ export const applicationOf = (app: ListenApp): Application => {
   );
 };
 
+/** Express replaces the prototypes of requests and responses by those of `node:http`, which HTTP/2's cannot bear. */
+const isExpress = (app: unknown): boolean =>
+  typeof app === "function" &&
+  "handle" in app &&
+  typeof app.handle === "function" &&
+  "request" in app &&
+  "response" in app;
+
 const withoutSockets: Pick<Application, "wants" | "handleSocket" | "onWant"> = {
   wants: () => false,
   handleSocket: (_event, _request, socket) => void socket.destroy(),
   onWant: () => () => undefined,
 };
 
-const socketsOf = (server: Server): Pick<Application, "wants" | "handleSocket" | "onWant"> => ({
+const socketsOf = (server: Server | Http2Server): Pick<Application, "wants" | "handleSocket" | "onWant"> => ({
   wants: (event) => server.listenerCount(event) > 0,
   handleSocket: (event, request, socket, head) => {
     if (!server.emit(event, request, socket, head)) socket.destroy();

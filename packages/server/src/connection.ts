@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { isOfTrustDomain, parseSpiffeId, parseWorkloadIdentity } from "@tulle/policy";
 import type { Peer, Refusal } from "./gate.ts";
+import type { SharedConnection } from "./shared-connection.ts";
 
 /** What is known of one socket, found once and not per request. */
 export interface Connection {
@@ -16,6 +17,8 @@ export interface Connection {
   retiring: boolean;
   /** Visits that are under way on it. */
   visits: number;
+  /** How it is ended where many exchanges share it; `undefined` where a reply can close it, on HTTP/1.1. */
+  shared?: SharedConnection | undefined;
 }
 
 const connectionKey = Symbol("tulle.connection");

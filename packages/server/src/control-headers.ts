@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { takeFieldsOut, takeHeadersOut } from "./header-views.ts";
+import { isH2, takeFieldsOut, takeHeadersOut } from "./header-views.ts";
 
 /** The header that tells a caller that a gate refused before any handler ran, so that any method may be tried elsewhere. */
 export const REFUSED_HEADER = "tulle-refused";
@@ -74,6 +74,11 @@ export const forwardPeer = (request: IncomingMessage, forwardedClientCert: strin
 
 /** Node builds this view when it is first read, by a count of fields that it took before; few handlers ever read it. */
 const showDistinct = (request: IncomingMessage, forwardedClientCert: string): void => {
+  // There the view is ours from the beginning.
+  if (isH2(request)) {
+    request.headersDistinct[CLIENT_CERT_HEADER] = [forwardedClientCert];
+    return;
+  }
   Object.defineProperty(request, "headersDistinct", {
     configurable: true,
     get(this: IncomingMessage) {
@@ -87,9 +92,9 @@ const showDistinct = (request: IncomingMessage, forwardedClientCert: string): vo
 const stripHeaders = (request: IncomingMessage, unwanted: (name: string) => boolean): number =>
   takeHeadersOut(request, unwanted, mayBeControl);
 
-/** Only a chunked body has trailers. They are complete before anybody hears of the end, and this listener is the first. */
+/** On HTTP/1.1 only a chunked body has trailers. They are complete before anybody hears of the end, and this listener is the first. */
 const stripTrailers = (request: IncomingMessage): void => {
-  if (request.headers["transfer-encoding"] === undefined) return;
+  if (request.headers["transfer-encoding"] === undefined && !isH2(request)) return;
   request.prependOnceListener("end", () => {
     takeFieldsOut(
       request.rawTrailers,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2Session } from "node:http2";
 import { TLSSocket } from "node:tls";
 import { context as activeContext } from "@opentelemetry/api";
 import { type Credentials, type InboundSnapshot, type MtlsMode, mtlsModeOf, type Transport } from "@tulle/policy";
@@ -11,12 +12,14 @@ import { type Connection, rememberConnection, strangerConnection } from "./conne
 import { ServerCounters } from "./counters.ts";
 import { ExternalAuthorizers, type SendToAuthorizer } from "./external-authorizers.ts";
 import type { Visit } from "./gate.ts";
-import { CurrentInbound } from "./inbound-policy.ts";
+import { CurrentInbound, type InboundPolicy } from "./inbound-policy.ts";
 import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
-import { ProvenPeers } from "./listener/proven-peers.ts";
+import { streamOf } from "./listener/h2-request.ts";
+import { ProvenPeers, type ProvenSocket } from "./listener/proven-peers.ts";
 import { LoadReports } from "./load-report.ts";
 import { VisitObserver } from "./observe-visit.ts";
 import { type PlaintextCaller, PlaintextCallers } from "./plaintext-callers.ts";
+import { sharedConnection } from "./shared-connection.ts";
 import type { FetchKeys, KeyStorage } from "./tokens/remote-keys.ts";
 import { TokenDesk } from "./tokens/token-desk.ts";
 import { type ListenerState, type OpenVisit, visitOf } from "./visit.ts";
@@ -77,6 +80,16 @@ export interface MeshServer {
   dryRunSamples(): readonly AccessSample[];
 }
 
+/** The socket of a session, as far as anybody may touch it: what HTTP/2 shows in its place belongs to one stream. */
+const ofSession = (session: Http2Session, socket: TLSSocket): ProvenSocket => ({
+  authorized: socket.authorized,
+  authorizationError: socket.authorizationError,
+  remoteAddress: socket.remoteAddress,
+  getPeerX509Certificate: () => socket.getPeerX509Certificate(),
+  once: (event, listener) => session.once(event, listener),
+  destroy: () => session.destroy(),
+});
+
 /** Builds the receiving side. Opens nothing by itself. */
 export const createServer = (options: ServerOptions): MeshServer => {
   const { clock, credentials, mode } = options;
@@ -132,16 +145,20 @@ export const createServer = (options: ServerOptions): MeshServer => {
   const own: ListenerState = { kind: "own", draining: false, closed: false };
 
   /** For sockets that came in by a listener of the service's own; looked at once. */
-  const inspect = ({ socket }: IncomingMessage): Connection => {
-    const connection = inspected(socket);
+  const inspect = (request: IncomingMessage): Connection => {
+    const { socket } = request;
+    const session = streamOf(request)?.session;
+    const connection = inspected(socket, session);
+    if (session !== undefined) connection.shared = sharedConnection(session, clock);
     rememberConnection(socket, connection);
     return connection;
   };
-  const inspected = (socket: IncomingMessage["socket"]): Connection => {
+  const inspected = (socket: IncomingMessage["socket"], session: Http2Session | undefined): Connection => {
     if (!(socket instanceof TLSSocket)) return strangerConnection(socket, "plaintext");
     const verdict = peers.verify(socket);
     if (!verdict.ok) return strangerConnection(socket, "tls", verdict);
-    return peers.keep(socket, verdict) ?? strangerConnection(socket, "tls");
+    const kept = session === undefined ? socket : ofSession(session, socket);
+    return peers.keep(kept, verdict) ?? strangerConnection(socket, "tls");
   };
 
   const enter = options.enter ?? ((_visit, run) => run());
@@ -179,6 +196,8 @@ export const createServer = (options: ServerOptions): MeshServer => {
     return mtls(port) === "strict" && credentials.current === undefined ? "no certificate yet" : undefined;
   };
 
+  const protocol = (): InboundPolicy["protocol"] | undefined => (mode === "off" ? "http" : current.policy?.protocol);
+
   /** What a port accepts follows from the policy, and before the service has moved in from whether there is a certificate. */
   const onPolicy = (listener: () => void): (() => void) => {
     const stops = [current.onChange(listener), credentials.subscribe(listener)];
@@ -191,7 +210,20 @@ export const createServer = (options: ServerOptions): MeshServer => {
   return {
     listen: async (app, listenOptions) => {
       const listener = await listen(
-        { desk, clock, credentials, observer, counters, peers, enforces, mtls, onPolicy, transport, notReady },
+        {
+          desk,
+          clock,
+          credentials,
+          observer,
+          counters,
+          peers,
+          enforces,
+          mtls,
+          onPolicy,
+          transport,
+          protocol,
+          notReady,
+        },
         app,
         listenOptions,
       );

@@ -30,17 +30,22 @@ function guardedWriteHead(
   const visit = this[visitKey];
   if (status >= 200) visit?.answerBegins(status);
   const closing = visit !== undefined && (visit.listenerState.draining || visit.connection.retiring);
-  const unwanted = closing ? isReservedOrConnection : isReserved;
-  const reason = typeof reasonOrHeaders === "string" ? reasonOrHeaders : undefined;
+  const inH2 = this.req.httpVersionMajor >= 2;
+  const unwanted = inH2 ? isReservedOrOfConnection : closing ? isReservedOrConnection : isReserved;
+  // HTTP/2 has no reasons.
+  const reason = typeof reasonOrHeaders === "string" && !inH2 ? reasonOrHeaders : undefined;
   const given = typeof reasonOrHeaders === "string" ? headers : (headers ?? reasonOrHeaders);
   let clean = given === undefined ? undefined : without(unwanted, given);
+  if (inH2 && clean !== undefined && isList(clean)) clean = byName(clean);
+  if (closing) visit.connection.shared?.leave();
   if (!this.headersSent) {
     for (const name of this.getHeaderNames()) if (unwanted(name)) this.removeHeader(name);
     const retried = visit?.trusted === true && visit.retriedInVain && status >= 500;
     const load = status >= 200 ? visit?.loadReport : undefined;
     if (closing || retried || load !== undefined) {
       const ours: (readonly [string, string])[] = [
-        ...(closing ? (visit.trusted && visit.listenerState.draining ? closeAndDrain : close) : []),
+        ...(closing && !inH2 ? close : []),
+        ...(closing && visit.trusted && visit.listenerState.draining ? drain : []),
         ...(retried ? retriedInVain : []),
         ...(load === undefined ? [] : [[LOAD_REPORT_HEADER, load] as const]),
       ];
@@ -54,7 +59,7 @@ function guardedWriteHead(
 }
 
 const close: readonly (readonly [string, string])[] = [["connection", "close"]];
-const closeAndDrain: readonly (readonly [string, string])[] = [...close, [DRAIN_HEADER, "1"]];
+const drain: readonly (readonly [string, string])[] = [[DRAIN_HEADER, "1"]];
 const retriedInVain: readonly (readonly [string, string])[] = [[RETRIED_HEADER, "1"]];
 
 /** The framework's prototype may have a writeHead of its own; without one this is Node's. */
@@ -76,6 +81,30 @@ const isReserved = (name: string): boolean => {
 };
 
 const isReservedOrConnection = (name: string): boolean => isReserved(name) || name.toLowerCase() === "connection";
+
+/** What speaks of one connection has no place in HTTP/2 (RFC 9113, 8.2.2). */
+const ofConnection: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+const isReservedOrOfConnection = (name: string): boolean => isReserved(name) || ofConnection.has(name.toLowerCase());
+
+/** A flat list as one value or list of values per name: that is what HTTP/2's responses take without losing any. */
+const byName = (list: readonly unknown[]): Record<string, OutgoingHttpHeader> => {
+  const found: Record<string, string[]> = {};
+  for (let at = 0; at + 1 < list.length; at += 2) {
+    const name = String(list[at]).toLowerCase();
+    found[name] ??= [];
+    found[name].push(...[list[at + 1]].flat().map(String));
+  }
+  return Object.fromEntries(
+    Object.entries(found).map(([name, values]) => [name, values.length === 1 ? String(values[0]) : values]),
+  );
+};
 
 /** Leaves what needs no cleaning untouched; else a copy, for the given object is the handler's. */
 const without = (unwanted: (name: string) => boolean, given: GivenHeaders): GivenHeaders => {

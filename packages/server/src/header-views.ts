@@ -24,10 +24,13 @@ export const takeHeadersOut = (
     mayBe,
   );
 
+/** Whether a request came in HTTP/2, where any body may have trailers. */
+export const isH2 = ({ httpVersionMajor }: IncomingMessage): boolean => httpVersionMajor >= 2;
+
 /** Takes fields out of the trailers when they arrive: complete before anybody hears of the end, and this listener is the first. */
 export const takeTrailersOut = (request: IncomingMessage, unwanted: (name: string) => boolean): void => {
-  // Only a chunked body has trailers.
-  if (request.headers["transfer-encoding"] === undefined) return;
+  // On HTTP/1.1 only a chunked body has trailers.
+  if (request.headers["transfer-encoding"] === undefined && !isH2(request)) return;
   request.prependOnceListener("end", () => {
     takeFieldsOut(request.rawTrailers, () => [request.trailers, request.trailersDistinct], unwanted);
   });

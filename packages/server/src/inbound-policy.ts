@@ -13,6 +13,7 @@ import {
   type InboundSnapshot,
   type PathNormalization,
   pathNormalizationOf,
+  type ServicePolicy,
   trustDomainAliasesOf,
   trustDomainOf,
 } from "@tulle/policy";
@@ -23,6 +24,8 @@ import { readKeySet } from "./tokens/key-set.ts";
 export interface InboundPolicy {
   readonly revision: string;
   readonly mtls: EffectiveMtls;
+  /** What callers are told to speak. */
+  readonly protocol: NonNullable<ServicePolicy["protocol"]>;
   readonly trustDomain: string;
   /** Further names of it. */
   readonly aliases: readonly string[];
@@ -67,6 +70,7 @@ export const compileSelected = (snapshot: InboundSnapshot): InboundPolicy => {
   return {
     revision: snapshot.revision,
     mtls: effectiveMtls(snapshot),
+    protocol: snapshot.service.protocol ?? "http",
     trustDomain,
     aliases,
     jwt: compileJwt(snapshot.authentication),

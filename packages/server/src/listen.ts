@@ -1,10 +1,19 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { DEFAULT_SERVICE_PORT, type Duration, type MtlsMode, parseDuration, type Transport } from "@tulle/policy";
+import {
+  DEFAULT_SERVICE_PORT,
+  type Duration,
+  MeshError,
+  type MtlsMode,
+  parseDuration,
+  type ServicePolicy,
+  type Transport,
+} from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { AdmissionDesk } from "./admit-request.ts";
-import { applicationOf, type ListenApp } from "./application.ts";
+import { type Application, applicationOf, type ListenApp } from "./application.ts";
 import { type DrainReport, untilQuiet } from "./listener/drain.ts";
+import { serveApplicationOverH2 } from "./listener/h2-port.ts";
 import { createHealthPort } from "./listener/health-port.ts";
 import { createMeshPort, type MeshPortKit } from "./listener/mesh-port.ts";
 import { OpenSockets } from "./listener/open-sockets.ts";
@@ -54,12 +63,14 @@ export interface MeshListener {
 }
 
 /** What a listener needs of the server. */
-export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff" | "mtls"> {
+export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff" | "speaksH2" | "mtls"> {
   readonly desk: AdmissionDesk;
   readonly clock: Clock;
   /** Modes are asked for by the port of the mesh's listener. */
   readonly transport: (port: number) => Transport;
   readonly mtls: (port: number | undefined) => MtlsMode | undefined;
+  /** What callers are told to speak; `undefined` while no policy is known. */
+  readonly protocol: () => NonNullable<ServicePolicy["protocol"]> | undefined;
   /** Why nothing is served yet, or `undefined`. */
   readonly notReady: (port: number | undefined) => string | undefined;
 }
@@ -67,12 +78,13 @@ export interface ListenKit extends Omit<MeshPortKit, "sockets" | "sniff" | "mtls
 /** From the time that rolling updates commonly give a process to end: 60 s, less a margin. */
 const DEFAULT_DRAIN_TIMEOUT: Duration = "45s";
 
-/** Opens the ports of a service. @throws TypeError when the application cannot be served. @throws Error of the system when a port cannot be had. */
+/** Opens the ports of a service. @throws TypeError when the application cannot be served. @throws MeshError PROTOCOL_UNSERVED. @throws Error of the system when a port cannot be had. */
 export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOptions): Promise<MeshListener> => {
   if (options === undefined) throw new TypeError("listen() was not told where: pass { port }");
   const application = applicationOf(app);
   const drainMs = parseDuration(options.drainTimeout ?? DEFAULT_DRAIN_TIMEOUT);
   await application.ready();
+  refuseProtocol(application, kit.protocol());
 
   const sockets = new OpenSockets();
   const meshState: ListenerState = { kind: "mesh", draining: false, closed: false };
@@ -82,11 +94,14 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
   const meshPort = createMeshPort({
     ...kit,
     mtls: () => kit.mtls(meshState.port),
+    // What the policy does not ask for is not offered: an application may be able to less than it shows.
+    speaksH2: () => application.http2 && (kit.protocol() ?? "http") !== "http",
     sockets,
     ...(options.sniff === undefined ? {} : { sniff: options.sniff }),
   });
   const publicPorts = (options.public ?? []).map((each) => ({ ...each, server: createPublicPort(each, sockets) }));
   const stopServing = [serveApplication(meshPort.server, application, meshState, kit.desk)];
+  serveApplicationOverH2(meshPort.h2.server, application, meshState, kit.desk);
   for (const { server } of publicPorts) stopServing.push(serveApplication(server, application, publicState, kit.desk));
   const health =
     options.health === undefined
@@ -119,6 +134,7 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
       const startedAtMs = kit.clock.now();
       const connectionsAtStart = sockets.size;
       for (const state of states) state.draining = true;
+      meshPort.h2.leaveAll();
       // Whoever would be told of another transport is told to go elsewhere.
       stopFollowing();
       const connectionsCut = await untilQuiet(sockets, drainMs, kit.clock);
@@ -172,6 +188,15 @@ export const listen = async (kit: ListenKit, app: ListenApp, options: ListenOpti
     close,
     connections: () => sockets.size,
   };
+};
+
+/** @throws MeshError PROTOCOL_UNSERVED for an application that cannot be served in what callers are told to speak. */
+const refuseProtocol = (application: Application, protocol: ReturnType<ListenKit["protocol"]>): void => {
+  if (application.http2 || protocol === undefined || protocol === "http") return;
+  throw new MeshError("PROTOCOL_UNSERVED", {
+    message: `the Service policy says protocol: ${protocol}, and the application can be served in HTTP/1.1 alone`,
+    hint: "Express 5 and Fastify without its option http2 cannot be; a handler function and Fastify with { http2: true } can",
+  });
 };
 
 const bind = (server: Server, port: number, host: string | undefined): Promise<AddressInfo> =>

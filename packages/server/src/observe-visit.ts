@@ -114,7 +114,8 @@ export class VisitObserver {
     const attributes: Attributes = {
       "http.request.method": methodAttribute(visit.method),
       "url.scheme": schemeOf(visit),
-      "network.protocol.version": visit.request.httpVersion,
+      // The conventions write 2, and 1.1.
+      "network.protocol.version": visit.request.httpVersion.replace(/\.0$/, ""),
       "tulle.source": sourceOf(visit),
       "tulle.mtls": visit.peer?.transport === "mtls",
     };

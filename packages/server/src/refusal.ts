@@ -1,8 +1,10 @@
 import { type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
+import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import { type MeshErrorCode, meshErrorCodes } from "@tulle/policy";
 import { DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
 import type { Refusal } from "./gate.ts";
+import { streamOf } from "./listener/h2-request.ts";
 import type { OpenVisit } from "./visit.ts";
 
 /** No handler saw the call and another instance may well serve it: any method may be tried elsewhere. */
@@ -29,7 +31,10 @@ const answerOf = (visit: OpenVisit, refusal: Refusal): Answer => {
   if (visit.trusted && unprocessed.has(refusal.code)) headers[REFUSED_HEADER] = "unprocessed";
   if (visit.trusted && visit.listenerState.draining) headers[DRAIN_HEADER] = "1";
   if (refusal.challenge !== undefined) headers["www-authenticate"] = refusal.challenge;
-  if (mustClose(visit)) headers.connection = "close";
+  if (mustClose(visit)) {
+    if (visit.connection.shared === undefined) headers.connection = "close";
+    else if (isLeaving(visit)) visit.connection.shared.leave();
+  }
   return { status, headers, body };
 };
 
@@ -61,8 +66,11 @@ const explained = (refusal: Refusal): string =>
     docs: `docs/errors.md#${refusal.code.toLowerCase().replaceAll("_", "-")}`,
   });
 
+const isLeaving = ({ listenerState, connection }: OpenVisit): boolean =>
+  listenerState.draining || listenerState.closed || connection.retiring;
+
 const mustClose = (visit: OpenVisit): boolean => {
-  if (visit.listenerState.draining || visit.listenerState.closed || visit.connection.retiring) return true;
+  if (isLeaving(visit)) return true;
   const { headers } = visit.request;
   if (headers["transfer-encoding"] !== undefined) return true;
   return Number(headers["content-length"] ?? 0) > LONGEST_DISCARDED_BODY;
@@ -72,6 +80,9 @@ const mustClose = (visit: OpenVisit): boolean => {
 export const refuse = (visit: OpenVisit, refusal: Refusal, response: ServerResponse): void => {
   const { status, headers, body } = answerOf(visit, refusal);
   response.writeHead(status, headers);
+  const stream = streamOf(response);
+  // Its body is not read, and its sender need not go on with it.
+  if (stream?.endAfterHeaders === false) response.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
   response.end(visit.method === "HEAD" ? undefined : body);
 };
 

@@ -18,21 +18,29 @@ export const secureContextOf = (credentials: Credentials): SecureContextOptions 
   secureOptions: constants.SSL_OP_NO_TICKET,
 });
 
+const offered = (h2: boolean): readonly string[] => (h2 ? ["h2", "http/1.1"] : ["http/1.1"]);
+
 /**
  * The TLS side of a mesh port. It does not listen: connections are handed to it by the event "connection". Certificates
  * are replaced without a restart; open connections keep theirs until they are retired.
  *
+ * @param speaksH2 asked at each handshake. HTTP/1.1 is spoken beside HTTP/2, for health checks and older members.
+ *
  * Peers without a good certificate pass the handshake and are refused right after it, by verify-peer: so each reason has
  * its own code, which a handshake that OpenSSL breaks off would not tell reliably.
  */
-export const createTlsSide = (credentials: Watched<Credentials | undefined>): { server: Server; close: () => void } => {
+export const createTlsSide = (
+  credentials: Watched<Credentials | undefined>,
+  speaksH2: () => boolean,
+): { server: Server; close: () => void } => {
   const { current } = credentials;
   const server = createServer({
     ...(current === undefined ? {} : secureContextOf(current)),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    ALPNProtocols: ["http/1.1"],
+    // Who offers something else alone is refused by the handshake.
+    ALPNCallback: ({ protocols }) => offered(speaksH2()).find((each) => protocols.includes(each)),
   });
   const close = credentials.subscribe((next) => {
     if (next !== undefined) server.setSecureContext(secureContextOf(next));

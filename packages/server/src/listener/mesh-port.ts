@@ -3,10 +3,11 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Credentials, MtlsMode } from "@tulle/policy";
 import type { Clock, Watched } from "@tulle/time";
-import { rememberConnection, strangerConnection } from "../connection.ts";
+import { type Connection, rememberConnection, strangerConnection } from "../connection.ts";
 import type { ServerCounters } from "../counters.ts";
 import type { VisitObserver } from "../observe-visit.ts";
 import { createTlsSide } from "../secure-context.ts";
+import { H2Port } from "./h2-port.ts";
 import { keepIdleConnections } from "./idle-time.ts";
 import type { OpenSockets } from "./open-sockets.ts";
 import type { ProvenPeers } from "./proven-peers.ts";
@@ -27,6 +28,8 @@ export interface MeshPortKit {
   readonly mtls: () => MtlsMode | undefined;
   /** Calls when that may have changed. Returns the way to stop. */
   readonly onPolicy: (listener: () => void) => () => void;
+  /** Whether HTTP/2 is spoken to those who ask for it, at this moment. */
+  readonly speaksH2: () => boolean;
   readonly sniff?: SniffLimits;
 }
 
@@ -34,7 +37,7 @@ export interface MeshPortKit {
 const HEADERS_TIMEOUT_MS = 15_000;
 
 /** The port on which members call: mTLS, plaintext, or both, as the policy says at each new connection. */
-export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () => void } => {
+export const createMeshPort = (kit: MeshPortKit): { server: Server; h2: H2Port; close: () => void } => {
   const { observer, counters, peers, sockets } = kit;
   const server = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -42,7 +45,8 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
     requestTimeout: 0,
   });
   keepIdleConnections(server);
-  const tls = createTlsSide(kit.credentials);
+  const h2 = new H2Port(kit.clock);
+  const tls = createTlsSide(kit.credentials, kit.speaksH2);
   const sniffer = new ProtocolSniffer(
     kit.clock,
     () => {
@@ -57,32 +61,34 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
   const unsubscribe = kit.onPolicy(() => {
     if (kit.mtls() === "strict") strangers.retireAll();
   });
-  const serveStranger = (socket: Socket, transport: "tls" | "plaintext"): void => {
+  const serveStranger = (socket: Socket, transport: "tls" | "plaintext", inH2: boolean): void => {
     const connection = strangerConnection(socket, transport);
     rememberConnection(socket, connection);
     strangers.add(socket, connection);
-    http(socket);
+    serve(socket, connection, inH2);
   };
 
   // The server keeps its port, timeouts and idle connections; only what a new connection first meets is ours.
   const serveHttp = server.listeners("connection");
   server.removeAllListeners("connection");
-  const http = (socket: Socket): void => {
-    for (const listener of serveHttp) Reflect.apply(listener, server, [socket]);
+  const serve = (socket: Socket, connection: Connection, inH2: boolean): void => {
+    if (inH2) h2.serve(socket, connection);
+    else for (const listener of serveHttp) Reflect.apply(listener, server, [socket]);
   };
 
   server.on("connection", (socket) => {
     sockets.add(socket);
     sniffer.sniff(socket, (protocol) => {
       const mode = kit.mtls();
-      if (protocol === "plaintext") {
+      if (protocol !== "tls") {
         // While no policy is known the gates refuse everything, and say so.
         if (mode === "strict") {
           observer.connectionRefused("PLAINTEXT_REFUSED");
           socket.destroy();
           return;
         }
-        serveStranger(socket, "plaintext");
+        // Where HTTP/2 is not spoken the server of HTTP/1.1 answers its preface with 400.
+        serveStranger(socket, "plaintext", protocol === "h2c" && kit.speaksH2());
         return;
       }
       // TLS is answered in every mode, also in `disable`: callers that have not heard of it yet must not fail.
@@ -106,7 +112,7 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
         socket.destroy();
         return;
       }
-      serveStranger(socket, "tls");
+      serveStranger(socket, "tls", socket.alpnProtocol === "h2");
       return;
     }
     const connection = peers.keep(socket, verdict);
@@ -115,7 +121,7 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
       return;
     }
     rememberConnection(socket, connection);
-    http(socket);
+    serve(socket, connection, socket.alpnProtocol === "h2");
   });
   tls.server.on("tlsClientError", () => {
     counters.failedHandshakes++;
@@ -123,6 +129,7 @@ export const createMeshPort = (kit: MeshPortKit): { server: Server; close: () =>
 
   return {
     server,
+    h2,
     close: () => {
       unsubscribe();
       strangers.close();

@@ -10,6 +10,13 @@ import { retireConnection } from "./retire-connection.ts";
 const LONGEST_FAREWELL_MS = 5_000;
 const FAREWELL_SHARE = 0.1;
 
+/** What is asked of a socket; a session of HTTP/2 on a listener of the service's own shows its socket no other way. */
+export interface ProvenSocket
+  extends Pick<TLSSocket, "getPeerX509Certificate" | "authorized" | "authorizationError" | "remoteAddress"> {
+  once(event: "close", listener: () => void): unknown;
+  destroy(): unknown;
+}
+
 interface Proven {
   readonly connection: Connection;
   readonly leaf: X509Certificate;
@@ -39,7 +46,7 @@ export class ProvenPeers {
   readonly #noticedAtMs = new Map<string, number>();
   #meshNames: readonly string[] = [];
   readonly #unsubscribe: () => void;
-  readonly #open = new Map<TLSSocket, Proven>();
+  readonly #open = new Map<ProvenSocket, Proven>();
   #roots: TrustedRoots;
   #rootTexts: ReadonlySet<string>;
 
@@ -60,7 +67,7 @@ export class ProvenPeers {
   }
 
   /** What the certificate of a socket proves, without remembering it. */
-  verify(socket: TLSSocket): PeerVerdict {
+  verify(socket: ProvenSocket): PeerVerdict {
     const verdict = verifyPeer(
       { leaf: socket.getPeerX509Certificate(), authorized: authorizedOf(socket) },
       this.#roots,
@@ -74,7 +81,7 @@ export class ProvenPeers {
   }
 
   /** Watches over a socket that was verified: it ends with its certificate, or when its root is dropped. */
-  keep(socket: TLSSocket, verdict: Extract<PeerVerdict, { ok: true }>): Connection | undefined {
+  keep(socket: ProvenSocket, verdict: Extract<PeerVerdict, { ok: true }>): Connection | undefined {
     const own = this.#credentials.current;
     const leaf = socket.getPeerX509Certificate();
     if (own === undefined || leaf === undefined) return undefined;
@@ -108,7 +115,7 @@ export class ProvenPeers {
     this.#open.clear();
   }
 
-  #awaitEnd(socket: TLSSocket, proven: Proven, notAfterMs: number): void {
+  #awaitEnd(socket: ProvenSocket, proven: Proven, notAfterMs: number): void {
     const leftMs = notAfterMs - this.#clock.wallNow();
     const farewellMs = Math.min(LONGEST_FAREWELL_MS, leftMs * FAREWELL_SHARE);
     if (leftMs - farewellMs > MAX_TIMER_MS) {
@@ -117,11 +124,12 @@ export class ProvenPeers {
     }
     proven.timer = this.#clock.after(leftMs - farewellMs, () => {
       proven.connection.retiring = true;
+      proven.connection.shared?.leave();
       proven.timer = this.#clock.after(farewellMs, () => this.#retire(socket, proven));
     });
   }
 
-  #retire(socket: TLSSocket, proven: Proven): void {
+  #retire(socket: ProvenSocket, proven: Proven): void {
     proven.timer?.cancel();
     this.#onRetired();
     proven.timer = retireConnection(socket, proven.connection, this.#clock);
@@ -170,5 +178,5 @@ const textsOf = (credentials: Credentials | undefined): ReadonlySet<string> =>
   new Set(credentials?.bundles.flatMap(({ trustDomain, roots }) => roots.map((root) => `${trustDomain} ${root}`)));
 
 /** OpenSSL's verdict. Node's types call it an Error; it is the code's text where a server asked for a certificate. */
-const authorizedOf = (socket: TLSSocket): true | string =>
+const authorizedOf = (socket: ProvenSocket): true | string =>
   socket.authorized || String(socket.authorizationError ?? "not authorized");

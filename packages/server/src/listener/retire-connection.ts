@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import type { Clock, Timer } from "@tulle/time";
 import type { Connection } from "../connection.ts";
 
@@ -6,12 +5,19 @@ import type { Connection } from "../connection.ts";
 const LAST_REPLY_MS = 30_000;
 
 /**
- * Ends an idle connection at once, a busy one after its reply, which says so; what has not ended after 30 s is cut off.
+ * Ends an idle connection at once, a busy one after its reply, which says so; one that is shared ends with its last exchange. What
+ * has not ended after 30 s is cut off.
  * Returns the timer of that, to be cancelled when the socket closes.
  */
-export const retireConnection = (socket: Socket, connection: Connection, clock: Clock): Timer | undefined => {
+export const retireConnection = (
+  socket: { destroy(): unknown },
+  connection: Connection,
+  clock: Clock,
+): Timer | undefined => {
   connection.retiring = true;
-  if (connection.visits > 0) return clock.after(LAST_REPLY_MS, () => socket.destroy());
+  connection.shared?.close();
+  if (connection.visits > 0 || connection.shared !== undefined)
+    return clock.after(LAST_REPLY_MS, () => socket.destroy());
   socket.destroy();
   return undefined;
 };

@@ -1,11 +1,22 @@
 import type { Socket } from "node:net";
 import type { Clock } from "@tulle/time";
 
-/** What a connection speaks, by its first byte. */
-export type Protocol = "tls" | "plaintext";
+/** What a connection speaks, by its first bytes: TLS, HTTP/2 with prior knowledge, or anything else, which HTTP/1.1 is tried for. */
+export type Protocol = "tls" | "h2c" | "plaintext";
 
 /** The record type with which every TLS connection begins: handshake (RFC 8446, 5.1). */
 const TLS_HANDSHAKE = 0x16;
+
+/** With this every connection in HTTP/2 begins (RFC 9113, 3.4). No request in HTTP/1.1 does. */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** `undefined` while more must come. */
+const protocolOf = (start: Buffer): Protocol | undefined => {
+  if (start[0] === TLS_HANDSHAKE) return "tls";
+  const compared = Math.min(start.length, PREFACE.length);
+  if (start.compare(PREFACE, 0, compared, 0, compared) !== 0) return "plaintext";
+  return compared === PREFACE.length ? "h2c" : undefined;
+};
 
 /** How long a connection may stay silent, and how many may at once. */
 export interface SniffLimits {
@@ -39,7 +50,7 @@ export class ProtocolSniffer {
     return this.#waiting;
   }
 
-  /** Calls `found` with the protocol as soon as the first byte is there; closes the connection when it does not come. */
+  /** Calls `found` with the protocol as soon as its first bytes tell it; closes the connection when they do not come. */
   sniff(socket: Socket, found: (protocol: Protocol) => void): void {
     if (this.#waiting >= this.#most) {
       this.#onSilent();
@@ -59,14 +70,17 @@ export class ProtocolSniffer {
       this.#onSilent();
       socket.destroy();
     });
+    let start: Buffer | undefined;
     const look = (): void => {
       // Buffer: nobody has set an encoding on a socket that was just accepted.
       const chunk = socket.read() as Buffer | null;
-      const first = chunk?.[0];
-      if (chunk === null || first === undefined) return;
+      if (chunk === null || chunk.length === 0) return;
+      start = start === undefined ? chunk : Buffer.concat([start, chunk]);
+      const protocol = protocolOf(start);
+      if (protocol === undefined) return;
       stop();
-      socket.unshift(chunk);
-      found(first === TLS_HANDSHAKE ? "tls" : "plaintext");
+      socket.unshift(start);
+      found(protocol);
     };
     const leave = (): void => void socket.destroy();
     socket.on("readable", look);
