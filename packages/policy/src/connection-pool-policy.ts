@@ -54,6 +54,7 @@ export interface ConnectionPool {
 export interface PreconnectPolicy {
   /**
    * Connections to an endpoint per call that is under way to it or waits: with 1.5, two calls in flight have three connections.
+   * In HTTP/1.1; a session of HTTP/2 carries many calls.
    * Each call opens at most three ahead, and none follow one that failed until a connect succeeds. Range 1 to 3.
    * @default 1 (Envoy): a connection is made when a call needs it
    */
