@@ -1,3 +1,4 @@
+import { constants } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
@@ -79,6 +80,13 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 /** And to finish the TLS handshake. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Of a request's headers. */
+const MAX_HEADER_BYTES = 16_384;
+
+/** Open at a time, handshakes included; more are closed at once. */
+const MAX_MEMBER_CONNECTIONS = 12_000;
+const MAX_ADMIN_CONNECTIONS = 256;
 
 /**
  * Starts a config-server: opens keys, CA, store, policies, registry, enrollment and push in this order, each on those before,
@@ -210,26 +218,35 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     );
 
     const hosts = certificateHosts(options);
+    const limits = limitsOf(options);
     const renewed = (next: ServerCertificate): void => {
-      adminServer.setSecureContext(tlsOf(next));
-      memberServer.setSecureContext({ ...tlsOf(next), minVersion: "TLSv1.3" });
+      adminServer.setSecureContext({ ...tlsOf(next), secureOptions: limits.secureOptions });
+      memberServer.setSecureContext({
+        ...tlsOf(next),
+        secureOptions: limits.secureOptions,
+        minVersion: "TLSv1.3",
+      });
     };
     const kept = await keepServerCertificate({ authority, hosts, clock, onRenew: renewed, onError });
     undo.push(() => kept.close());
 
     const adminServer = createServer(
-      { ...tlsOf(kept.current), ...timeouts },
+      { ...tlsOf(kept.current), ...limits },
       createAdminHandler({ routes, tokens: adminTokens, hosts, audit, onError }),
     );
     // Whether a certificate or a token counts is enrollment's decision, so TLS lets both kinds of member in.
     const memberServer = createServer(
       // With TLS 1.3, which docs/protocol.md asks for, a member's certificate travels encrypted.
-      { ...tlsOf(kept.current), ...timeouts, minVersion: "TLSv1.3", requestCert: true, rejectUnauthorized: false },
+      { ...tlsOf(kept.current), ...limits, minVersion: "TLSv1.3", requestCert: true, rejectUnauthorized: false },
       answerNonMember,
     );
     memberServer.on("upgrade", (request, socket, head) =>
       push.handleUpgrade(request, socket, head, evidenceOf(request)),
     );
+
+    // Beyond the members that are served: those that shake hands, or are being refused.
+    memberServer.maxConnections = MAX_MEMBER_CONNECTIONS;
+    adminServer.maxConnections = MAX_ADMIN_CONNECTIONS;
 
     undo.push(() => closeListener(adminServer));
     const adminAddress = await listen(adminServer, options.adminPort ?? DEFAULT_ADMIN_PORT, options.adminHost);
@@ -306,11 +323,22 @@ const believedIssuers = async ({ oidc = [], oidcFile }: ConfigServerOptions): Pr
   // Checked together: an issuer that both name would have two answers.
   checkIssuers([...oidc, ...(oidcFile === undefined ? [] : await readIssuers(oidcFile))]);
 
-const timeouts = {
-  handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-  headersTimeout: HEADERS_TIMEOUT_MS,
-  requestTimeout: REQUEST_TIMEOUT_MS,
-} as const;
+/** How often Node looks for connections whose time is over; its own default of 30 s would be the true limit. */
+const CHECK_INTERVAL_MS = 1_000;
+
+const limitsOf = ({ connectionTimeouts = {} }: ConfigServerOptions) => {
+  const headersTimeout = connectionTimeouts.headersMs ?? HEADERS_TIMEOUT_MS;
+  const requestTimeout = connectionTimeouts.requestMs ?? REQUEST_TIMEOUT_MS;
+  return {
+    handshakeTimeout: connectionTimeouts.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, headersTimeout / 2),
+    maxHeaderSize: MAX_HEADER_BYTES,
+    // A resumed session is not the one whose certificate was looked at; members never resume theirs either.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+};
 
 const tlsOf = ({ chain, privateKey }: ServerCertificate) => ({
   cert: chain,

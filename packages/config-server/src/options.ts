@@ -46,6 +46,15 @@ export interface ConfigServerOptions {
   readonly oidc?: readonly OidcIssuer[];
   /** A YAML or JSON file with such issuers, beside those in `oidc`; read at the start. @default none */
   readonly oidcFile?: string;
+  /**
+   * How long a peer of either port may take, milliseconds: for the TLS handshake, a request's headers, and the whole request
+   * without the answer. Each above 0. @default 10 s, 10 s, 30 s
+   */
+  readonly connectionTimeouts?: {
+    readonly handshakeMs?: number;
+    readonly headersMs?: number;
+    readonly requestMs?: number;
+  };
   /** How many certificates one identity may get. @default 2,000 at once, then 20 a second */
   readonly issueLimit?: IssueLimit;
   /**
@@ -103,6 +112,10 @@ export const checkOptions = (options: ConfigServerOptions): void => {
   for (const name of ["startGraceMs", "disconnectGraceMs", "pingIntervalMs"] as const) {
     const ms = options[name] ?? 0;
     if (!(ms >= 0)) throw new RangeError(`${name} ${ms} is no length of time: write milliseconds from 0`);
+  }
+  for (const [name, ms] of Object.entries(options.connectionTimeouts ?? {})) {
+    if (!(ms > 0))
+      throw new RangeError(`connectionTimeouts.${name} ${ms} is no time limit: write milliseconds above 0`);
   }
   if (options.oidc !== undefined) checkIssuers(options.oidc);
   const { burst = 1, perSecond = 1 } = options.issueLimit ?? {};

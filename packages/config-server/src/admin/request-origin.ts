@@ -6,9 +6,16 @@ import { AdminFailure } from "./admin-failure.ts";
  * somebody else's; and a name that this server does not have is one that was bent to its address (DNS rebinding).
  *
  * @param hosts names and addresses of the server's certificate.
- * @throws AdminFailure 421 `wrong-host`, 403 `cross-site`.
+ * @throws AdminFailure 400 `bad-request` for two hosts or tokens, 421 `wrong-host`, 403 `cross-site`.
  */
 export const checkOrigin = ({ headers, headersDistinct }: IncomingMessage, hosts: ReadonlySet<string>): void => {
+  for (const name of ["host", "authorization"]) {
+    // Node takes the first; who reads the last would see another request.
+    if ((headersDistinct[name]?.length ?? 0) > 1) {
+      const message = `the header ${name} comes more than once`;
+      throw new AdminFailure(400, { error: "bad-request", message }, { connection: "close" });
+    }
+  }
   const host = hostName(headers.host ?? "");
   if (host === undefined || !hosts.has(host)) {
     throw new AdminFailure(421, {

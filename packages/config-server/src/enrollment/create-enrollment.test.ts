@@ -11,6 +11,7 @@ import { MemoryStore } from "../store/memory-store.ts";
 import { createEnrollment } from "./create-enrollment.ts";
 import { MAX_CSR_BYTES } from "./csr.ts";
 import type { Evidence, MemberIdentity } from "./enrollment.ts";
+import type { IssueLimit } from "./issue-limiter.ts";
 import { FAILED_JOIN_BURST } from "./join-limiter.ts";
 import { CLAIM_RETRY_MS, type JoinTokenRequest, openJoinTokens } from "./join-token.ts";
 
@@ -18,7 +19,7 @@ const HOUR_MS = 3_600_000;
 const trustDomain = "cluster.local";
 const reviewsId = "spiffe://cluster.local/ns/default/sa/reviews";
 
-const setUp = async () => {
+const setUp = async (issueLimit?: IssueLimit) => {
   const clock = new FakeClock();
   const keyStore = memoryKeyStore();
   const authority = await openAuthority({ keyStore, trustDomain, clock, certificateTtlMs: HOUR_MS });
@@ -26,7 +27,7 @@ const setUp = async () => {
   const tokens = await openJoinTokens({ store, keyStore, trustDomain, pins: () => authority.pins, clock });
   const events: AuditEvent[] = [];
   const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
-  const enrollment = createEnrollment({ authority, tokens, audit, clock });
+  const enrollment = createEnrollment({ authority, tokens, audit, clock, ...(issueLimit && { issueLimit }) });
   const token = (request: Partial<JoinTokenRequest> = {}) =>
     tokens.create({ namespace: "default", serviceAccount: "reviews", ttlMs: HOUR_MS, uses: "single", ...request });
   const join = (value: string): Promise<MemberIdentity> => enrollment.authenticate(bearing(value));
@@ -113,11 +114,38 @@ describe("joining by token", () => {
     expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   });
 
-  test("a connection that got its certificate renews over itself, with a new key and after the token ended", async () => {
+  test("a connection renews over itself until the certificate ends that it proved itself by", async () => {
     const { token, join, enrollment, clock } = await setUp();
     const identity = await join((await token()).token);
+    const { chain } = await enrollment.issue(identity, await csrOf(await ecdsa("P-256")));
+    const shown = await enrollment.authenticate(showing(chain));
+    clock.advance(HOUR_MS - 1);
+    await enrollment.issue(shown, await csrOf(await ecdsa("P-256")));
+    clock.advance(1);
+    await expect(enrollment.issue(identity, await csrOf(await ecdsa("P-256")))).rejects.toEqual(
+      refusal("unauthenticated", "expired at"),
+    );
+    await expect(enrollment.issue(shown, await csrOf(await ecdsa("P-256")))).resolves.toBeDefined();
+  });
+
+  test("one identity cannot take the CA from the others", async () => {
+    const { token, join, enrollment, clock } = await setUp({ burst: 2, perSecond: 1 });
+    const identity = await join((await token({ uses: "multi" })).token);
+    const other = await join((await token({ serviceAccount: "ratings" })).token);
+    const csr = await csrOf(await ecdsa("P-256"));
+    for (let time = 0; time < 2; time++) await enrollment.issue(identity, csr);
+    await expect(enrollment.issue(identity, csr)).rejects.toEqual(refusal("too-many", "too many certificates for"));
+    await expect(enrollment.issue(other, csr)).resolves.toBeDefined();
+    clock.advance(1_000);
+    await expect(enrollment.issue(identity, csr)).resolves.toBeDefined();
+    expect(enrollment.counters()).toMatchObject({ issuesLimited: 1, certificatesIssued: 4, certificatesRefused: 1 });
+  });
+
+  test("a connection that got its certificate renews over itself, with a new key and after the token ended", async () => {
+    const { token, join, enrollment, clock } = await setUp();
+    const identity = await join((await token({ ttlMs: 1_000 })).token);
     await enrollment.issue(identity, await csrOf(await ecdsa("P-256")));
-    clock.advance(2 * HOUR_MS);
+    clock.advance(HOUR_MS / 2);
     await expect(enrollment.issue(identity, await csrOf(await ecdsa("P-256")))).resolves.toBeDefined();
   });
 

@@ -48,8 +48,8 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
     certificatesRefused: 0,
     issuesLimited: 0,
   };
-  // One object per connection: who got a certificate over it renews over it, without the token.
-  const certified = new WeakSet<MemberIdentity>();
+  // One object per connection: who got a certificate over it renews over it, without the token, until that one ends.
+  const certified = new WeakMap<MemberIdentity, { readonly untilMs: number }>();
 
   const byCertificate = ({ spiffeId, serial, notAfterMs, root }: ValidSvid): MemberIdentity => {
     const workload = parseWorkloadIdentity(spiffeId);
@@ -94,6 +94,15 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
       counters.issuesLimited += 1;
       throw new EnrollmentRefused("too-many", `too many certificates for ${identity.spiffeId}: wait a few seconds`);
     }
+    const untilMs = certified.get(identity)?.untilMs ?? identity.certificate?.notAfterMs ?? Number.POSITIVE_INFINITY;
+    if (untilMs <= clock.wallNow()) {
+      // A connection that is kept open proves no longer what its certificate did.
+      const end = new Date(untilMs).toISOString();
+      throw new EnrollmentRefused(
+        "unauthenticated",
+        `the certificate of this connection expired at ${end}: join again`,
+      );
+    }
     return signatures.run(async () => {
       const { publicKey, keyHash } = await verifyCsr(csr, identity.spiffeId);
       if (identity.tokenId !== undefined && !certified.has(identity)) await tokens.claim(identity.tokenId, keyHash);
@@ -104,7 +113,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
         actor: identity.spiffeId,
         detail: { by: identity.by, ...proofOf(identity), key: keyHash, ...traitsOf(issued) },
       });
-      certified.add(identity);
+      certified.set(identity, { untilMs: issued.notAfterMs });
       counters.certificatesIssued += 1;
       return issued;
     });

@@ -288,8 +288,8 @@ export class Session {
     }
     member.certificates = left;
     const issued = await this.#host.enrollment.issue(this.identity, csr).catch((error: unknown) => {
-      if (this.#state.state !== "enrolling" || !isOfToken(error)) throw error;
-      // A token that is no good opens nothing else either.
+      if (!(error instanceof EnrollmentRefused) || !this.#proofIsOver(error)) throw error;
+      // A token that is no good opens nothing else either, and neither does a certificate that has ended.
       this.refuse(error.code, error.message);
     });
     if (issued === undefined) return;
@@ -303,6 +303,10 @@ export class Session {
       this.#serve(member);
       this.#advanceAll();
     });
+  }
+
+  #proofIsOver({ code }: EnrollmentRefused): boolean {
+    return code === "unauthenticated" || (this.#state.state === "enrolling" && code.startsWith("token-"));
   }
 
   #leave(): void {
@@ -335,9 +339,6 @@ export class Session {
 }
 
 const FAILED_MESSAGE = { code: "internal", message: "the config-server failed: connect again" } as const;
-
-const isOfToken = (error: unknown): error is EnrollmentRefused =>
-  error instanceof EnrollmentRefused && error.code.startsWith("token-");
 
 const TOO_LONG = "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH";
 
