@@ -1,5 +1,6 @@
 // `npm run bench`: what the mesh costs, as ratios of contenders that ran in turn.
 import { parseArgs } from "node:util";
+import { measureAccessCosts, printAccessCosts } from "./access-cost.ts";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
@@ -52,15 +53,17 @@ if (options === undefined) {
 } else {
   const work = options.quick ? QUICK_WORK : FULL_WORK;
   const match = measureMatchCosts(work);
+  const access = measureAccessCosts(work);
   const pick = measurePickCosts(work);
   const compile = await measureCompileCosts({ services: 1_000, rules: 2 });
   const layers = await measureLayerCosts({ ...(options.quick ? QUICK : FULL), inFlight: 1 });
   const calls = await measureCallCosts(options.quick ? QUICK : FULL);
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ ...calls, match, pick, compile, layers })}\n`
+      ? `${JSON.stringify({ ...calls, match, access, pick, compile, layers })}\n`
       : [
           printMatchCosts(match),
+          printAccessCosts(access),
           printPickCosts(pick),
           printCompileCosts(compile),
           printLayerCosts(layers),
