@@ -9,6 +9,7 @@ import {
   wrongPrincipal,
   wrongWildcard,
 } from "./field-limits.ts";
+import { whyNoFrameworkRoute } from "./framework-route.ts";
 import { wrongIpRange } from "./ip-range.ts";
 import type { Check } from "./policy-check.ts";
 import type { PolicyPath } from "./policy-path.ts";
@@ -84,6 +85,7 @@ const checkOperation = (path: PolicyPath, operation: AccessOperation, check: Che
   checkBoth(path, operation, "hosts", wrongAccessHost, check);
   checkBoth(path, operation, "methods", wrongAccessMethod, check);
   checkBoth(path, operation, "paths", wrongAccessPath, check);
+  checkBoth(path, operation, "routes", whyNoFrameworkRoute, check);
   for (const field of ["ports", "notPorts"] as const) {
     check.list([...path, field], operation[field], (at, port) => check.number(at, port, numberLimits.accessPort));
   }

@@ -1,6 +1,7 @@
 import type { AccessOperation } from "./access-policy.ts";
 import type { AccessTest } from "./access-question.ts";
 import { compileValues } from "./access-value.ts";
+import { compileFrameworkRoutes } from "./framework-route.ts";
 
 /** Hosts as callers wrote them, compared without case; the port counts where one is written (Istio). */
 export const compileHosts = (hosts: readonly string[]): AccessTest => {
@@ -20,6 +21,18 @@ export const compileMethods = (methods: readonly string[]): AccessTest => {
   return ({ method }) => fits(method);
 };
 
+/**
+ * Route templates. @param wide whether a call fits whose route nobody knows yet, read against its caller
+ */
+export const compileRouteTemplates = (templates: readonly string[], wide: boolean): AccessTest => {
+  const fits = compileFrameworkRoutes(templates);
+  return ({ route, routeDoubt }) =>
+    routeDoubt === undefined ? route !== undefined && fits(route) : wide === (routeDoubt === "against");
+};
+
+/** Whether an operation can be decided only when the framework has found its route. */
+export const namesRoutes = ({ routes, notRoutes }: AccessOperation): boolean => (routes ?? notRoutes) !== undefined;
+
 /** Every field of an operation, so that a field that this version does not know can be told. */
 export const operationFields: ReadonlySet<string> = new Set([
   "hosts",
@@ -30,4 +43,6 @@ export const operationFields: ReadonlySet<string> = new Set([
   "notMethods",
   "paths",
   "notPaths",
+  "routes",
+  "notRoutes",
 ] satisfies (keyof AccessOperation)[]);

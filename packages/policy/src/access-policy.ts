@@ -50,6 +50,12 @@ export interface AccessOperation {
    */
   readonly paths?: readonly string[];
   readonly notPaths?: readonly string[];
+  /**
+   * Route templates as the framework has them (`/reviews/:id`); `*` any. Decided when Express or Fastify has found the route and
+   * before its handlers run; where nobody tells a template, the call is refused. A call without a route has no template.
+   */
+  readonly routes?: readonly string[];
+  readonly notRoutes?: readonly string[];
 }
 
 /** A further condition on one attribute. Where both lists are set, both must hold. */

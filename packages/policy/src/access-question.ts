@@ -28,6 +28,13 @@ export interface AccessQuestion {
   readonly method: string;
   /** As `pathForRules` gives it: without query, normalised. */
   readonly path: string;
+  /** The route template that the framework found for the call; absent where it found none. */
+  readonly route?: string | undefined;
+  /**
+   * Set while the framework was not asked yet: `against` takes every rule that names routes in the way that lets in fewer calls,
+   * `for` in the way that lets in more.
+   */
+  readonly routeDoubt?: "against" | "for" | undefined;
   /** A header by its lower-case name, several values joined; also `:authority`, `:method`, `:path` and `:scheme`. */
   readonly header?: ((name: string) => string | undefined) | undefined;
 }

@@ -1,5 +1,11 @@
 import { compileConditionValues, conditionFields } from "./access-condition.ts";
-import { compileHosts, compileMethods, compilePorts, operationFields } from "./access-operation.ts";
+import {
+  compileHosts,
+  compileMethods,
+  compilePorts,
+  compileRouteTemplates,
+  operationFields,
+} from "./access-operation.ts";
 import { compileAccessPaths } from "./access-path.ts";
 import type { AccessCondition, AccessOperation, AccessRule, AccessSource } from "./access-policy.ts";
 import type { AccessTest } from "./access-question.ts";
@@ -106,6 +112,7 @@ const compileOperation = (operation: AccessOperation, reading: RuleReading): Acc
     ),
     ...field(operation.ports, operation.notPorts, compilePorts, reading),
     ...field(operation.hosts, operation.notHosts, compileHosts, reading),
+    ...field(operation.routes, operation.notRoutes, compileRouteTemplates, reading),
     ...unknownFields(operation, operationFields, reading),
   ]);
 

@@ -1,4 +1,5 @@
 import { AccessIndex, type IndexedRule } from "./access-index.ts";
+import { namesRoutes } from "./access-operation.ts";
 import type { AccessAction, AccessPolicy, AccessRule } from "./access-policy.ts";
 import type { AccessQuestion, AccessTest } from "./access-question.ts";
 import { compileAccessRule, type RuleReading } from "./access-rule.ts";
@@ -58,6 +59,8 @@ export interface DryRunFinding extends Partial<FittingRule> {
 export interface CompiledAccess {
   /** What deny and allow policies say. */
   readonly decide: AccessDecision;
+  /** Whether some rule, also one in dry-run, can be decided only when the framework has found the route. */
+  readonly namesRoutes: boolean;
   /** Whom custom policies ask about a call, each once. Absent without such policies. They are asked before `decide`. */
   readonly asks: ((question: AccessQuestion) => readonly AccessAsk[]) | undefined;
   /** Which rules of audit policies fit. Absent without such policies. */
@@ -100,6 +103,7 @@ export const compileAccess = (policies: readonly AccessPolicy[], options: Access
   );
   return {
     decide: decisionOf(enforced),
+    namesRoutes: policies.some(({ rules = [] }) => rules.some(({ to = [] }) => to.some(namesRoutes))),
     asks: asksOf(enforced.custom),
     audits: auditsOf(enforced.audit),
     dryRun: tried.keys.length === 0 ? undefined : dryRunOf(tried),

@@ -11,6 +11,7 @@ import {
 } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import { admit } from "./admission.ts";
+import type { TellsRoutes } from "./application.ts";
 import { type Connection, knownConnection } from "./connection.ts";
 import type { Gate, Refusal } from "./gate.ts";
 import { guardReply } from "./guard-reply.ts";
@@ -20,6 +21,8 @@ import type { LoadReports } from "./load-report.ts";
 import type { VisitObserver } from "./observe-visit.ts";
 import type { PlaintextCallers } from "./plaintext-callers.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
+import { releaseReply, settleBeforeReply } from "./route-templates/settle-before-reply.ts";
+import { watchExpressRoute } from "./route-templates/watch-express-route.ts";
 import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
 import { bindRequestEvents, type RunInVisit } from "./visit-events.ts";
 import { VisitPermit } from "./visit-permit.ts";
@@ -54,6 +57,7 @@ export const admitRequest = (
   request: IncomingMessage,
   response: ServerResponse,
   listener: ListenerState,
+  tellsRoutes: () => TellsRoutes,
 ): Admitted => {
   if (request.httpVersionMajor >= 2 && !presentAsHttp1(request)) return undefined;
   const visit = openVisit(desk, request, listener);
@@ -63,9 +67,9 @@ export const admitRequest = (
   response.once("close", () =>
     endVisit(desk, visit, response.headersSent ? response.statusCode : undefined, isWhole(response)),
   );
-  if (!(answer instanceof Promise)) return concludeRequest(desk, visit, response, answer);
+  if (!(answer instanceof Promise)) return concludeRequest(desk, visit, response, answer, tellsRoutes);
   visit.admission = answer.then((refusal) =>
-    visit.open ? concludeRequest(desk, visit, response, refusal) : undefined,
+    visit.open ? concludeRequest(desk, visit, response, refusal, tellsRoutes) : undefined,
   );
   return visit.admission;
 };
@@ -74,8 +78,11 @@ const concludeRequest = (
   desk: AdmissionDesk,
   visit: OpenVisit,
   response: ServerResponse,
-  refusal: Refusal | undefined,
+  answer: Refusal | undefined,
+  tellsRoutes: () => TellsRoutes,
 ): OpenVisit | undefined => {
+  const tells = visit.decideRoute === undefined ? undefined : tellsRoutes();
+  const refusal = answer ?? (tells === "nobody" ? untold : undefined);
   if (isRefused(desk, visit, refusal)) {
     refuse(visit, refusal, response);
     return undefined;
@@ -85,7 +92,39 @@ const concludeRequest = (
   serve(desk, visit);
   guardReply(response, visit);
   bindRequestEvents(visit.request, desk.runIn);
+  // An answer before any route was found is one without a route.
+  if (tells !== undefined) settleBeforeReply(response, () => settleRoute(desk, visit, response, undefined));
+  if (tells === "express") {
+    watchExpressRoute(visit.request, (template, next) => {
+      if (settleRoute(desk, visit, response, template)) next();
+    });
+  }
   return visit;
+};
+
+/** Nobody will say the route that a rule needs, so the rule can never be asked. */
+const untold: Refusal = {
+  code: "ACCESS_DENIED",
+  detail:
+    "a rule names route templates, and the handler tells none: hand mesh.listen the Express application itself, or a Fastify instance with fastifyMesh registered",
+};
+
+/**
+ * The framework has found a route, or answers without one: the rules that name routes are asked. Whether it may be served; where
+ * not, the refusal is written.
+ */
+export const settleRoute = (
+  desk: AdmissionDesk,
+  visit: OpenVisit,
+  response: ServerResponse,
+  template: string | undefined,
+): boolean => {
+  const refusal = visit.decideRoute?.(template);
+  releaseReply(response);
+  if (!isRefused(desk, visit, refusal)) return true;
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  refuse(visit, refusal, response);
+  return false;
 };
 
 /** The same for an upgrade or CONNECT; the visit lasts as long as the socket. */
@@ -115,8 +154,10 @@ const concludeSocket = (
   desk: AdmissionDesk,
   visit: OpenVisit,
   socket: Duplex,
-  refusal: Refusal | undefined,
+  answer: Refusal | undefined,
 ): OpenVisit | undefined => {
+  // No framework finds a route for a bare socket.
+  const refusal = answer ?? visit.decideRoute?.(undefined);
   if (isRefused(desk, visit, refusal)) {
     // The caller may be gone before it has read the refusal.
     socket.on("error", ignore);

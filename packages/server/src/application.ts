@@ -12,6 +12,8 @@ export interface FastifyLike {
   routing(request: never, response: never): void;
   readonly server: Server | Http2Server;
   readonly initialConfig?: { readonly http2?: boolean };
+  /** Tells whether the mesh's plugin is registered. */
+  hasRequestDecorator?(name: string): boolean;
 }
 
 /** What can be served: a handler function, a Fastify instance, or a server whose events are raised for it. */
@@ -20,8 +22,16 @@ export type ListenApp = RequestHandler | FastifyLike | Server;
 /** The event by which Node tells of a request that wants the bare socket. */
 export type SocketEvent = "upgrade" | "connect";
 
+/**
+ * Who tells the template of a request's route before its handlers run: an Express application, in which every route can be
+ * watched; a framework's adapter, which is mounted in the application; nobody.
+ */
+export type TellsRoutes = "express" | "adapter" | "nobody";
+
 /** An application, whatever it was made with. */
 export interface Application {
+  /** Asked at each request of which it matters, for adapters may be mounted later. */
+  tellsRoutes(): TellsRoutes;
   /** Resolves when it may be served. */
   ready(): Promise<void>;
   handle: RequestHandler;
@@ -37,11 +47,19 @@ export interface Application {
 /** Reads what kind of application this is. @throws TypeError when it is none that can be served. */
 export const applicationOf = (app: ListenApp): Application => {
   if (typeof app === "function") {
-    return { ...withoutSockets, ready: async () => undefined, handle: app, http2: !isExpress(app) };
+    const tells: TellsRoutes = hasRoutes(app) ? "express" : "nobody";
+    return {
+      ...withoutSockets,
+      tellsRoutes: () => tells,
+      ready: async () => undefined,
+      handle: app,
+      http2: !isExpress(app),
+    };
   }
   if (app instanceof Server) {
     return {
       ...socketsOf(app),
+      tellsRoutes: () => (app.listeners("request").every(hasRoutes) ? "express" : "nobody"),
       ready: async () => undefined,
       // Also for "Expect: 100-continue": the mesh has let the body come by then.
       handle: (request, response) => app.emit("request", request, response),
@@ -51,6 +69,7 @@ export const applicationOf = (app: ListenApp): Application => {
   if (typeof app?.routing === "function" && typeof app.ready === "function") {
     return {
       ...socketsOf(app.server),
+      tellsRoutes: () => (app.hasRequestDecorator?.("mesh") === true ? "adapter" : "nobody"),
       ready: async () => {
         await app.ready();
       },
@@ -71,6 +90,10 @@ const isExpress = (app: unknown): boolean =>
   typeof app.handle === "function" &&
   "request" in app &&
   "response" in app;
+
+/** An application of Express, or a router of it. */
+const hasRoutes = (app: unknown): boolean =>
+  typeof app === "function" && "handle" in app && "route" in app && typeof app.route === "function";
 
 const withoutSockets: Pick<Application, "wants" | "handleSocket" | "onWant"> = {
   wants: () => false,

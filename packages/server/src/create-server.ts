@@ -6,8 +6,8 @@ import { type Credentials, type InboundSnapshot, type MtlsMode, mtlsModeOf, type
 import type { Clock, Random, Watched } from "@tulle/time";
 import { AccessNotes, type AccessSample } from "./access-notes.ts";
 import { gatesFor } from "./admission.ts";
-import { type AdmissionDesk, admitRequest } from "./admit-request.ts";
-import type { ListenApp } from "./application.ts";
+import { type AdmissionDesk, admitRequest, settleRoute } from "./admit-request.ts";
+import type { ListenApp, TellsRoutes } from "./application.ts";
 import { type Connection, rememberConnection, strangerConnection } from "./connection.ts";
 import { ServerCounters } from "./counters.ts";
 import { ExternalAuthorizers, type SendToAuthorizer } from "./external-authorizers.ts";
@@ -67,7 +67,16 @@ export interface MeshServer {
    * listener, the one that the gates admit now. `undefined`: refused, and the refusal is written, or the caller is gone.
    * A promise, which never rejects, only while a gate waits for an answer from elsewhere.
    */
-  admit(request: IncomingMessage, response: ServerResponse): Visit | undefined | Promise<Visit | undefined>;
+  admit(
+    request: IncomingMessage,
+    response: ServerResponse,
+    tellsRoutes?: TellsRoutes,
+  ): Visit | undefined | Promise<Visit | undefined>;
+  /**
+   * For adapters that tell routes: the framework has found one for a visit, by its template, or `undefined` where it found none.
+   * False: the visit is refused, and the refusal is written.
+   */
+  settleRoute(visit: Visit, response: ServerResponse, template: string | undefined): boolean;
   /** Runs a function inside a visit, for adapters whose framework lost the context on the way to the handler. */
   enter<T>(visit: Visit, run: () => T): T;
   /** Closes all listeners at once. Drain them first. */
@@ -230,15 +239,17 @@ export const createServer = (options: ServerOptions): MeshServer => {
       listeners.add(listener);
       return listener;
     },
-    admit: (request, response) => {
+    admit: (request, response, tellsRoutes = "nobody") => {
       const known = visitOf(request);
       if (known !== undefined) {
         if (known.served) return known;
         // Refused, unless a gate is still waited for.
         return known.admission;
       }
-      return admitRequest(desk, request, response, own);
+      return admitRequest(desk, request, response, own, () => tellsRoutes);
     },
+    // Adapters hand back the visit that admit gave them, which is one of ours.
+    settleRoute: (visit, response, template) => settleRoute(desk, visit as OpenVisit, response, template),
     // Adapters hand back the visit that admit gave them, which is one of ours.
     enter: (visit, run) => runIn(visit as OpenVisit, run),
     close: async () => {

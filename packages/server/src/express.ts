@@ -1,5 +1,6 @@
-import type { Request, RequestHandler } from "express";
+import type { RequestHandler } from "express";
 import { type AdapterServer, admitForFramework, type MeshVisit } from "./mesh-visit.ts";
+import { expressTemplateOf } from "./route-templates/watch-express-route.ts";
 
 export type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
 
@@ -25,17 +26,11 @@ export const expressMesh =
   (server: AdapterServer): ExpressMiddleware =>
   (request, response, next) => {
     admitForFramework(server, request, response, {
-      routeOf: () => templateOf(request),
+      tellsRoutes: "express",
+      routeOf: () => expressTemplateOf(request),
       serve: (visit) => {
         request.mesh = visit;
         server.enter(visit, next);
       },
     });
   };
-
-/** Where a route was matched; routers mounted under a path have that path in `baseUrl`. */
-const templateOf = (request: Request): string | undefined => {
-  // Express types the route as any.
-  const path = (request.route as { readonly path?: unknown } | undefined)?.path;
-  return typeof path === "string" ? `${request.baseUrl}${path}` : undefined;
-};

@@ -22,6 +22,7 @@ const plugin: FastifyPluginCallback<FastifyMeshOptions> = (fastify, { mesh }, do
   fastify.addHook("onRequest", (request, reply, next) => {
     const raw: RawRequestDefaultExpression = request.raw;
     admitForFramework(mesh, raw, reply.raw, {
+      tellsRoutes: "adapter",
       routeOf: () => request.routeOptions.url,
       serve: (visit) => {
         request.mesh = visit;

@@ -40,6 +40,11 @@ export interface Visit {
   context: Context | undefined;
   /** Route template, told by a framework's middleware. */
   route: string | undefined;
+  /**
+   * Decides again when the framework has found a route, with its template, or `undefined` for a route without one; for rules
+   * that name routes. Absent where none does. Asked once for each route that the framework tries.
+   */
+  decideRoute: RouteDecision | undefined;
   /** False once the answer is over: what was inherited from it no longer counts. */
   open: boolean;
   /** Whether it is a retry or a hedge of a verified peer, by that peer's word. */
@@ -65,6 +70,9 @@ export interface Permit {
    */
   require(condition: unknown, reason: string): asserts condition;
 }
+
+/** Refuses, or lets a route be served. */
+export type RouteDecision = (template: string | undefined) => Refusal | undefined;
 
 /** A gate's no. Only `refusal.ts` turns it into an answer. */
 export interface Refusal {

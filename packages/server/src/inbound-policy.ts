@@ -32,6 +32,8 @@ export interface InboundPolicy {
   /** Which tokens of end users are believed: the rules of all policies together (Istio). */
   readonly jwt: readonly EffectiveJwtRule[];
   readonly decide: AccessDecision;
+  /** Whether some rule is decided only when the framework has found the route. */
+  readonly namesRoutes: boolean;
   /** Whom custom policies ask; absent without such policies. */
   readonly asks: CompiledAccess["asks"];
   /** What audit policies count; absent without such policies. */

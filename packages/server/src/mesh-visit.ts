@@ -8,12 +8,13 @@ export type MeshVisit = Readonly<
 >;
 
 /** What the adapters need of the receiving side. */
-export type AdapterServer = Pick<MeshServer, "admit" | "enter">;
+export type AdapterServer = Pick<MeshServer, "admit" | "enter" | "settleRoute">;
 
 /**
  * Has the gates admit a request, or finds that they did, and goes on with it: at once unless a gate waits for an answer. The
  * route template is asked for when the answer is over.
  *
+ * @param framework who tells the routes of requests: `adapter` where the template is known by now.
  * @param refused hears that the refusal is written, or that the caller is gone.
  */
 export const admitForFramework = (
@@ -21,6 +22,7 @@ export const admitForFramework = (
   request: IncomingMessage,
   response: ServerResponse,
   framework: {
+    readonly tellsRoutes: "express" | "adapter";
     readonly routeOf: () => string | undefined;
     readonly serve: (visit: Visit) => void;
     readonly refused?: () => void;
@@ -35,9 +37,15 @@ export const admitForFramework = (
     response.prependOnceListener("close", () => {
       visit.route = framework.routeOf();
     });
-    framework.serve(visit);
+    if (
+      framework.tellsRoutes === "express" ||
+      visit.decideRoute === undefined ||
+      server.settleRoute(visit, response, framework.routeOf())
+    ) {
+      framework.serve(visit);
+    } else framework.refused?.();
   };
-  const admitted = server.admit(request, response);
+  const admitted = server.admit(request, response, framework.tellsRoutes);
   if (admitted instanceof Promise) void admitted.then(settle);
   else settle(admitted);
 };

@@ -14,6 +14,8 @@ export class VisitQuestion implements AccessQuestion {
   readonly address: string | undefined;
   readonly method: string;
   readonly path: string;
+  route: string | undefined;
+  routeDoubt: "against" | "for" | undefined;
   readonly #visit: Visit;
   readonly #trustedProxies: number;
 

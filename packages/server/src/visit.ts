@@ -9,7 +9,7 @@ import {
   LOAD_REPORT_FORMAT,
   LOAD_REPORT_FORMAT_HEADER,
 } from "./control-headers.ts";
-import type { ListenerKind, Peer, Permit, Refusal, Visit } from "./gate.ts";
+import type { ListenerKind, Peer, Permit, Refusal, RouteDecision, Visit } from "./gate.ts";
 import type { LoadReports } from "./load-report.ts";
 
 /** What a listener tells the requests that come in by it. */
@@ -52,6 +52,7 @@ export class OpenVisit implements Visit {
   deadlineMs: number | undefined = undefined;
   context: Context | undefined = undefined;
   route: string | undefined = undefined;
+  decideRoute: RouteDecision | undefined = undefined;
   open = true;
   span: Span | undefined = undefined;
   /** What a gate said, also where it was only noted. */

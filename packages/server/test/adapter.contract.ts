@@ -104,6 +104,80 @@ export const adapterContract = (name: string, adapter: AdapterUnderTest): void =
       expect(ran).toEqual([]);
     });
 
+    if (adapter.template !== undefined)
+      describe("under rules that name routes", () => {
+        const routes = (...names: string[]): AccessPolicy => ({
+          kind: "Access",
+          name: "by-route",
+          rules: [{ name: "routes", to: [{ routes: names }] }],
+        });
+
+        test("serves the routes that are allowed, and the handler sees the permit", async () => {
+          const { port } = await start([routes("/reviews/:any")]);
+          const answer = await call(port, { path: "/reviews/7" });
+          expect(answer.status).toBe(200);
+          expect(JSON.parse(answer.body)).toMatchObject({
+            permit: { policy: "Access/default/by-route", rule: "routes" },
+            inside: true,
+          });
+        });
+
+        test("refuses other routes before their handlers run, and calls without a route", async () => {
+          const { port, ran } = await start([routes("/reviews/:id")]);
+          expect(await call(port, { path: "/echo", method: "POST", body: "x" })).toMatchObject({ status: 403 });
+          expect(await call(port, { path: "/nowhere" })).toMatchObject({ status: 403, body: "Forbidden\n" });
+          expect(ran).toEqual([]);
+        });
+
+        test("denies a route however its path is written, and leaves the others alone", async () => {
+          const { port, ran } = await start([{ ...routes("/reviews/:id"), action: "deny" }]);
+          for (const path of ["/reviews/7", "/reviews/%37", "/reviews/7?x=1"]) {
+            expect(await call(port, { path })).toMatchObject({ status: 403 });
+          }
+          expect(ran).toEqual([]);
+          expect(await call(port, { path: "/nowhere" })).toMatchObject({ status: 404 });
+          const headers = { "content-type": "application/json" };
+          expect(await call(port, { path: "/echo", method: "POST", body: "{}", headers })).toMatchObject({
+            status: 200,
+          });
+        });
+
+        test("refuses at once what no route could be allowed", async () => {
+          const readers = routes("/reviews/:id");
+          const { port, ran } = await start([
+            { ...readers, rules: [{ to: [{ routes: ["*"], methods: ["GET"] }] }] },
+            { kind: "Access", name: "no-posts", action: "deny", rules: [{ to: [{ methods: ["POST"] }] }] },
+          ]);
+          expect(await call(port, { path: "/echo", method: "POST", body: "x" })).toMatchObject({ status: 403 });
+          expect(await call(port, { path: "/reviews/7" })).toMatchObject({ status: 200 });
+          expect(ran).toEqual(["reviews"]);
+        });
+
+        test("names no route to strangers, and tells telemetry the rule", async () => {
+          const telemetry = recordTelemetry();
+          const { port } = await start([{ ...routes("/reviews/:id"), action: "deny" }]);
+          await call(port, { path: "/reviews/7" });
+          await vi.waitFor(async () => {
+            const [span] = await telemetry.spans();
+            expect(span?.attributes).toMatchObject({
+              "tulle.refusal.detail": expect.stringContaining("Access/default/by-route rule routes denies"),
+              "http.route": adapter.template,
+            });
+          });
+        });
+      });
+
+    if (adapter.template === undefined) {
+      test("refuses all where rules name routes, for nobody tells any", async () => {
+        const { port, ran } = await start([
+          { kind: "Access", name: "by-route", rules: [{ to: [{ routes: ["*"] }] }, { to: [{ paths: ["/x"] }] }] },
+        ]);
+        expect(await call(port, { path: "/x" })).toMatchObject({ status: 403 });
+        expect(await call(port, { path: "/reviews/7" })).toMatchObject({ status: 403 });
+        expect(ran).toEqual([]);
+      });
+    }
+
     test("is inside the visit still after a body was read", async () => {
       const { port } = await start([]);
       const answer = await call(port, {
@@ -141,6 +215,16 @@ export const adapterContract = (name: string, adapter: AdapterUnderTest): void =
       ]);
     });
   });
+
+  if (name === "Express")
+    test("Express: routes mounted before the middleware are decided too", async () => {
+      const { port, ran } = await behindMesh([
+        { kind: "Access", name: "by-route", action: "deny", rules: [{ to: [{ routes: ["/early"] }] }] },
+      ]);
+      for (const path of ["/early", "/EARLY", "/early/"])
+        expect(await call(port, { path })).toMatchObject({ status: 403 });
+      expect(ran).toEqual([]);
+    });
 
   test(`${name}: behind mesh.listen the gates hold for routes mounted before the middleware too`, async () => {
     const { port, ran } = await behindMesh([allowReviews]);

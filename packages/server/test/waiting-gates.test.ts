@@ -52,8 +52,9 @@ const stage = (gates: readonly Gate[]) => {
     inspect: (request) => strangerConnection(request.socket, "plaintext"),
   };
   const adapter: AdapterServer = {
-    admit: (request, response) => visitOf(request) ?? admitRequest(desk, request, response, own),
+    admit: (request, response) => visitOf(request) ?? admitRequest(desk, request, response, own, () => "nobody"),
     enter: (_visit, run) => run(),
+    settleRoute: () => true,
   };
   return { desk, adapter, counters };
 };
@@ -250,7 +251,7 @@ test("gates that all answer at once make no promise", () => {
   const server = createServer();
   const admitted: unknown[] = [];
   server.on("request", (request, response) => {
-    admitted.push(admitRequest(desk, request, response, own));
+    admitted.push(admitRequest(desk, request, response, own, () => "nobody"));
     response.end();
   });
   return opened(server)

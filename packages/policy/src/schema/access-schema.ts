@@ -3,6 +3,7 @@ import { wrongAccessHost, wrongAccessPath, wrongAccountReference } from "../acce
 import { wrongConditionKey } from "../access-condition.ts";
 import type { AccessCondition, AccessOperation, AccessPolicy, AccessRule, AccessSource } from "../access-policy.ts";
 import { numberLimits, wrongAccessMethod, wrongPrincipal, wrongWildcard } from "../field-limits.ts";
+import { whyNoFrameworkRoute } from "../framework-route.ts";
 import { wrongIpRange } from "../ip-range.ts";
 import { exactly } from "./exactly.ts";
 import { anyList, anyText, list, nameText, number, optional, text, texts } from "./fields.ts";
@@ -44,6 +45,8 @@ const operationSchema: z.ZodType<AccessOperation> = exactly<AccessOperation>()(
       notMethods: optional(texts(wrongAccessMethod, "None of them.")),
       paths: optional(texts(wrongAccessPath, "Exact, /start*, *end, *, or with {*} and {**}; without query.")),
       notPaths: optional(texts(wrongAccessPath, "None of them.")),
+      routes: optional(texts(whyNoFrameworkRoute, "Route templates of Express or Fastify: /reviews/:id; * any.")),
+      notRoutes: optional(texts(whyNoFrameworkRoute, "None of them.")),
     })
     .meta({ description: "What is called; all fields must hold." }),
 );

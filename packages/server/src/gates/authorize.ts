@@ -21,11 +21,23 @@ export const authorize =
     }
     const { decide, audits, dryRun, trustedProxies } = policy;
     const question = new VisitQuestion(visit, peer, trustedProxies);
-    const verdict = decide(question);
-    if (audits !== undefined) notes.audited(audits(question));
-    if (dryRun !== undefined) notes.dryRun(dryRun(question, verdict), visit);
-    if (!verdict.allowed) return denied(visit, peer, verdict);
-    visit.permit = new VisitPermit(grantOf(verdict.by), peer, visit);
+    const conclude = (): Refusal | undefined => {
+      const verdict = decide(question);
+      if (audits !== undefined) notes.audited(audits(question));
+      if (dryRun !== undefined) notes.dryRun(dryRun(question, verdict), visit);
+      if (!verdict.allowed) return denied(visit, peer, verdict);
+      visit.permit = new VisitPermit(grantOf(verdict.by), peer, visit);
+      return undefined;
+    };
+    if (!policy.namesRoutes) return conclude();
+    // What no route could be allowed is refused at once; else the framework finds the route first.
+    question.routeDoubt = "for";
+    if (!decide(question).allowed) return conclude();
+    visit.decideRoute = (template) => {
+      question.route = template;
+      question.routeDoubt = undefined;
+      return conclude();
+    };
     return undefined;
   };
 

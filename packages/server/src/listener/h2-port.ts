@@ -73,7 +73,7 @@ export const serveApplicationOverH2 = (
     response: ServerResponse,
     serve: (request: IncomingMessage, response: ServerResponse) => void,
   ): void => {
-    whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
+    whenAdmitted(admitRequest(desk, request, response, listener, application.tellsRoutes), (visit) => {
       desk.runIn(visit, () => serve(request, response));
     });
   };

@@ -16,12 +16,12 @@ export const serveApplication = (
   desk: AdmissionDesk,
 ): (() => void) => {
   server.on("request", (request, response) => {
-    whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
+    whenAdmitted(admitRequest(desk, request, response, listener, application.tellsRoutes), (visit) => {
       desk.runIn(visit, () => answerRefused(visit, response, () => application.handle(request, response)));
     });
   });
   server.on("checkContinue", (request, response) => {
-    whenAdmitted(admitRequest(desk, request, response, listener), (visit) => {
+    whenAdmitted(admitRequest(desk, request, response, listener, application.tellsRoutes), (visit) => {
       // Only now: a refused caller need not send its body at all.
       response.writeContinue();
       desk.runIn(visit, () => answerRefused(visit, response, () => application.handle(request, response)));
