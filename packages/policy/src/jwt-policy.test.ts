@@ -45,6 +45,7 @@ describe("a rule about tokens", () => {
     ["keys twice", { ...uri, jwks }, "jwt[0]", "both set"],
     ["an empty issuer", { ...uri, issuer: "" }, "jwt[0].issuer", "empty"],
     ["an empty audience", { ...uri, audiences: [""] }, "jwt[0].audiences[0]", "empty"],
+    ["an audience of a scheme alone", { ...uri, audiences: ["https://"] }, "jwt[0].audiences[0]", "empty"],
     ["an address without scheme", { jwksUri: "hTPp\\\blah" }, "jwt[0].jwksUri", "not an address"],
     ["an address of a file", { jwksUri: "file:///etc/passwd" }, "jwt[0].jwksUri", "not an address"],
     ["an address with a user", { jwksUri: "https://a:b@issuer.test" }, "jwt[0].jwksUri", "a user"],

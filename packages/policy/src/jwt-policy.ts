@@ -177,6 +177,10 @@ const keysOf = (text: string): readonly object[] | undefined => {
 export const wrongNonEmpty = (text: string): string | undefined =>
   text === "" ? "an empty text fits nothing: write one, or leave the item out" : undefined;
 
+/** What is wrong with an audience, if anything. */
+export const wrongAudience = (text: string): string | undefined =>
+  sanitizeAudience(text) === "" ? `"${text}" is empty as audiences are compared: write a name` : undefined;
+
 /** What is wrong with the name of a cookie, if anything. */
 export const wrongCookieName = (text: string): string | undefined =>
   wrongHeaderName(text) === undefined ? undefined : `"${text}" is not the name of a cookie`;
@@ -214,7 +218,7 @@ export const checkJwt = (path: PolicyPath, rules: readonly JwtRule[] | undefined
 
 const checkRule = (path: PolicyPath, rule: JwtRule, check: Check): void => {
   check.text([...path, "issuer"], rule.issuer, wrongNonEmpty);
-  check.texts([...path, "audiences"], rule.audiences, wrongNonEmpty);
+  check.texts([...path, "audiences"], rule.audiences, wrongAudience);
   const wrong = wrongKeySource(rule);
   if (wrong !== undefined) check.report(path, wrong);
   check.text([...path, "jwksUri"], rule.jwksUri, wrongJwksUri);

@@ -1,6 +1,7 @@
 import type { FastifyPluginCallback, FastifyRequest, RawRequestDefaultExpression } from "fastify";
 import type { Visit } from "./gate.ts";
 import { type AdapterServer, admitForFramework, type MeshVisit } from "./mesh-visit.ts";
+import { paramsTakenOut } from "./tokens/token-places.ts";
 
 export type { AdapterServer, MeshVisit } from "./mesh-visit.ts";
 
@@ -21,10 +22,12 @@ const plugin: FastifyPluginCallback<FastifyMeshOptions> = (fastify, { mesh }, do
   const visits = new WeakMap<FastifyRequest, Visit>();
   fastify.addHook("onRequest", (request, reply, next) => {
     const raw: RawRequestDefaultExpression = request.raw;
+    const asked = raw.url ?? "";
     admitForFramework(mesh, raw, reply.raw, {
       tellsRoutes: "adapter",
       routeOf: () => request.routeOptions.url,
       serve: (visit) => {
+        if (raw.url !== asked) forgetParams(request.query, paramsTakenOut(asked, raw.url ?? ""));
         request.mesh = visit;
         visits.set(request, visit);
         mesh.enter(visit, next);
@@ -40,6 +43,12 @@ const plugin: FastifyPluginCallback<FastifyMeshOptions> = (fastify, { mesh }, do
     else mesh.enter(visit, next);
   });
   done();
+};
+
+/** Fastify read the query before the gates took a token out of it. */
+const forgetParams = (query: unknown, names: readonly string[]): void => {
+  if (typeof query !== "object" || query === null) return;
+  for (const name of names) Reflect.deleteProperty(query, name);
 };
 
 /**

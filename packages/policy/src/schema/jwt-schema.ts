@@ -4,6 +4,7 @@ import {
   type ClaimToHeader,
   type JwtHeader,
   type JwtRule,
+  wrongAudience,
   wrongClaim,
   wrongClaimHeader,
   wrongCookieName,
@@ -34,7 +35,7 @@ export const jwtRuleSchema: z.ZodType<JwtRule> = exactly<JwtRule>()(
   z
     .strictObject({
       issuer: text(wrongNonEmpty, "The token's iss."),
-      audiences: optional(texts(wrongNonEmpty, "Of which the token's aud must name one. Default every audience.")),
+      audiences: optional(texts(wrongAudience, "Of which the token's aud must name one. Default every audience.")),
       jwksUri: optional(text(wrongJwksUri, "Where the issuer publishes its keys. Default by OpenID discovery.")),
       jwks: optional(text(wrongJwks, "The keys, a JSON Web Key Set as JSON text.")),
       fromHeaders: optional(list(header, 'Headers to look into. Default authorization with "Bearer ".')),

@@ -138,6 +138,24 @@ const withoutParam = (url: string, name: string): string => {
   return kept.length === 0 ? url.slice(0, at) : `${url.slice(0, at)}?${kept.join("&")}`;
 };
 
+/** The names of parameters that one address has and another lacks. */
+export const paramsTakenOut = (before: string, after: string): readonly string[] => {
+  const left = namesOfParams(after);
+  return [...namesOfParams(before)].filter((name) => !left.has(name));
+};
+
+const namesOfParams = (url: string): ReadonlySet<string> => {
+  const at = url.indexOf("?");
+  return new Set(
+    at < 0
+      ? []
+      : url
+          .slice(at + 1)
+          .split("&")
+          .map((pair) => nameAndValue(pair)[0]),
+  );
+};
+
 const takeCookieOut = (request: IncomingMessage, name: string): void => {
   const kept = fieldsOf(request, "cookie")
     .flatMap((field) => field.split(";"))
