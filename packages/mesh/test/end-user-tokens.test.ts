@@ -28,10 +28,9 @@ const reviewsPolicy: Policy = { kind: "Service", name: "reviews" };
 const echo = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
   request.resume();
   await once(request, "end");
-  const { url, headers, headersDistinct, rawHeaders, trailers, rawTrailers } = request;
-  response
-    .setHeader("content-type", "application/json")
-    .end(JSON.stringify({ url, headers, headersDistinct, rawHeaders, trailers, rawTrailers }));
+  const { httpVersion, url, headers, headersDistinct, rawHeaders, trailers, rawTrailers } = request;
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ httpVersion, url, headers, headersDistinct, rawHeaders, trailers, rawTrailers }));
 };
 
 interface Echo {
@@ -40,7 +39,11 @@ interface Echo {
 }
 
 /** A member `reviews` with rules, and a member `productpage` that calls it. */
-const members = async (policies: readonly Policy[], endpoints: Readonly<Record<string, readonly string[]>> = {}) => {
+const members = async (
+  policies: readonly Policy[],
+  endpoints: Readonly<Record<string, readonly string[]>> = {},
+  reviewsPolicy: Policy = { kind: "Service", name: "reviews" },
+) => {
   const warnings: string[] = [];
   const reviews = createMesh({
     policies: [reviewsPolicy, ...policies],
@@ -56,7 +59,7 @@ const members = async (policies: readonly Policy[], endpoints: Readonly<Record<s
     public: [{ port: 0, host: "127.0.0.1" }],
   });
   const productpage = createMesh({
-    policies: [],
+    policies: [reviewsPolicy],
     endpoints: { reviews: [`127.0.0.1:${listener.port}`] },
     service: "productpage",
     credentials: await authority.issue({ serviceAccount: "productpage" }),
@@ -177,6 +180,48 @@ test("keys of an issuer inside the mesh are fetched over mTLS", async () => {
   expect(callers).toEqual([expect.stringContaining("spiffe://cluster.local/ns/default/sa/reviews")]);
   await mesh[Symbol.asyncDispose]();
   await auth.leave();
+});
+
+describe.each(["http1", "http2"] as const)("tokens in %s", (protocol) => {
+  const open = () =>
+    members(
+      [
+        rules({
+          issuer: issuer.issuer,
+          jwks: issuer.jwks,
+          fromHeaders: [{ name: "authorization", prefix: "Bearer " }],
+          fromParams: ["t"],
+          fromCookies: ["session"],
+          outputClaimToHeaders: [{ header: "x-user", claim: "sub" }],
+        }),
+      ],
+      {},
+      { kind: "Service", name: "reviews", ...(protocol === "http2" ? { protocol } : {}) },
+    );
+
+  test("are hidden wherever they stand, in every view, and claims take the place of forged headers", async () => {
+    await using mesh = await open();
+    const token = issuer.token();
+    const seen = await mesh.call(token, { "x-user": "admin", cookie: `a=b; session=${token}` }, `/7?x=y&t=${token}`);
+    expect(seen.status).toBe(200);
+    expect(JSON.stringify(seen)).not.toMatch(/admin/);
+    expect(JSON.stringify(seen)).not.toContain(token);
+    expect(seen).toMatchObject({
+      httpVersion: protocol === "http2" ? "2.0" : "1.1",
+      url: "/7?x=y",
+      sent: { "x-user": "user-1", cookie: "a=b" },
+    });
+    expect(JSON.stringify((await mesh.call(undefined, { "x-user": "admin" })).sent)).not.toContain("admin");
+  });
+
+  test.each([
+    ["the header", "bad", {}, "/7"],
+    ["a cookie", undefined, { cookie: "session=bad" }, "/7"],
+    ["the query", undefined, {}, "/7?t=bad"],
+  ])("that are bad in %s refuse the request", async (_place, token, headers, path) => {
+    await using mesh = await open();
+    expect(await mesh.call(token, headers, path)).toMatchObject({ status: 401, code: "TOKEN_INVALID" });
+  });
 });
 
 describe("headers that claims fill", () => {

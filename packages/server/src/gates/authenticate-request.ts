@@ -54,6 +54,9 @@ const MAX_REALM_CHARACTERS = 256;
 /** As Envoy writes it, but for the query, which may hold the token itself. */
 const challengeOf = ({ request, path, peer }: Visit): string => {
   const scheme = peer?.transport === "plaintext" ? "http" : "https";
-  const realm = `${scheme}://${request.headers.host ?? ""}${path}`.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, "");
+  const realm = `${scheme}://${request.headers.host ?? request.headers[":authority"] ?? ""}${path}`.replaceAll(
+    /[^\x21\x23-\x5b\x5d-\x7e]/g,
+    "",
+  );
   return `Bearer realm="${realm.slice(0, MAX_REALM_CHARACTERS)}", error="invalid_token"`;
 };
