@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey } from "node:crypto";
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigServer, type ConfigServerOptions, createConfigServer } from "@tulle/config-server";
@@ -67,6 +67,15 @@ describe("joining by a Kubernetes service-account token", () => {
     const line = { event: "certificate-issued", actor: "spiffe://cluster.local/ns/shop/sa/ratings", detail };
     expect(lines).toMatchObject([line, line]);
     expect(lines[0].detail.serial).not.toBe(lines[1].detail.serial);
+  });
+
+  test("gives no certificate that could not be written down, for the disk is full", async () => {
+    const stateDir = join(await mkdtemp(join(tmpdir(), "tulle-")), "state");
+    await mkdir(stateDir, { mode: 0o700 });
+    await symlink("/dev/full", join(stateDir, "audit.jsonl"));
+    const outcome = await joinBy(await start({ stateDir }), await issuer.token(), "shop");
+    expect(outcome).toEqual(refused("internal"));
+    expect(outcome.chain).toBeUndefined();
   });
 
   test("join tokens go on beside it", async () => {
