@@ -187,6 +187,7 @@ class MeshAgent implements Agent {
   start(): void {
     if (this.state.current.state !== "new") return;
     this.#restore();
+    this.#subscription.revocations.subscribe((revoked) => this.#keeper.revoke(revoked));
     this.#subscription.bundles.subscribe((bundles) => this.#keeper.trust(bundles));
     this.#subscription.commits.subscribe(() => {
       this.#lastGood?.keepStreams(this.#subscription.held);
@@ -275,6 +276,7 @@ class MeshAgent implements Agent {
     kept.writeInstanceId(this.instanceId);
     const refusal = this.#subscription.restore(kept.readStreams());
     if (refusal !== undefined) this.#logger.warn(`the kept policy is not used, it cannot be run: ${refusal}`);
+    this.#keeper.revoke(this.#subscription.revocations.current);
     this.#keeper.trust(this.#subscription.bundles.current);
     const { certificate, pendingKey } = kept.readCredentials();
     try {
@@ -323,7 +325,8 @@ class MeshAgent implements Agent {
         return { open: await this.#openBy(byCertificate(credentials), address, dialling), by: "certificate" };
       } catch (error) {
         const distrust =
-          error instanceof ConnectFailure && (error.kind === "untrusted" || error.code === "unauthenticated");
+          error instanceof ConnectFailure &&
+          (error.kind === "untrusted" || error.code === "unauthenticated" || error.code === "revoked");
         if (!distrust || (token ?? tokenFile) === undefined) throw error;
         this.#logger.warn(`${error.message}; the certificate may be of an older mesh, the join token is tried`);
       }

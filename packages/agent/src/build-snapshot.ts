@@ -8,6 +8,7 @@ import {
   type MeshPolicy,
   type NameIndex,
   type OutboundSnapshot,
+  type Revocations,
   type ServiceKey,
   type ServiceNames,
   type ServiceSnapshot,
@@ -26,6 +27,7 @@ import {
   parseResourceName,
   type ResourceName,
   type ResourceValue,
+  type RevocationsSlice,
   type ServiceResource,
   type StreamState,
 } from "@tulle/protocol";
@@ -84,12 +86,28 @@ export const buildInbound = (
   return same(previous, next);
 };
 
-/** The bundles of all trust domains, in the order of their names. */
-export const buildBundles = (trust: StreamState): readonly TrustBundle[] =>
-  [...trust.resources]
-    .filter(([name]) => parseResourceName(name)?.kind === "bundle")
-    .map(([, { value }]) => value as BundleResource) // Its name says the kind, and the commit checked the shape.
-    .sort((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1));
+/** The bundles of all trust domains, in the order of their names; the previous value where it says the same. */
+export const buildBundles = (previous: readonly TrustBundle[], trust: StreamState): readonly TrustBundle[] =>
+  same<readonly TrustBundle[], readonly TrustBundle[]>(
+    previous,
+    [...trust.resources]
+      .filter(([name]) => parseResourceName(name)?.kind === "bundle")
+      .map(([, { value }]) => value as BundleResource) // Its name says the kind, and the commit checked the shape.
+      .sort((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1)),
+  );
+
+/** What was revoked; the previous value where it says the same, `undefined` while nothing is. */
+export const buildRevocations = (previous: Revocations | undefined, trust: StreamState): Revocations | undefined => {
+  const revoked = [...trust.resources]
+    .filter(([name]) => parseResourceName(name)?.kind === "revocations")
+    // Its name says the kind, and the commit checked the shape.
+    .flatMap(([, { value }]) => (value as RevocationsSlice).revoked);
+  if (revoked.length === 0) return undefined;
+  return same<Revocations, Revocations | undefined>(previous, {
+    serials: new Set(revoked.flatMap(({ serial }) => serial ?? [])),
+    spiffeIds: new Set(revoked.flatMap(({ spiffeId }) => spiffeId ?? [])),
+  });
+};
 
 const meshOf = (previous: MeshPolicy | undefined, policy: StreamState): MeshPolicy =>
   same(previous, valueOfKind<MeshPolicy>(policy, "mesh") ?? DEFAULT_MESH);

@@ -49,5 +49,6 @@ const lasting: ReadonlySet<RefusalCode> = new Set([
   "token-audience",
   "identity-mismatch",
   "not-allowed",
+  "revoked",
   "replaced",
 ]);

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
-import { type Credentials, parseSpiffeId, type TrustBundle } from "@tulle/policy";
+import { type Credentials, parseSpiffeId, type Revocations, type TrustBundle } from "@tulle/policy";
 import { type Clock, describeSkew, type Random, type Timer, Watchable } from "@tulle/time";
 import { certificateRequest } from "./certificate-request.ts";
 import { uriNames } from "./config-server-peer.ts";
@@ -45,8 +45,9 @@ export class CredentialKeeper {
   readonly credentials: Watchable<Credentials | undefined> = new Watchable<Credentials | undefined>(undefined);
   readonly counters = { renewals: 0, renewalFailures: 0 };
   readonly #options: CredentialKeeperOptions;
-  #certificate: Omit<Credentials, "generation" | "bundles"> | undefined;
+  #certificate: Omit<Credentials, "generation" | "bundles" | "revoked"> | undefined;
   #bundles: readonly TrustBundle[] = [];
+  #revoked: Revocations | undefined;
   #generation = 0;
   #life: Life | undefined;
   #warned = 0;
@@ -94,6 +95,15 @@ export class CredentialKeeper {
   trust(bundles: readonly TrustBundle[]): void {
     this.#bundles = bundles;
     this.#publish();
+  }
+
+  /** Peers were revoked, or restored: the same generation, for connections to all others go on. */
+  revoke(revoked: Revocations | undefined): void {
+    this.#revoked = revoked;
+    const { current } = this.credentials;
+    if (current === undefined) return;
+    const { revoked: _, ...rest } = current;
+    this.credentials.set(revoked === undefined ? rest : { ...rest, revoked });
   }
 
   /**
@@ -225,7 +235,12 @@ export class CredentialKeeper {
   #publish(): void {
     if (this.#certificate === undefined || this.#bundles.length === 0) return;
     this.#generation += 1;
-    this.credentials.set({ ...this.#certificate, generation: this.#generation, bundles: this.#bundles });
+    this.credentials.set({
+      ...this.#certificate,
+      generation: this.#generation,
+      bundles: this.#bundles,
+      ...(this.#revoked === undefined ? {} : { revoked: this.#revoked }),
+    });
   }
 
   /** Arms the timer for whatever comes first: renewal, a retry, a warning, or the next look at the wall clock. */

@@ -208,7 +208,9 @@ class Conversation implements ConnectionListener {
         if (message.id !== undefined) this.#answered(message.id)?.reject(new RequestRefused(message));
         else {
           const why = `the config-server refused: ${message.code}: ${message.message}`;
-          this.#farewell = new ConnectFailure("refused", why, { code: message.code });
+          // Another certificate may be had at once, with a token; whether it may, the next attempt tells.
+          const kind = this.#isWelcomed && message.code === "revoked" ? "lost" : "refused";
+          this.#farewell = new ConnectFailure(kind, why, { code: message.code });
           this.close();
         }
         return;

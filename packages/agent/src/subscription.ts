@@ -1,4 +1,4 @@
-import type { InboundSnapshot, OutboundSnapshot, ServiceKey, TrustBundle } from "@tulle/policy";
+import type { InboundSnapshot, OutboundSnapshot, Revocations, ServiceKey, TrustBundle } from "@tulle/policy";
 import {
   type Ack,
   addPart,
@@ -18,7 +18,7 @@ import {
   streams,
 } from "@tulle/protocol";
 import { Watchable } from "@tulle/time";
-import { buildBundles, buildInbound, buildOutbound, unknownOutbound } from "./build-snapshot.ts";
+import { buildBundles, buildInbound, buildOutbound, buildRevocations, unknownOutbound } from "./build-snapshot.ts";
 
 /** What a policy transaction would make the member run. */
 export interface CandidateSnapshot {
@@ -46,6 +46,7 @@ export class Subscription {
   readonly outbound: Watchable<OutboundSnapshot>;
   readonly inbound: Watchable<InboundSnapshot | undefined>;
   readonly bundles: Watchable<readonly TrustBundle[]>;
+  readonly revocations: Watchable<Revocations | undefined>;
   /** Counts the commits of all streams, taken or refused: each one may have changed what is held. */
   readonly commits: Watchable<number> = new Watchable(0);
   /** The last policy that was refused and has not been made good since. */
@@ -61,6 +62,7 @@ export class Subscription {
     this.outbound = new Watchable(unknownOutbound);
     this.inbound = new Watchable<InboundSnapshot | undefined>(undefined);
     this.bundles = new Watchable<readonly TrustBundle[]>([]);
+    this.revocations = new Watchable<Revocations | undefined>(undefined);
   }
 
   get held(): HeldStreams {
@@ -132,7 +134,8 @@ export class Subscription {
   }
 
   close(): void {
-    for (const watchable of [this.outbound, this.inbound, this.bundles, this.commits]) watchable.close();
+    for (const watchable of [this.outbound, this.inbound, this.bundles, this.revocations, this.commits])
+      watchable.close();
   }
 
   #candidate(held: HeldStreams, changed: ReadonlySet<ResourceName>): CandidateSnapshot {
@@ -162,7 +165,10 @@ export class Subscription {
     const trustChanged = held.trust.resources !== this.#held.trust.resources;
     this.#held = held;
     // Trust first: whoever hears of a new policy may at once dial peers of a new trust domain.
-    if (trustChanged) this.bundles.set(buildBundles(held.trust));
+    if (trustChanged) {
+      this.revocations.set(buildRevocations(this.revocations.current, held.trust));
+      this.bundles.set(buildBundles(this.bundles.current, held.trust));
+    }
     this.inbound.set(candidate.inbound);
     this.outbound.set(candidate.outbound);
     this.commits.set(this.commits.current + 1);

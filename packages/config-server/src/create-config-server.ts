@@ -19,6 +19,7 @@ import { withRefusalBudget } from "./audit/refusal-budget.ts";
 import type { ServerCertificate } from "./authority/authority.ts";
 import { memoryKeyStore, openFileKeyStore } from "./authority/key-store.ts";
 import { openAuthority } from "./authority/open-authority.ts";
+import { openRevocations } from "./authority/revocations.ts";
 import { keepServerCertificate } from "./authority/server-certificate.ts";
 import { createEnrollment } from "./enrollment/create-enrollment.ts";
 import type { Evidence } from "./enrollment/enrollment.ts";
@@ -141,6 +142,13 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     }
     const policyStore = await openPolicyStore(store, clock);
     undo.push(() => policyStore.close());
+    const revocations = await openRevocations({
+      store,
+      clock,
+      trustDomain,
+      longestLeafMs: () => Math.max(...authority.rotation.roots.map(({ longestLeafMs }) => longestLeafMs)),
+    });
+    undo.push(() => revocations.close());
     const registry = await openRegistry({ store, clock, policies: policyStore.head, leases: leases(options) });
     undo.push(() => registry.close());
 
@@ -150,6 +158,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     undo.push(() => oidc?.close());
     const enrollment = createEnrollment({
       authority,
+      revocations,
       tokens,
       audit,
       clock,
@@ -161,6 +170,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       policyStore,
       registry,
       bundles,
+      revocations,
       clock,
       random,
       options: { software, onError, ...pings(options) },
@@ -195,6 +205,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       audit,
       certificates: {
         authority,
+        revocations,
         clock,
         trustRevision: push.trustRevision,
         inStartGrace: () => registry.inStartGrace,

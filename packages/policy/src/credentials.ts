@@ -1,3 +1,5 @@
+import type { Revocations } from "./revocations.ts";
+
 /** The root certificates of one trust domain. A chain is verified against the bundle of its SAN's own domain only. */
 export interface TrustBundle {
   readonly trustDomain: string;
@@ -22,4 +24,16 @@ export interface Credentials {
   /** Wall-clock milliseconds since 1970. */
   readonly notAfterMs: number;
   readonly bundles: readonly TrustBundle[];
+  /** Peers that are refused although their certificates hold. A change of it alone is no new generation. @default none */
+  readonly revoked?: Revocations;
 }
+
+/** Whether two credentials show and trust the same: connections that were made with one serve the other. */
+export const withSameIdentity = (a: Credentials | undefined, b: Credentials | undefined): boolean =>
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.generation === b.generation &&
+    a.certificateChain === b.certificateChain &&
+    a.privateKey === b.privateKey &&
+    a.bundles === b.bundles);

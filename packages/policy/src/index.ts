@@ -89,7 +89,7 @@ export {
   MAX_PRECONNECTED_ENDPOINTS,
 } from "./connection-pool-policy.ts";
 export { type Cors, type CorsDecision, type CorsQuestion, compileCors } from "./cors-policy.ts";
-export type { Credentials, TrustBundle } from "./credentials.ts";
+export { type Credentials, type TrustBundle, withSameIdentity } from "./credentials.ts";
 export {
   type DirectResponse,
   type EffectiveDirectResponse,
@@ -237,6 +237,7 @@ export {
   retryConditions,
   type StatusRange,
 } from "./retry-policy.ts";
+export { isRevoked, normalSerial, type Revocations } from "./revocations.ts";
 export { compileRewrite, type HostRewrite, type Rewrite } from "./rewrite-policy.ts";
 export type { RouteMatch, RouteSource, SourceMatch } from "./route-match.ts";
 export {

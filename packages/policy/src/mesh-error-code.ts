@@ -56,6 +56,8 @@ export const meshErrorCodes = {
   PEER_UNTRUSTED: { flag: "PEER_UNTRUSTED", status: 403, side: "server" },
   /** The caller's certificate is expired or not yet valid. */
   PEER_EXPIRED: { flag: "PEER_EXPIRED", status: 403, side: "server" },
+  /** The caller's certificate, or its identity, was revoked. */
+  PEER_REVOKED: { flag: "PEER_REVOKED", status: 403, side: "server" },
   /** The caller showed no certificate where one is demanded. */
   PEER_ABSENT: { flag: "PEER_ABSENT", status: 403, side: "server" },
   /** The caller spoke plaintext, or something that is neither TLS nor HTTP, to a listener that wants mTLS. */

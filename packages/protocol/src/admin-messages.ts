@@ -27,6 +27,9 @@ export type { PolicyProblem };
  * | `POST /v1/certificates/renew` {@link RenewRequest} | {@link RenewResult} |
  * | `GET /v1/certificates/rotation` | {@link RotationStatus} |
  * | `POST /v1/certificates/rotation/:step` {@link RotationRequest}; steps are `prepare`, `distribute`, `activate`, `retire`, `abort` | {@link RotationStatus}; 409 when the step does not come next, or members hold it back |
+ * | `POST /v1/certificates/revocations` {@link RevocationRequest} | {@link RevocationEntry}; 409 when the list is full |
+ * | `GET /v1/certificates/revocations` | {@link RevocationEntries} |
+ * | `DELETE /v1/certificates/revocations/:serial-or-id` | 204 |
  * | `GET /v1/status` | {@link ServerStatus} |
  *
  * Errors answer {@link AdminError} with a fitting status.
@@ -259,6 +262,31 @@ export interface RotationStatus {
   /** Members that the next step would cut off. */
   readonly heldBackBy: readonly HeldBack[];
   readonly warnings: readonly string[];
+}
+
+export interface RevocationRequest {
+  /** Exactly one of it and `spiffeId`: one certificate, hexadecimal. */
+  readonly serial?: string;
+  /** Whoever shows this identity, and whoever joins as it. */
+  readonly spiffeId?: string;
+  /** For people. @default "" */
+  readonly reason?: string;
+  /** How long the certificates may live yet. @default as long as ours do; for an identity of another trust domain, for ever */
+  readonly ttl?: string;
+}
+
+export interface RevocationEntry {
+  readonly serial?: string;
+  readonly spiffeId?: string;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  /** Members need not be told any more from then on; an entry of a serial is forgotten then. */
+  readonly untilMs?: number;
+}
+
+export interface RevocationEntries {
+  readonly revocations: readonly RevocationEntry[];
 }
 
 export interface ServerStatus {

@@ -223,6 +223,7 @@ export const refusalCodes = [
   "issuer-unavailable",
   "identity-mismatch",
   "not-allowed",
+  "revoked",
   "csr-malformed",
   "csr-signature",
   "csr-subject",

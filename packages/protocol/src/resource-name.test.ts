@@ -10,6 +10,7 @@ describe("a resource's name", () => {
     ["external/default/payments", { kind: "external", service: "default/payments" }],
     ["inbound/default/reviews", { kind: "inbound", service: "default/reviews" }],
     ["endpoints/default/reviews/010", { kind: "endpoints", service: "default/reviews", leaf: "010" }],
+    ["revocations/-", { kind: "revocations", leaf: "-" }],
     ["bundle/cluster.local", { kind: "bundle", trustDomain: "cluster.local" }],
   ])("%s is read and printed", (name, reference) => {
     expect(parseResourceName(name)).toEqual(reference);

@@ -5,7 +5,7 @@ import type { Leaf } from "./slices.ts";
 /** What a name of a resource says. */
 export type ResourceReference =
   | { readonly kind: "mesh" }
-  | { readonly kind: "names" | "external-names"; readonly leaf: Leaf }
+  | { readonly kind: "names" | "external-names" | "revocations"; readonly leaf: Leaf }
   | { readonly kind: "service" | "external" | "inbound"; readonly service: ServiceKey }
   | { readonly kind: "endpoints"; readonly service: ServiceKey; readonly leaf: Leaf }
   | { readonly kind: "bundle"; readonly trustDomain: string };
@@ -17,6 +17,7 @@ export const formatResourceName = (reference: ResourceReference): ResourceName =
       return "mesh";
     case "names":
     case "external-names":
+    case "revocations":
       return `${reference.kind}/${reference.leaf}`;
     case "service":
     case "external":
@@ -36,7 +37,8 @@ export const parseResourceName = (name: ResourceName): ResourceReference | undef
   const depth = [first, second, third].filter((part) => part !== undefined && part !== "").length;
   if (kind === "mesh" && depth === 0) return { kind };
   if (first === undefined) return undefined;
-  if ((kind === "names" || kind === "external-names") && depth === 1) return { kind, leaf: first };
+  if ((kind === "names" || kind === "external-names" || kind === "revocations") && depth === 1)
+    return { kind, leaf: first };
   if (kind === "bundle" && depth === 1) return { kind, trustDomain: first };
   if (second === undefined) return undefined;
   const service = serviceKey(first, second);

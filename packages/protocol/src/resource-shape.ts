@@ -20,6 +20,7 @@ import type {
   NamesSlice,
   ResourceName,
   ResourceValue,
+  RevocationsSlice,
   ServiceResource,
 } from "./resource.ts";
 import { parseResourceName, type ResourceReference } from "./resource-name.ts";
@@ -85,6 +86,15 @@ const shapes: { readonly [K in ResourceReference["kind"]]: Shape<ResourceValue> 
     trustDomain: name,
     roots: list(text(1, 65_536), 100),
     intermediates: optional(list(text(1, 65_536), 100)),
+  }),
+  revocations: object<RevocationsSlice>({
+    revoked: list(
+      object<RevocationsSlice["revoked"][number]>({
+        serial: optional(text(1, 128)),
+        spiffeId: optional(text(1, 2_048)),
+      }),
+      MAX_ITEMS,
+    ),
   }),
 };
 

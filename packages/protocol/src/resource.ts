@@ -24,6 +24,7 @@ import type {
  * | policy | `inbound/<namespace>/<name>` | {@link InboundResource}, for members of the service |
  * | endpoints | `endpoints/<namespace>/<name>/<leaf>` | {@link EndpointsSlice}: a leaf of the trie over instance ids |
  * | trust | `bundle/<trust domain>` | {@link BundleResource} |
+ * | trust | `revocations/<leaf>` | {@link RevocationsSlice}: a leaf of the trie over what was revoked; none at all while nothing is |
  *
  * A leaf's name is its path of bits from the root, `-` for the root itself: `-`, `0`, `10`, `110`.
  */
@@ -38,7 +39,8 @@ export type ResourceValue =
   | ExternalResource
   | InboundResource
   | EndpointsSlice
-  | BundleResource;
+  | BundleResource
+  | RevocationsSlice;
 
 /** A slice of the index of all services. */
 export interface NamesSlice {
@@ -81,6 +83,11 @@ export interface BundleResource {
   readonly trustDomain: string;
   readonly roots: readonly string[];
   readonly intermediates?: readonly string[];
+}
+
+/** At most 100 certificates, by serial number (hexadecimal, upper case, no leading zeros), and identities that are refused. */
+export interface RevocationsSlice {
+  readonly revoked: readonly { readonly serial?: string; readonly spiffeId?: string }[];
 }
 
 /**

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { normalSerial } from "@tulle/policy";
 import { createTestAuthority, type TestAuthority } from "@tulle/testing";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseRoots, verifyPeer } from "./verify-peer.ts";
@@ -83,5 +84,18 @@ describe("a peer is verified", () => {
 
   test("and absent without a certificate", () => {
     expect(verifyPeer({ leaf: undefined, authorized: "x" }, parseRoots([]), 0)).toMatchObject({ code: "PEER_ABSENT" });
+  });
+
+  test("a revoked certificate proves nothing, nor does any of a revoked identity", async () => {
+    const authority = await createTestAuthority();
+    const { certificateChain, spiffeId } = await authority.issue();
+    const leaf = new X509Certificate(certificateChain);
+    const roots = parseRoots([authority.bundle]);
+    const none = new Set<string>();
+    const verdict = (serials: ReadonlySet<string>, spiffeIds: ReadonlySet<string>) =>
+      verifyPeer({ leaf, authorized: true }, roots, Date.now(), { serials, spiffeIds });
+    expect(verdict(none, none)).toMatchObject({ ok: true });
+    expect(verdict(new Set([normalSerial(leaf.serialNumber)]), none)).toMatchObject({ code: "PEER_REVOKED" });
+    expect(verdict(none, new Set([spiffeId]))).toMatchObject({ code: "PEER_REVOKED" });
   });
 });

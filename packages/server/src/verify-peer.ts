@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { type MeshErrorCode, parseSpiffeId, type TrustBundle } from "@tulle/policy";
+import { isRevoked, type MeshErrorCode, parseSpiffeId, type Revocations, type TrustBundle } from "@tulle/policy";
 
 /** The roots of each trust domain, parsed once per change of trust. */
 export interface TrustedRoots {
@@ -40,7 +40,7 @@ export type PeerVerdict =
   | { readonly ok: true; readonly spiffeId: string; readonly notAfterMs: number }
   | {
       readonly ok: false;
-      readonly code: Extract<MeshErrorCode, "PEER_UNTRUSTED" | "PEER_EXPIRED" | "PEER_ABSENT">;
+      readonly code: Extract<MeshErrorCode, "PEER_UNTRUSTED" | "PEER_EXPIRED" | "PEER_REVOKED" | "PEER_ABSENT">;
       readonly detail: string;
     };
 
@@ -67,7 +67,12 @@ const timeErrors: ReadonlySet<unknown> = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_
  *
  * @param nowMs wall-clock milliseconds.
  */
-export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs: number): PeerVerdict => {
+export const verifyPeer = (
+  presented: PresentedPeer,
+  roots: TrustedRoots,
+  nowMs: number,
+  revoked?: Revocations,
+): PeerVerdict => {
   const { leaf, authorized } = presented;
   if (leaf === undefined) return { ok: false, code: "PEER_ABSENT", detail: "the caller showed no certificate" };
   const spiffeId = spiffeIdOf(leaf);
@@ -90,6 +95,10 @@ export const verifyPeer = (presented: PresentedPeer, roots: TrustedRoots, nowMs:
     };
   }
   if (typeof authorized === "string") return untrusted(`the chain of ${spiffeId} is refused: ${authorized}`);
+  if (isRevoked(revoked, { serial: leaf.serialNumber, spiffeId })) {
+    const detail = `${spiffeId}, or its certificate ${leaf.serialNumber}, was revoked`;
+    return { ok: false, code: "PEER_REVOKED", detail };
+  }
   return { ok: true, spiffeId, notAfterMs: Math.min(...chain.map((each) => each.validToDate.getTime())) };
 };
 

@@ -1,4 +1,11 @@
-import type { RenewResult, RotationRequest, RotationStatus } from "@tulle/protocol";
+import type {
+  RenewResult,
+  RevocationEntries,
+  RevocationEntry,
+  RevocationRequest,
+  RotationRequest,
+  RotationStatus,
+} from "@tulle/protocol";
 import { Command } from "commander";
 import { age } from "../age.ts";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
@@ -7,9 +14,12 @@ import type { Terminal } from "../terminal.ts";
 
 export const certificatesCommand = (terminal: Terminal): Command =>
   new Command("certificates")
-    .description("renew certificates and rotate the root")
+    .description("renew and revoke certificates, and rotate the root")
     .addCommand(renew(terminal))
-    .addCommand(rotate(terminal));
+    .addCommand(rotate(terminal))
+    .addCommand(revoke(terminal))
+    .addCommand(listRevocations(terminal))
+    .addCommand(restore(terminal));
 
 interface RenewOptions extends CommonOptions {
   readonly within?: string;
@@ -26,6 +36,63 @@ const renew = (terminal: Terminal): Command =>
       );
       if (options.json) printJson(terminal, { asked });
       else for (const id of asked) terminal.write(`asked\t${id}\n`);
+    });
+
+interface RevokeOptions extends CommonOptions {
+  readonly reason?: string;
+  readonly ttl?: string;
+}
+
+const revoke = (terminal: Terminal): Command =>
+  newAdminCommand("revoke", "refuse a certificate, or whoever shows an identity, from now on")
+    .argument("<serial-or-spiffe-id>", "from `tulle status --json` or the audit log")
+    .option("--reason <text>", "for people")
+    .option("--ttl <duration>", "how long the certificates may live yet (default: as long as this mesh's do)")
+    .action(async (what: string, { reason, ttl, ...options }: RevokeOptions) => {
+      const order: RevocationRequest = {
+        ...(what.startsWith("spiffe://") ? { spiffeId: what } : { serial: what }),
+        ...(reason === undefined ? {} : { reason }),
+        ...(ttl === undefined ? {} : { ttl }),
+      };
+      const entry = await withAdmin(terminal, options, (admin) =>
+        admin.ask<RevocationEntry>("POST", "/v1/certificates/revocations", order),
+      );
+      if (options.json) printJson(terminal, entry);
+      else terminal.write(`revoked\t${entry.serial ?? entry.spiffeId}\n`);
+    });
+
+const listRevocations = (terminal: Terminal): Command =>
+  newAdminCommand("revocations", "list what was revoked").action(async (options: CommonOptions) => {
+    const list = await withAdmin(terminal, options, (admin) =>
+      admin.ask<RevocationEntries>("GET", "/v1/certificates/revocations"),
+    );
+    if (options.json) {
+      printJson(terminal, list);
+      return;
+    }
+    const moment = (atMs: number): string =>
+      terminal.interactive ? age(atMs, terminal.wallNow()) : new Date(atMs).toISOString();
+    printTable(terminal, {
+      headings: ["REVOKED", "SINCE", "MEMBERS ARE TOLD UNTIL", "REASON"],
+      rows: list.revocations.map(({ serial, spiffeId, atMs, untilMs, reason }) => [
+        serial ?? spiffeId ?? "",
+        moment(atMs),
+        untilMs === undefined ? "-" : moment(untilMs),
+        reason,
+      ]),
+      empty: "nothing was revoked",
+    });
+  });
+
+const restore = (terminal: Terminal): Command =>
+  newAdminCommand("restore", "take a revocation back")
+    .argument("<serial-or-spiffe-id>")
+    .action(async (what: string, options: CommonOptions) => {
+      await withAdmin(terminal, options, (admin) =>
+        admin.ask("DELETE", `/v1/certificates/revocations/${encodeURIComponent(what)}`),
+      );
+      if (options.json) printJson(terminal, { restored: what });
+      else terminal.write(`restored\t${what}\n`);
     });
 
 const rotate = (terminal: Terminal): Command =>

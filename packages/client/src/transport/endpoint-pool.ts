@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Credentials, EffectiveConnectionPool, EffectiveOutsideTls, Endpoint, ServicePolicy } from "@tulle/policy";
-import { MeshError } from "@tulle/policy";
+import { MeshError, withSameIdentity } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { Dispatcher } from "undici";
 import { ClientPool } from "./client-pool.ts";
@@ -253,7 +253,7 @@ export class EndpointPool {
     // Another certificate is another set of connections, wherever this member shows one.
     const shown = this.verified || (this.#tls.mutual && this.endpoint.transport === "tls");
     const credentials = shown ? this.#transport.credentials.current : undefined;
-    if (credentials !== this.#credentials || nowMs >= this.#retireAtMs) {
+    if (!withSameIdentity(credentials, this.#credentials) || nowMs >= this.#retireAtMs) {
       this.retireConnections();
       this.#credentials = credentials;
       this.#retireAtMs = nowMs + this.#policy.maxAgeMs * (1 + AGE_JITTER * (2 * this.#transport.random() - 1));

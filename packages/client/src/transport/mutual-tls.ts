@@ -1,5 +1,13 @@
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
-import { type Credentials, MeshError, parseSpiffeId, workloadIdentity } from "@tulle/policy";
+import {
+  type Credentials,
+  isRevoked,
+  MeshError,
+  parseSpiffeId,
+  type Revocations,
+  withSameIdentity,
+  workloadIdentity,
+} from "@tulle/policy";
 import { peerIdentity } from "./peer-identity.ts";
 
 /** Who may answer at an endpoint: one of a service's accounts, in the caller's own trust domain under any of its names. */
@@ -22,7 +30,9 @@ interface Generation {
  */
 export class MutualTls {
   readonly #meshNames: () => readonly string[];
+  readonly #open = new Map<TLSSocket, { readonly serial: string; readonly spiffeId: string }>();
   #generation: Generation | undefined;
+  #revoked: Revocations | undefined;
 
   /** @param meshNames of the mesh's trust domain, the present one first, then its aliases. */
   constructor(meshNames: () => readonly string[] = () => []) {
@@ -60,13 +70,26 @@ export class MutualTls {
     if (found.spiffeId === undefined)
       return mismatch(where, allowed, `a certificate that names nobody: ${found.problem}`);
     // The chain was verified against the roots of one domain, so it proves names of that domain alone.
-    return domains.includes(found.trustDomain) && allowed.includes(found.spiffeId)
-      ? undefined
-      : mismatch(where, allowed, found.spiffeId);
+    if (!domains.includes(found.trustDomain) || !allowed.includes(found.spiffeId))
+      return mismatch(where, allowed, found.spiffeId);
+    const peer = { serial: certificate.serialNumber, spiffeId: found.spiffeId };
+    if (isRevoked(this.#revoked ?? credentials.revoked, peer))
+      return mismatch(where, allowed, `${found.spiffeId} with the certificate ${peer.serial}, which was revoked`);
+    this.#open.set(socket, peer);
+    socket.once("close", () => this.#open.delete(socket));
+    return undefined;
+  }
+
+  /** Ends the connections to revoked peers at once, with whatever is under way on them, and makes no new ones. */
+  revoke(revoked: Revocations | undefined): void {
+    if (revoked === this.#revoked) return;
+    this.#revoked = revoked;
+    for (const [socket, peer] of [...this.#open]) if (isRevoked(revoked, peer)) socket.destroy();
   }
 
   #current(credentials: Credentials): Generation {
-    if (this.#generation?.credentials !== credentials) this.#generation = prepare(credentials, this.#meshNames());
+    if (this.#generation === undefined || !withSameIdentity(this.#generation.credentials, credentials))
+      this.#generation = prepare(credentials, this.#meshNames());
     return this.#generation;
   }
 }

@@ -106,12 +106,16 @@ export const createTransport = (options: {
   readonly maxIdleConnections?: number | undefined;
 }): Transport => {
   const counters = newCounters();
+  const mutualTls = new MutualTls(options.trustDomains);
+  mutualTls.revoke(options.credentials.current?.revoked);
+  // Ends with the credentials, which close with the member.
+  options.credentials.subscribe((next) => mutualTls.revoke(next?.revoked));
   return {
     clock: options.clock,
     random: options.random,
     credentials: options.credentials,
     clockSkewMs: options.clockSkewMs ?? (() => 0),
-    mutualTls: new MutualTls(options.trustDomains),
+    mutualTls,
     outsideTls: new OutsideTlsDialler(options.outsideRoots),
     resolver: options.resolver ?? systemDnsResolver(),
     counters,

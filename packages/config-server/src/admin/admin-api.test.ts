@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { memoryKeyStore } from "../authority/key-store.ts";
 import { openAuthority } from "../authority/open-authority.ts";
+import { openRevocations } from "../authority/revocations.ts";
 import { openJoinTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
 import { MemoryStore } from "../store/memory-store.ts";
@@ -93,6 +94,7 @@ beforeEach(async () => {
     renew: (id) => [id ?? member.id],
   };
   const authority = await openAuthority({ keyStore: memoryKeyStore(), trustDomain, clock });
+  const revocations = await openRevocations({ store, clock, trustDomain, longestLeafMs: () => 86_400_000 });
   grace = false;
   seen = "t.0";
   const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
@@ -111,7 +113,7 @@ beforeEach(async () => {
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pins: () => authority.pins, clock }),
     adminTokens,
     audit,
-    certificates: { authority, clock, trustRevision: async () => "t.1", inStartGrace: () => grace },
+    certificates: { authority, revocations, clock, trustRevision: async () => "t.1", inStartGrace: () => grace },
     wallNow: () => clock.wallNow(),
     endpoints: () => ({ services: [] }),
     status: () => ({

@@ -1,18 +1,28 @@
 import { X509Certificate } from "node:crypto";
-import type { HeldBack, RenewResult, Revision, RotationStatus } from "@tulle/protocol";
+import { normalSerial } from "@tulle/policy";
+import type {
+  HeldBack,
+  RenewResult,
+  Revision,
+  RevocationEntries,
+  RevocationEntry,
+  RotationStatus,
+} from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { AuditLog } from "../audit/audit-log.ts";
 import type { Authority } from "../authority/authority.ts";
+import { type RevocationList, TooManyRevocations } from "../authority/revocations.ts";
 import { RotationRefused } from "../authority/rotation.ts";
 import type { Members } from "../push/members.ts";
 import { AdminFailure, notFound } from "./admin-failure.ts";
-import { noQuery, read, renewSchema, rotationSchema } from "./request-schemas.ts";
+import { noQuery, read, renewSchema, revocationSchema, rotationSchema } from "./request-schemas.ts";
 import { heldBack } from "./rotation-guard.ts";
 import type { AdminRequest, AdminRoute } from "./routes.ts";
 
 /** What the routes of certificates work on. */
 export interface CertificateContext {
   readonly authority: Authority;
+  readonly revocations: RevocationList;
   readonly members: Members;
   readonly clock: Clock;
   /** The trust stream's present position, with every change that was made in it. */
@@ -112,7 +122,46 @@ export const certificateRoutes = (context: CertificateContext): readonly AdminRo
     return { asked };
   };
 
+  const revoke = async ({ body, actor }: AdminRequest): Promise<RevocationEntry> => {
+    const { serial, spiffeId, reason, ttl } = read(revocationSchema, body);
+    const revoked = serial === undefined ? { spiffeId: spiffeId ?? "" } : { serial };
+    const holder = serial && members.list().find((each) => sameSerial(each.certificateSerial, serial));
+    const untilMs =
+      ttl !== undefined ? clock.wallNow() + ttl : typeof holder === "object" ? holder.certificateNotAfterMs : undefined;
+    try {
+      const entry = await context.revocations.revoke({
+        ...revoked,
+        reason,
+        ...(untilMs === undefined ? {} : { untilMs }),
+      });
+      await audit.record({ event: "certificate-revoked", actor, detail: { ...revoked, reason } });
+      return entry;
+    } catch (error) {
+      if (!(error instanceof TooManyRevocations)) throw error;
+      throw new AdminFailure(409, { error: "too-many-revocations", message: error.message });
+    }
+  };
+
+  const restore = async ({ parts: [name = ""], actor }: AdminRequest): Promise<undefined> => {
+    if (!(await context.revocations.restore(name))) throw notFound("unknown-revocation", `"${name}" is not revoked`);
+    await audit.record({ event: "certificate-restored", actor, detail: { name } });
+  };
+
   return [
+    {
+      method: "POST",
+      path: "/v1/certificates/revocations",
+      handle: revoke,
+    },
+    {
+      method: "GET",
+      path: "/v1/certificates/revocations",
+      handle: async ({ query }): Promise<RevocationEntries> => {
+        read(noQuery, query);
+        return { revocations: context.revocations.entries };
+      },
+    },
+    { method: "DELETE", path: "/v1/certificates/revocations/*", scope: "root", handle: restore },
     { method: "POST", path: "/v1/certificates/renew", handle: renew },
     {
       method: "GET",
@@ -130,6 +179,9 @@ export const certificateRoutes = (context: CertificateContext): readonly AdminRo
     },
   ];
 };
+
+const sameSerial = (a: string | undefined, b: string): boolean =>
+  a !== undefined && normalSerial(a) === normalSerial(b);
 
 /** Members that a refusal names; the status has them all. */
 const NAMED = 5;

@@ -1,4 +1,4 @@
-import { type PolicyKind, policyKinds, type ServiceKey, tryParseDuration } from "@tulle/policy";
+import { type PolicyKind, parseSpiffeId, policyKinds, type ServiceKey, tryParseDuration } from "@tulle/policy";
 import { z } from "zod";
 import { badRequest } from "./admin-failure.ts";
 
@@ -8,6 +8,7 @@ const MAX_TOKEN_TTL_MS: number = 576 * 3_600_000;
 const MIN_ADMIN_TOKEN_TTL_MS = 60_000;
 const MAX_ADMIN_TOKEN_TTL_MS: number = 8760 * 3_600_000;
 const MAX_WAIT_MS = 300_000;
+const MAX_REVOCATION_MS: number = 3650 * 24 * 3_600_000;
 const MAX_SPREAD_MS: number = 24 * 3_600_000;
 
 const label = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "write a-z, 0-9 and -, at most 63 characters");
@@ -84,6 +85,27 @@ export const rotationSchema: z.ZodType<{ readonly force: boolean; readonly withi
     within: duration(0, MAX_SPREAD_MS, "0s to 24h").optional(),
   })
   .prefault({});
+
+export const revocationSchema: z.ZodType<{
+  readonly serial?: string | undefined;
+  readonly spiffeId?: string | undefined;
+  readonly reason: string;
+  readonly ttl?: number | undefined;
+}> = z
+  .strictObject({
+    serial: z
+      .string()
+      .regex(/^[0-9A-Fa-f]{1,2}(?::?[0-9A-Fa-f]{2})*$/, "write it in hexadecimal")
+      .max(128)
+      .optional(),
+    spiffeId: z
+      .string()
+      .refine((text) => parseSpiffeId(text) !== undefined, "write a SPIFFE ID")
+      .optional(),
+    reason: z.string().max(1000).default(""),
+    ttl: duration(0, MAX_REVOCATION_MS, "0s to 10 years").optional(),
+  })
+  .refine(({ serial, spiffeId }) => (serial === undefined) !== (spiffeId === undefined), "give a serial or a spiffeId");
 
 export const policiesQuery: z.ZodType<{
   readonly kind?: PolicyKind | undefined;

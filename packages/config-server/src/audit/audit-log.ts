@@ -21,6 +21,8 @@ export interface AuditEvent {
     | "policies-rolled-back"
     | "renewal-asked"
     | "root-rotated"
+    | "certificate-revoked"
+    | "certificate-restored"
     | "root-rotation-refused"
     | "epoch-renewed"
     | typeof RESUMED;

@@ -4,6 +4,7 @@ import { configServerIdentity } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import type { Authority, SvidVerdict } from "../authority/authority.ts";
+import type { RevocationList } from "../authority/revocations.ts";
 import type { OidcTokens } from "../oidc/oidc-tokens.ts";
 import { verifyCsr } from "./csr.ts";
 import {
@@ -21,6 +22,8 @@ import { WorkGate } from "./work-gate.ts";
 /** What an enrollment works with. */
 export interface EnrollmentOptions {
   readonly authority: Authority;
+  /** @default nothing is revoked */
+  readonly revocations?: Pick<RevocationList, "refuses">;
   readonly tokens: JoinTokens;
   /** Tokens of other issuers that are believed. @default none */
   readonly oidc?: OidcTokens;
@@ -59,7 +62,14 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
     if (spiffeId === configServerIdentity(authority.trustDomain)) {
       throw new EnrollmentRefused("not-allowed", "the config-server's own identity is no member");
     }
+    demandUnrevoked(spiffeId, serial);
     return { spiffeId, ...workload, by: "certificate", certificate: { serial, notAfterMs, root } };
+  };
+
+  const demandUnrevoked = (spiffeId: string, serial?: string): void => {
+    if (options.revocations?.refuses({ serial, spiffeId }) !== true) return;
+    const what = options.revocations.refuses({ spiffeId }) ? `the identity ${spiffeId}` : `the certificate ${serial}`;
+    throw new EnrollmentRefused("revoked", `${what} was revoked: see \`tulle certificates revocations\``);
   };
 
   const memberIdentity = (trustDomain: string, namespace: string, serviceAccount: string) => {
@@ -67,6 +77,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
     if (trustDomain !== authority.trustDomain || spiffeId === configServerIdentity(trustDomain)) {
       throw new EnrollmentRefused("not-allowed", `${spiffeId} is no identity for a member of this mesh`);
     }
+    demandUnrevoked(spiffeId);
     return { spiffeId, trustDomain, namespace, serviceAccount };
   };
 
@@ -103,6 +114,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
         `the certificate of this connection expired at ${end}: join again`,
       );
     }
+    demandUnrevoked(identity.spiffeId, identity.certificate?.serial);
     return signatures.run(async () => {
       const { publicKey, keyHash } = await verifyCsr(csr, identity.spiffeId);
       if (identity.tokenId !== undefined && !certified.has(identity)) await tokens.claim(identity.tokenId, keyHash);

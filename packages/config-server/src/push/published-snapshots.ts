@@ -1,5 +1,6 @@
 import { DEFAULT_TRUST_DOMAIN, type ServiceKey, type TrustBundle } from "@tulle/policy";
 import type { PreparedResource, ResourceName, Revision, Stream } from "@tulle/protocol";
+import type { Revoked } from "../authority/revocations.ts";
 import type { EndpointRevision } from "../registry/instance-table.ts";
 import { EndpointSnapshot, endpointsFor } from "../snapshots/endpoint-snapshot.ts";
 import { buildPolicySnapshot, type PolicySnapshot, policiesFor } from "../snapshots/policy-snapshot.ts";
@@ -20,11 +21,16 @@ export class PublishedSnapshots implements Published {
   #trust: TrustSnapshot;
 
   /** @param bundles our own first. */
-  constructor(policy: PolicyRevision, endpoints: EndpointRevision, bundles: readonly TrustBundle[]) {
+  constructor(
+    policy: PolicyRevision,
+    endpoints: EndpointRevision,
+    bundles: readonly TrustBundle[],
+    revoked: readonly Revoked[],
+  ) {
     this.#trustDomain = bundles[0]?.trustDomain ?? DEFAULT_TRUST_DOMAIN;
     this.#policy = buildPolicySnapshot(policy, this.#trustDomain);
     this.#endpoints = new EndpointSnapshot(endpoints);
-    this.#trust = buildTrustSnapshot(bundles);
+    this.#trust = buildTrustSnapshot(bundles, revoked);
   }
 
   revision(stream: Stream): Revision {
@@ -63,7 +69,7 @@ export class PublishedSnapshots implements Published {
       this.#endpoints = new EndpointSnapshot(revision, this.#endpoints);
   }
 
-  takeTrust(bundles: readonly TrustBundle[]): void {
-    this.#trust = buildTrustSnapshot(bundles);
+  takeTrust(bundles: readonly TrustBundle[], revoked: readonly Revoked[]): void {
+    this.#trust = buildTrustSnapshot(bundles, revoked);
   }
 }

@@ -11,8 +11,9 @@ import {
   supportedVersions,
   type VersionRange,
 } from "@tulle/protocol";
-import type { Clock, Random, Timer, Watched } from "@tulle/time";
+import { type Clock, constant, type Random, type Timer, type Watched } from "@tulle/time";
 import { type ServerOptions, WebSocketServer } from "ws";
+import type { RevocationList } from "../authority/revocations.ts";
 import { type Enrollment, EnrollmentRefused, type Evidence } from "../enrollment/enrollment.ts";
 import type { Registry } from "../registry/registry.ts";
 import { Publisher } from "../snapshots/publish.ts";
@@ -45,6 +46,8 @@ export interface PushServerParts {
   readonly policyStore: Pick<PolicyStore, "head">;
   readonly registry: Registry;
   readonly bundles: Watched<readonly TrustBundle[]>;
+  /** What is refused although it has not expired. @default nothing */
+  readonly revocations?: Pick<RevocationList, "pushed" | "refuses">;
   readonly clock: Clock;
   readonly random: Random;
   readonly options?: PushOptions;
@@ -92,7 +95,13 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
   const failed = options.onError ?? (() => undefined);
   const counters = new PushCounters();
   const book = new MemberBook(clock);
-  const published = new PublishedSnapshots(policyStore.head.current, registry.endpoints.current, bundles.current);
+  const revocations = parts.revocations ?? { pushed: constant([]), refuses: () => false };
+  const published = new PublishedSnapshots(
+    policyStore.head.current,
+    registry.endpoints.current,
+    bundles.current,
+    revocations.pushed.current,
+  );
   const sockets = new WebSocketServer(socketOptions);
   /** Every connection from the upgrade's request to its last byte; `session` once it is proven. */
   const connections = new Map<Duplex, { session?: Session }>();
@@ -134,14 +143,24 @@ export const createPushServer = (parts: PushServerParts): PushServer => {
       failed(error);
     }
     published.takeEndpoints(registry.endpoints.current);
-    published.takeTrust(bundles.current);
+    published.takeTrust(bundles.current, revocations.pushed.current);
     counters.count("publications");
     const changed = streams.filter((stream, at) => published.revision(stream) !== before[at]);
     // Not only those in the book: who is still without a certificate needs the roots too.
     for (const { session } of connections.values()) if (session !== undefined) advance(session, changed);
   });
-  const subscriptions = [policyStore.head, registry.endpoints, bundles].map((watched: Watched<unknown>) =>
-    watched.subscribe(() => publisher.changed()),
+  const subscriptions = [policyStore.head, registry.endpoints, bundles, revocations.pushed].map(
+    (watched: Watched<unknown>) => watched.subscribe(() => publisher.changed()),
+  );
+
+  subscriptions.push(
+    revocations.pushed.subscribe(() => {
+      for (const { session } of [...connections.values()]) {
+        if (session?.isRevoked(revocations.refuses)) {
+          session.refuse("revoked", "the certificate of this member, or its identity, was revoked");
+        }
+      }
+    }),
   );
 
   let heartbeat: Timer;

@@ -41,6 +41,7 @@ export const httpStatusOf = (code: RefusalCode): number => {
   switch (code) {
     case "identity-mismatch":
     case "not-allowed":
+    case "revoked":
       return 403;
     case "issuer-unavailable":
     case "too-many":

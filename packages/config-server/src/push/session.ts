@@ -17,6 +17,7 @@ import {
 } from "@tulle/protocol";
 import type { Timer } from "@tulle/time";
 import type { RawData, WebSocket } from "ws";
+import type { RevocationList } from "../authority/revocations.ts";
 import { EnrollmentRefused, type MemberIdentity } from "../enrollment/enrollment.ts";
 import type { Tenancy } from "../registry/registry.ts";
 import type { MemberCallers } from "./members.ts";
@@ -113,6 +114,13 @@ export class Session {
     if (state.state === "serving" || (state.state === "enrolling" && stream === "trust")) {
       state.member.streams.advance(stream);
     }
+  }
+
+  /** Whether the certificate that it showed, the last one that it got, or its identity is refused by now. */
+  isRevoked(refuses: RevocationList["refuses"]): boolean {
+    const { spiffeId, certificate } = this.identity;
+    const got = "member" in this.#state ? this.#state.member.certificate : undefined;
+    return [certificate, got].some((each) => refuses({ serial: each?.serial, spiffeId }));
   }
 
   /** Asks the member to renew its certificate, at random within a time or at once. */

@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { type Credentials, parseSpiffeId } from "@tulle/policy";
+import { type Credentials, isRevoked, parseSpiffeId, type Revocations } from "@tulle/policy";
 import { type Clock, describeSkew, MAX_TIMER_MS, type Timer, type Watched } from "@tulle/time";
 import { type Connection, provenConnection } from "../connection.ts";
 import { type PeerVerdict, parseRoots, type TrustedRoots, verifyPeer } from "../verify-peer.ts";
@@ -48,6 +48,7 @@ export class ProvenPeers {
   readonly #unsubscribe: () => void;
   readonly #open = new Map<ProvenSocket, Proven>();
   #roots: TrustedRoots;
+  #revoked: Revocations | undefined;
   #rootTexts: ReadonlySet<string>;
 
   constructor({ clock, credentials, onRetired, clockSkewMs, onNotice }: ProvenPeersOptions) {
@@ -72,6 +73,7 @@ export class ProvenPeers {
       { leaf: socket.getPeerX509Certificate(), authorized: authorizedOf(socket) },
       this.#roots,
       this.#clock.wallNow(),
+      this.#credentials.current?.revoked,
     );
     if (verdict.ok) return verdict;
     const skew = verdict.code === "PEER_EXPIRED" ? describeSkew(this.#clockSkewMs()) : undefined;
@@ -143,6 +145,18 @@ export class ProvenPeers {
     this.#rootTexts = texts;
     // A renewal drops no root; checking every signature again would stall a server with many connections for nothing.
     if (dropped) this.#verifyAgain();
+    if (next.revoked !== undefined && next.revoked !== this.#revoked) this.#endRevoked(next.revoked);
+    this.#revoked = next.revoked;
+  }
+
+  /** At once, with whatever is under way on them: they are somebody's who must not be answered any more. */
+  #endRevoked(revoked: Revocations): void {
+    for (const [socket, { connection, leaf }] of [...this.#open]) {
+      const spiffeId = connection.peer.spiffeId ?? "";
+      if (!isRevoked(revoked, { serial: leaf.serialNumber, spiffeId })) continue;
+      this.#onRetired();
+      socket.destroy();
+    }
   }
 
   /** There are as many codes as reasons, so what is remembered here is bounded. */
