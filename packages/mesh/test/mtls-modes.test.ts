@@ -37,3 +37,45 @@ test("callers follow a service from strict through permissive to disable and bac
   expect(failures).toEqual([]);
   expect([...answers.keys()].sort()).toEqual(["GET v1", "GET v2", "POST v1", "POST v2"]);
 });
+
+test("two instances of one service follow the policies that their own labels select, under traffic", async () => {
+  await using fixture = await startMesh(reviewsPolicies({ v1: 50, v2: 50 }).filter(({ kind }) => kind !== "Access"));
+  await Promise.all([
+    fixture.startMember({ service: "reviews", version: "v1" }),
+    fixture.startMember({ service: "reviews", version: "v2" }),
+  ]);
+  const mesh = await fixture.join({ service: "productpage" });
+  const traffic = steadyTraffic(mesh, { url: "http://reviews/reviews/7", methods: ["GET", "POST"] });
+  const told = (expected: Readonly<Record<string, string>>): Promise<void> =>
+    vi.waitFor(
+      async () => {
+        const { services } = await fixture.admin.endpoints();
+        const endpoints = services.flatMap((each) => each.endpoints);
+        expect(Object.fromEntries(endpoints.map(({ labels, transport }) => [labels.version, transport]))).toEqual(
+          expected,
+        );
+      },
+      { timeout: 10_000 },
+    );
+  const everywhere: Policy = {
+    kind: "Authentication",
+    name: "all",
+    namespace: "istio-system",
+    mtls: { mode: "disable" },
+  };
+  const canary: Policy = {
+    kind: "Authentication",
+    name: "canary",
+    selector: { labels: { version: "v2" } },
+    mtls: { mode: "strict" },
+  };
+  await traffic.more(100);
+  await fixture.admin.apply([everywhere, canary]);
+  await told({ v1: "plaintext", v2: "mtls" });
+  await traffic.more(200);
+  await fixture.admin.apply([{ kind: "Authentication", name: "namespace", mtls: { mode: "permissive" } }]);
+  await told({ v1: "mtls", v2: "mtls" });
+  await traffic.more(200);
+  const { failures } = await traffic.stop();
+  expect(failures).toEqual([]);
+});
