@@ -182,6 +182,8 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       audit,
       endpoints,
       members: () => push.members.list(),
+      plaintextCallers: () => push.members.plaintextCallers(),
+      wallNow: () => clock.wallNow(),
     });
 
     let token = await adminToken(files);

@@ -12,7 +12,9 @@ const policies = (mode: MtlsMode): Policy[] => [
 
 const transports = (mode: MtlsMode): string => (mode === "disable" ? "plaintext" : "mtls");
 
-test("callers follow a service from strict through permissive to disable and back without losing a request", async () => {
+test("callers follow a service from strict through permissive to disable and back without losing a request", {
+  timeout: 60_000,
+}, async () => {
   await using fixture = await startMesh(policies("strict"));
   await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),
@@ -38,7 +40,9 @@ test("callers follow a service from strict through permissive to disable and bac
   expect([...answers.keys()].sort()).toEqual(["GET v1", "GET v2", "POST v1", "POST v2"]);
 });
 
-test("two instances of one service follow the policies that their own labels select, under traffic", async () => {
+test("two instances of one service follow the policies that their own labels select, under traffic", {
+  timeout: 60_000,
+}, async () => {
   await using fixture = await startMesh(reviewsPolicies({ v1: 50, v2: 50 }).filter(({ kind }) => kind !== "Access"));
   await Promise.all([
     fixture.startMember({ service: "reviews", version: "v1" }),

@@ -108,6 +108,8 @@ beforeEach(async () => {
       audit,
       endpoints: () => ({ services: [] }),
       members: () => members.list(),
+      plaintextCallers: () => [],
+      wallNow: () => clock.wallNow(),
     }),
     members,
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pins: () => authority.pins, clock }),

@@ -10,6 +10,7 @@ import {
 import { parsePolicies } from "@tulle/policy/schema";
 import type { ApplyResult, EndpointList, MemberStatus } from "@tulle/protocol";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
+import type { MemberCallers } from "../push/members.ts";
 import { unsendableResources } from "../snapshots/policy-snapshot.ts";
 import { changePolicies } from "../store/change-policies.ts";
 import type { PolicyChangeSet, PolicyRevision, PolicyStore } from "../store/policy-store.ts";
@@ -17,6 +18,7 @@ import { applyWarnings } from "./apply-warnings.ts";
 import { featureWarnings } from "./feature-warnings.ts";
 import { proveRegexes } from "./policy-regex.ts";
 import { unreadableRoots } from "./policy-roots.ts";
+import { strictWarnings } from "./strict-warnings.ts";
 
 /** An apply as it came in, with its defaults filled in. */
 export interface ApplyOrder {
@@ -46,6 +48,9 @@ export interface PolicyAdmissionOptions {
   /** Warnings look at who is there. */
   endpoints(): EndpointList;
   members(): readonly MemberStatus[];
+  plaintextCallers(): readonly MemberCallers[];
+  /** Milliseconds since 1970. */
+  wallNow(): number;
 }
 
 /** Makes the one door to the policy store. Each change leaves a line in the audit log. */
@@ -77,6 +82,18 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
     return result;
   };
 
+  const warnOfStrict = (
+    before: ReadonlyMap<PolicyKey, Policy>,
+    after: ReadonlyMap<PolicyKey, Policy>,
+  ): readonly string[] =>
+    strictWarnings(
+      [...before.values()],
+      [...after.values()],
+      options.plaintextCallers(),
+      options.members(),
+      options.wallNow(),
+    );
+
   return {
     apply: async ({ policies, dryRun, prune, message, author }) => {
       const puts = await readPolicies(policies);
@@ -86,6 +103,7 @@ export const createPolicyAdmission = (options: PolicyAdmissionOptions): PolicyAd
       const warnings = [
         ...applyWarnings(puts, [...next.policies.values()], options.endpoints()),
         ...featureWarnings(puts, options.members()),
+        ...warnOfStrict(present.policies, next.policies),
       ];
       if (!dryRun) return { ...(await write("policies-applied", { puts, deletes, author, message })), warnings };
       review(next.policies);
