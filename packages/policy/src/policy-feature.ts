@@ -21,6 +21,8 @@ export const policyFeatures = [
   "policy:http2",
   /** All of `Access`: audit, custom and dry-run; every field of a rule; `pathNormalization`, `trustedProxies` and `authorizers` of `Mesh`. */
   "policy:access-full",
+  /** `selector.labels`, `mtls.ports` of `Authentication`, `rootNamespace` and `trustDomainAliases` of `Mesh`. */
+  "policy:workloads",
 ] as const;
 
 /** One of {@link policyFeatures}. */

@@ -26,6 +26,7 @@ export const supportedPolicyFeatures = (): readonly PolicyFeature[] => {
     "policy:http2",
     "policy:jwt",
     "policy:access-full",
+    "policy:workloads",
     "policy:locality",
     "policy:health-check",
     "policy:service-overrides",

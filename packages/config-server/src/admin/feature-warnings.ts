@@ -63,6 +63,11 @@ const meanings: Readonly<
     effect: "each that it is for refuses the revision and stays on its last good one",
     remedy: NEWER,
   },
+  "policy:workloads": {
+    why: "it selects workloads by their labels or ports, or names further namespaces or trust domains of the mesh",
+    effect: "each that it is for refuses the revision and stays on its last good one",
+    remedy: NEWER,
+  },
 };
 
 /**
@@ -101,6 +106,12 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
       policy.kind === "Service" &&
       ((policy.protocol ?? "http") !== "http" || policy.connectionPool?.maxConcurrentStreams !== undefined),
     "policy:access-full": needsFullAccess,
+    "policy:workloads": (policy) =>
+      policy.kind === "Mesh"
+        ? (policy.rootNamespace ?? policy.trustDomainAliases) !== undefined
+        : (policy.kind === "Access" || policy.kind === "Authentication") &&
+          (policy.selector?.labels !== undefined ||
+            (policy.kind === "Authentication" && policy.mtls?.ports !== undefined)),
   };
   return new Map(
     policyFeatures.flatMap((feature) => {
