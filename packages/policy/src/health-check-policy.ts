@@ -14,14 +14,16 @@ import { type StatusRange, statusesOf, wrongStatuses } from "./retry-policy.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
 /**
- * Endpoints are asked how they are, besides the calls (Envoy's active health checking). Exactly one of `http` and `tcp` is
- * set. Each check goes over a connection of its own, made as those of calls are, and counts against none of their limits.
+ * Endpoints are asked how they are, besides the calls (Envoy's active health checking). Exactly one of `http`, `tcp` and
+ * `grpc` is set. Each check goes over a connection of its own, made as those of calls are, and counts against none of their limits.
  */
 export interface HealthCheck {
   /** A request, and what its answer must be. */
   readonly http?: HttpHealthCheck;
   /** A connection, and what is said on it. */
   readonly tcp?: TcpHealthCheck;
+  /** A question in gRPC's health checking protocol. */
+  readonly grpc?: GrpcHealthCheck;
   /** From the end of a check to the next. Range 100ms to 1h. @default "3s" (Envoy Gateway) */
   readonly interval?: Duration;
   /** As `interval`, after a check that did not pass. Range 100ms to 1h. @default `interval` (Envoy) */
@@ -73,6 +75,17 @@ export interface TcpHealthCheck {
   readonly receive?: readonly HealthCheckBytes[];
 }
 
+/**
+ * A question in gRPC's health checking protocol (`grpc.health.v1.Health/Check`), over HTTP/2, whatever the service's `protocol`.
+ * `SERVING` passes; any other answer, also that the method or the service is not known, is unhealthy at once (Envoy).
+ */
+export interface GrpcHealthCheck {
+  /** The service that is asked for, as the server names it. At most 1,024 bytes of UTF-8. @default "", which is the whole server */
+  readonly service?: string;
+  /** What is sent as `:authority`. @default the service's name */
+  readonly authority?: string;
+}
+
 /** Bytes, as text in UTF-8 or in hexadecimal digits. Exactly one is set. At most 1,024 bytes. */
 export interface HealthCheckBytes {
   readonly text?: string;
@@ -102,7 +115,7 @@ export const MAX_HEALTH_CHECK_BYTES = 1_024;
 
 /** How endpoints are asked, with every field filled in. */
 export interface EffectiveHealthCheck {
-  readonly probe: EffectiveHttpCheck | EffectiveTcpCheck;
+  readonly probe: EffectiveHttpCheck | EffectiveTcpCheck | EffectiveGrpcCheck;
   readonly intervalMs: number;
   readonly unhealthyIntervalMs: number;
   readonly unhealthyEdgeIntervalMs: number;
@@ -135,13 +148,20 @@ export interface EffectiveTcpCheck {
   readonly receive: readonly Buffer[];
 }
 
+/** A question in gRPC's health checking protocol, with every field filled in. */
+export interface EffectiveGrpcCheck {
+  readonly kind: "grpc";
+  readonly service: string;
+  readonly authority: string;
+}
+
 /** How a service's endpoints are asked; `undefined`: they are not. */
 export const effectiveHealthCheck = ({ name, healthCheck }: ServicePolicy): EffectiveHealthCheck | undefined => {
   if (healthCheck === undefined || healthCheck === false) return undefined;
   const intervalMs = durationOr(healthCheck.interval, DEFAULT_HEALTH_CHECK_INTERVAL_MS);
   const unhealthyIntervalMs = durationOr(healthCheck.unhealthyInterval, intervalMs);
   return {
-    probe: healthCheck.http === undefined ? tcpCheck(healthCheck.tcp) : httpCheck(healthCheck.http, name),
+    probe: probeOf(healthCheck, name),
     intervalMs,
     unhealthyIntervalMs,
     unhealthyEdgeIntervalMs: durationOr(healthCheck.unhealthyEdgeInterval, unhealthyIntervalMs),
@@ -169,6 +189,12 @@ const httpCheck = (http: HttpHealthCheck, service: string): EffectiveHttpCheck =
   retriableStatuses: new Set((http.retriableStatuses ?? []).flatMap(statusesOf)),
   body: http.body,
 });
+
+const probeOf = ({ http, tcp, grpc }: HealthCheck, service: string): EffectiveHealthCheck["probe"] => {
+  if (http !== undefined) return httpCheck(http, service);
+  if (grpc === undefined) return tcpCheck(tcp);
+  return { kind: "grpc", service: grpc.service ?? "", authority: grpc.authority ?? service };
+};
 
 const tcpCheck = ({ send, receive = [] }: TcpHealthCheck = {}): EffectiveTcpCheck => ({
   kind: "tcp",
@@ -201,7 +227,7 @@ export const wrongHex = (hex: string): string | undefined =>
 export const checkHealthCheck = (policy: HealthCheck | false | undefined, check: Check): void => {
   if (policy === undefined || policy === false) return;
   const at = "healthCheck";
-  const wrong = wrongChoice(policy, ["http", "tcp"]);
+  const wrong = wrongChoice(policy, ["http", "tcp", "grpc"]);
   if (wrong !== undefined) check.report([at], wrong);
   for (const field of ["interval", "unhealthyInterval", "unhealthyEdgeInterval", "healthyEdgeInterval"] as const) {
     check.duration([at, field], policy[field], durationLimits.healthCheckInterval);
@@ -215,6 +241,9 @@ export const checkHealthCheck = (policy: HealthCheck | false | undefined, check:
   for (const field of ["unhealthyThreshold", "healthyThreshold"] as const) {
     check.number([at, field], policy[field], numberLimits.healthThreshold);
   }
+  check.text([at, "grpc", "authority"], policy.grpc?.authority, wrongAuthority);
+  const service = policy.grpc?.service ?? "";
+  if (service !== "") checkLength([at, "grpc", "service"], Buffer.byteLength(service), check);
   checkHttpCheck([at, "http"], policy.http, check);
   checkBytes([at, "tcp", "send"], policy.tcp?.send, check);
   check.list([at, "tcp", "receive"], policy.tcp?.receive, (path, bytes) => checkBytes(path, bytes, check));

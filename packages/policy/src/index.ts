@@ -139,10 +139,12 @@ export {
 } from "./header-changes-policy.ts";
 export {
   DEFAULT_HEALTH_CHECK_INTERVAL_MS,
+  type EffectiveGrpcCheck,
   type EffectiveHealthCheck,
   type EffectiveHttpCheck,
   type EffectiveTcpCheck,
   effectiveHealthCheck,
+  type GrpcHealthCheck,
   type HealthCheck,
   type HealthCheckBytes,
   type HttpHealthCheck,

@@ -263,9 +263,11 @@ export class EndpointPool {
   /**
    * Makes connections beside those of calls: for health checks, which must not wait for calls nor take their places. Trust and
    * identity are checked as for calls; failures hold nobody back.
+   *
+   * @param alpn what they may speak, best first. @default HTTP/1.1
    */
-  connectApart(connectTimeoutMs: number): Connect {
-    return this.#connector(connectTimeoutMs);
+  connectApart(connectTimeoutMs: number, alpn?: readonly string[]): Connect {
+    return this.#connector(connectTimeoutMs, alpn);
   }
 
   #connector(connectTimeoutMs: number = this.#policy.connectTimeoutMs, alpn?: readonly string[]): Connect {

@@ -104,7 +104,9 @@ const neededBy = (puts: readonly Policy[]): ReadonlyMap<PolicyFeature, readonly 
       policy.kind === "Route" && policy.rules.some(({ sessionAffinity }) => sessionAffinity?.endpoint !== undefined),
     "policy:http2": (policy) =>
       policy.kind === "Service" &&
-      ((policy.protocol ?? "http") !== "http" || policy.connectionPool?.maxConcurrentStreams !== undefined),
+      ((policy.protocol ?? "http") !== "http" ||
+        policy.connectionPool?.maxConcurrentStreams !== undefined ||
+        (typeof policy.healthCheck === "object" && policy.healthCheck.grpc !== undefined)),
     "policy:access-full": needsFullAccess,
     "policy:workloads": (policy) =>
       policy.kind === "Mesh"

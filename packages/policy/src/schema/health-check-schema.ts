@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { durationLimits, numberLimits, wrongAuthority } from "../field-limits.ts";
 import {
+  type GrpcHealthCheck,
   type HealthCheck,
   type HealthCheckBytes,
   type HttpHealthCheck,
@@ -60,11 +61,21 @@ const tcpSchema = exactly<TcpHealthCheck>()(
     .meta({ description: "A connection, and what is said on it." }),
 );
 
+const grpcSchema = exactly<GrpcHealthCheck>()(
+  z
+    .strictObject({
+      service: optional(anyText("The service that is asked for. Default the whole server.")),
+      authority: optional(text(wrongAuthority, "What is sent as authority. Default the service's name.")),
+    })
+    .meta({ description: "A question in gRPC's health checking protocol." }),
+);
+
 /** Endpoints are asked how they are. */
 export const healthCheckSchema: z.ZodType<HealthCheck> = exactly<HealthCheck>()(
   z.strictObject({
     http: optional(httpSchema),
     tcp: optional(tcpSchema),
+    grpc: optional(grpcSchema),
     interval: optional(duration(durationLimits.healthCheckInterval, 'From a check to the next. Default "3s".')),
     unhealthyInterval: optional(
       duration(durationLimits.healthCheckInterval, "After a check that did not pass. Default the interval."),
