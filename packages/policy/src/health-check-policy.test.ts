@@ -67,7 +67,7 @@ test("accepts what makes sense", () => {
 });
 
 test.each<[string, HealthCheck, readonly string[]]>([
-  ["no way to ask", {}, ["healthCheck: set exactly one of http, tcp"]],
+  ["no way to ask", {}, ["healthCheck: set exactly one of http, tcp, grpc"]],
   ["two ways", { http: { path: "/" }, tcp: {} }, ["healthCheck: http and tcp are set: set exactly one"]],
   [
     "a request that cannot be sent",
