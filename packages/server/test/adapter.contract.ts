@@ -28,7 +28,8 @@ export interface Scene {
 
 /**
  * An application with `GET /early` mounted before the middleware, and after it `GET /reviews/:id` and `POST /echo` that
- * answer what {@link Scene.see} says; both set the header `tulle-refused`.
+ * answer what {@link Scene.see} says; both set the header `tulle-refused`. `GET /mine` requires of its permit what does not hold, because
+ * of "not the owner".
  */
 export interface AdapterUnderTest {
   readonly app: (scene: Scene) => ListenApp;
@@ -177,6 +178,13 @@ export const adapterContract = (name: string, adapter: AdapterUnderTest): void =
         expect(ran).toEqual([]);
       });
     }
+
+    test("refuses what the handler's own check does not allow, and tells strangers nothing", async () => {
+      const { port } = await start([]);
+      const answer = await call(port, { path: "/mine" });
+      expect(answer.status).toBe(403);
+      expect(answer.body).not.toContain("not the owner");
+    });
 
     test("is inside the visit still after a body was read", async () => {
       const { port } = await start([]);

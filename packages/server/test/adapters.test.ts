@@ -20,6 +20,10 @@ const expressApp = ({ server, see, ran }: Scene) => {
     response.set("tulle-refused", "unprocessed").json(see(request.mesh));
   });
   app.use("/reviews", routes);
+  app.get("/mine", (request, response) => {
+    request.mesh?.permit?.require(false, "not the owner");
+    response.end();
+  });
   app.post("/echo", (request, response) => {
     ran("echo");
     response.json(see(request.mesh));
@@ -50,6 +54,10 @@ const fastifyApp = ({ server, see, ran }: Scene) => {
       reply.header("tulle-refused", "unprocessed");
       return see(request.mesh ?? undefined);
     });
+    routes.get("/mine", async (request) => {
+      request.mesh?.permit?.require(false, "not the owner");
+      return "mine";
+    });
     routes.post("/echo", async (request) => {
       ran("echo");
       return see(request.mesh ?? undefined);
@@ -71,6 +79,7 @@ adapterContract("Fastify", {
 const nodeHandler = ({ server, see, ran }: Scene) =>
   meshHandler(server, (request, response, visit) => {
     if (request.url === "/early") ran("early");
+    if (request.url === "/mine") visit.permit?.require(false, "not the owner");
     // By events and not by await, as much code still does.
     request.resume().on("end", () => {
       ran(String(request.url));

@@ -114,6 +114,15 @@ test("a refused caller that waits for 100 Continue need not send its body", asyn
   expect(heard()).not.toContain("100 Continue");
 });
 
+test("a request that names its host twice is refused, whichever of them rules would have looked at", async () => {
+  const { listen } = appWithSockets();
+  const { listener, server } = await listen();
+  const { socket, heard } = open(listener.port);
+  socket.write("GET /ws HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n");
+  await vi.waitFor(() => expect(heard()).toContain("400 Bad Request"));
+  expect(server.counters()["refused.INVALID_REQUEST"]).toBe(1);
+});
+
 describe("a silent connection", () => {
   test("is closed after the deadline", async () => {
     const server = testServer();

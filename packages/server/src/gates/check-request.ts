@@ -5,10 +5,30 @@ const malformedPath: Refusal = {
   detail: "the request's path is malformed, so no rule can be trusted with it",
 };
 
+const twoHosts: Refusal = {
+  code: "INVALID_REQUEST",
+  detail: "the request names its host twice, so no rule can be trusted with it",
+};
+
 const closed: Refusal = { code: "DRAINING", detail: "the listener is closed and begins nothing new" };
 
-/** Refuses what came too late for a closed listener, and paths that rules and handlers could read in two ways. */
+/** Refuses what came too late for a closed listener, and paths and hosts that rules and handlers could read in two ways. */
 export const checkRequest: Gate = (visit) => {
   if (visit.late) return closed;
-  return visit.path === "" ? malformedPath : undefined;
+  if (visit.path === "") return malformedPath;
+  return saysHostTwice(visit.request.rawHeaders) ? twoHosts : undefined;
 };
+
+/** Node keeps the first of several; what a handler, or another server behind it, would read is anybody's guess. */
+const saysHostTwice = (rawHeaders: readonly string[]): boolean => {
+  let seen = false;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name === undefined || name.length !== HOST_LENGTH || name.toLowerCase() !== "host") continue;
+    if (seen) return true;
+    seen = true;
+  }
+  return false;
+};
+
+const HOST_LENGTH = "host".length;
