@@ -283,6 +283,19 @@ describe("a member", () => {
     );
   });
 
+  test("with a certificate, or of an identity, that was revoked", async () => {
+    const server = await start();
+    const [one, other] = [await memberOf(server), await memberOf(server)];
+    const serial = new X509Certificate(one.cert).serialNumber;
+    await adminAsk(server, "/v1/certificates/revocations", { serial, reason: "stolen" });
+    expect(await joinBy(server, undefined, wish(one))).toEqual(refused("revoked"));
+    expect(await joinBy(server, undefined, wish(other))).toMatchObject({ chain: expect.any(String) });
+    await adminAsk(server, "/v1/certificates/revocations", { spiffeId: own, reason: "taken over" });
+    expect(await joinBy(server, undefined, wish(other))).toEqual(refused("revoked"));
+    expect(await joinBy(server, await tokenFor(server))).toEqual(refused("revoked"));
+    expect(await joinBy(server, await tokenFor(server, "ratings"))).toMatchObject({ chain: expect.any(String) });
+  });
+
   test("with a certificate that has expired", async () => {
     const clock = movable();
     const server = await start({ clock, certificateTtlMs: HOUR_MS });

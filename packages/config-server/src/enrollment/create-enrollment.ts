@@ -52,7 +52,7 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
     issuesLimited: 0,
   };
   // One object per connection: who got a certificate over it renews over it, without the token, until that one ends.
-  const certified = new WeakMap<MemberIdentity, { readonly untilMs: number }>();
+  const certified = new WeakMap<MemberIdentity, { readonly untilMs: number; readonly serial: string }>();
 
   const byCertificate = ({ spiffeId, serial, notAfterMs, root }: ValidSvid): MemberIdentity => {
     const workload = parseWorkloadIdentity(spiffeId);
@@ -114,7 +114,9 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
         `the certificate of this connection expired at ${end}: join again`,
       );
     }
+    // Both what the connection showed and what it was given: a revoked one leads to no next one.
     demandUnrevoked(identity.spiffeId, identity.certificate?.serial);
+    demandUnrevoked(identity.spiffeId, certified.get(identity)?.serial);
     return signatures.run(async () => {
       const { publicKey, keyHash } = await verifyCsr(csr, identity.spiffeId);
       if (identity.tokenId !== undefined && !certified.has(identity)) await tokens.claim(identity.tokenId, keyHash);
@@ -125,7 +127,10 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
         actor: identity.spiffeId,
         detail: { by: identity.by, ...proofOf(identity), key: keyHash, ...traitsOf(issued) },
       });
-      certified.set(identity, { untilMs: issued.notAfterMs });
+      certified.set(identity, {
+        untilMs: issued.notAfterMs,
+        serial: new X509Certificate(issued.chain).serialNumber,
+      });
       counters.certificatesIssued += 1;
       return issued;
     });
