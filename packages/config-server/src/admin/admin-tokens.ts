@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { AdminTokenIssued, AdminTokenList } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
+import { newTokenId } from "../enrollment/token-id.ts";
 import type { StateStore, StoreEntry } from "../store/state-store.ts";
 import { AdminFailure } from "./admin-failure.ts";
 
@@ -104,7 +105,7 @@ export const openAdminTokens = ({ store, clock, root, keep }: AdminTokensOptions
           message: `there are ${MAX_ADMIN_TOKENS} admin tokens already: use shorter lives`,
         });
       }
-      const id = randomBytes(12).toString("base64url");
+      const id = newTokenId();
       const secret = randomBytes(32).toString("base64url");
       const expiresAtMs = clock.wallNow() + ttlMs;
       const record: AdminTokenRecord = { name, scope, expiresAtMs, hash: digest(secret).toString("base64url") };

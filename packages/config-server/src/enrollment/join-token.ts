@@ -1,10 +1,11 @@
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync } from "node:crypto";
 import type { JoinTokenClaims, TokenIssued, TokenList } from "@tulle/protocol";
 import type { Clock } from "@tulle/time";
 import { type CryptoKey, errors, importPKCS8, importSPKI, jwtVerify, SignJWT } from "jose";
 import type { KeyStore } from "../authority/key-store.ts";
 import type { StateStore, StoreEntry } from "../store/state-store.ts";
 import { EnrollmentRefused } from "./enrollment.ts";
+import { newTokenId } from "./token-id.ts";
 
 /** What a new token is to allow. */
 export interface JoinTokenRequest {
@@ -93,7 +94,7 @@ export const openJoinTokens = async (options: JoinTokensOptions): Promise<JoinTo
       if ((await removeForgotten(await store.list(PREFIX))) >= MAX_TOKENS) {
         throw new TooManyTokens(`there are ${MAX_TOKENS} join tokens already: use multi-use tokens, or shorter lives`);
       }
-      const id = randomBytes(12).toString("base64url");
+      const id = newTokenId();
       const nowSeconds = Math.floor(clock.wallNow() / 1000);
       const expSeconds = Math.ceil((clock.wallNow() + ttlMs) / 1000);
       const record: TokenRecord = { namespace, serviceAccount, uses, expiresAtMs: expSeconds * 1000 };
