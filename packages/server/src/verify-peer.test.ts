@@ -61,6 +61,11 @@ describe("a peer is verified", () => {
       spiffeId: "spiffe://old.example/ns/default/sa/a",
     });
     expect(verdictOn(await named(other))).toMatchObject({ ok: false, code: "PEER_UNTRUSTED" });
+    // Where our own roots are missing, an alias lends us nobody else's.
+    const partners = parseRoots([{ ...other.bundle, trustDomain: "old.example" }], ["cluster.local", "old.example"]);
+    expect(verifyPeer({ leaf: await named(other), authorized: true }, partners, Date.now())).toMatchObject({
+      ok: false,
+    });
     // Without the alias it is nobody's name.
     const leaf = await named(authority);
     expect(verifyPeer({ leaf, authorized: true }, parseRoots([authority.bundle]), Date.now())).toMatchObject({

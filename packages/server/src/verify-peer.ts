@@ -6,18 +6,25 @@ export interface TrustedRoots {
   readonly byDomain: ReadonlyMap<string, readonly X509Certificate[]>;
   /** CAs below the roots of each domain, for chains that TLS does not show. */
   readonly intermediates: ReadonlyMap<string, readonly X509Certificate[]>;
+  /** All names of the own trust domain, if it has aliases. */
+  readonly ownNames: readonly string[];
   /** How many bundles OpenSSL was given, also those that speak for nobody here. */
   readonly bundles: number;
 }
 
 /**
- * Parses the bundles. The names of the own trust domain all have the roots of the first one that was brought, whatever else was
- * brought under another of them: nobody but ourselves may speak for us.
+ * Parses the bundles. All names of the own trust domain have its roots, whatever else was brought under one of its aliases:
+ * nobody but ourselves may speak for us.
  *
  * @param ownNames of the own trust domain, the present one first, then its aliases.
+ * @param rootsUnder the name under which the own roots are brought: the present one, else that of the member's own certificate.
  * @throws Error when a root is no certificate.
  */
-export const parseRoots = (bundles: readonly TrustBundle[], ownNames: readonly string[] = []): TrustedRoots => {
+export const parseRoots = (
+  bundles: readonly TrustBundle[],
+  ownNames: readonly string[] = [],
+  rootsUnder: readonly string[] = ownNames.slice(0, 1),
+): TrustedRoots => {
   const parsed = new Map(
     bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map((pem) => new X509Certificate(pem))] as const),
   );
@@ -27,12 +34,15 @@ export const parseRoots = (bundles: readonly TrustBundle[], ownNames: readonly s
       below.map((pem) => new X509Certificate(pem)),
     ]),
   );
-  const own = ownNames.find((name) => parsed.has(name));
+  const own = rootsUnder.find((name) => parsed.has(name));
   for (const byDomain of [parsed, intermediates]) {
     const ours = own === undefined ? undefined : byDomain.get(own);
-    if (ours !== undefined) for (const name of ownNames) byDomain.set(name, ours);
+    for (const name of ownNames) {
+      if (ours === undefined) byDomain.delete(name);
+      else byDomain.set(name, ours);
+    }
   }
-  return { byDomain: parsed, intermediates, bundles: bundles.length };
+  return { byDomain: parsed, intermediates, ownNames, bundles: bundles.length };
 };
 
 /** What a client's certificate proved, or why it proved nothing. */
@@ -95,7 +105,7 @@ export const verifyPeer = (
     };
   }
   if (typeof authorized === "string") return untrusted(`the chain of ${spiffeId} is refused: ${authorized}`);
-  if (isRevoked(revoked, { serial: leaf.serialNumber, spiffeId })) {
+  if (isRevoked(revoked, { serial: leaf.serialNumber, spiffeId }, roots.ownNames)) {
     const detail = `${spiffeId}, or its certificate ${leaf.serialNumber}, was revoked`;
     return { ok: false, code: "PEER_REVOKED", detail };
   }

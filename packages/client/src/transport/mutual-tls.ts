@@ -73,7 +73,7 @@ export class MutualTls {
     if (!domains.includes(found.trustDomain) || !allowed.includes(found.spiffeId))
       return mismatch(where, allowed, found.spiffeId);
     const peer = { serial: certificate.serialNumber, spiffeId: found.spiffeId };
-    if (isRevoked(this.#revoked ?? credentials.revoked, peer))
+    if (isRevoked(this.#revoked ?? credentials.revoked, peer, domains))
       return mismatch(where, allowed, `${found.spiffeId} with the certificate ${peer.serial}, which was revoked`);
     this.#open.set(socket, peer);
     socket.once("close", () => this.#open.delete(socket));
@@ -84,7 +84,7 @@ export class MutualTls {
   revoke(revoked: Revocations | undefined): void {
     if (revoked === this.#revoked) return;
     this.#revoked = revoked;
-    for (const [socket, peer] of [...this.#open]) if (isRevoked(revoked, peer)) socket.destroy();
+    for (const [socket, peer] of [...this.#open]) if (isRevoked(revoked, peer, this.#meshNames())) socket.destroy();
   }
 
   #current(credentials: Credentials): Generation {
@@ -101,7 +101,8 @@ const namesOf = (trustDomain: string, meshNames: readonly string[]): readonly st
 /** @throws MeshError IDENTITY_MISMATCH when the credentials bring no roots of their own trust domain. */
 const prepare = (credentials: Credentials, meshNames: readonly string[]): Generation => {
   const trustDomain = parseSpiffeId(credentials.spiffeId)?.trustDomain ?? "";
-  const bundle = namesOf(trustDomain, meshNames)
+  // Under an alias somebody else's roots may have been brought.
+  const bundle = [...namesOf(trustDomain, meshNames).slice(0, 1), trustDomain]
     .map((name) => credentials.bundles.find((each) => each.trustDomain === name))
     .find((each) => each !== undefined);
   if (bundle === undefined || bundle.roots.length === 0) {

@@ -153,7 +153,7 @@ export class ProvenPeers {
   #endRevoked(revoked: Revocations): void {
     for (const [socket, { connection, leaf }] of [...this.#open]) {
       const spiffeId = connection.peer.spiffeId ?? "";
-      if (!isRevoked(revoked, { serial: leaf.serialNumber, spiffeId })) continue;
+      if (!isRevoked(revoked, { serial: leaf.serialNumber, spiffeId }, this.#roots.ownNames)) continue;
       this.#onRetired();
       socket.destroy();
     }
@@ -171,7 +171,10 @@ export class ProvenPeers {
   }
 
   #parse(credentials: Credentials | undefined): TrustedRoots {
-    return credentials === undefined ? parseRoots([]) : parseRoots(credentials.bundles, this.#ownNames(credentials));
+    if (credentials === undefined) return parseRoots([]);
+    const names = this.#ownNames(credentials);
+    const certified = parseSpiffeId(credentials.spiffeId)?.trustDomain ?? "";
+    return parseRoots(credentials.bundles, names, [...names.slice(0, 1), certified]);
   }
 
   /** A certificate may still name an alias when the mesh has a new name already. */
