@@ -4,6 +4,7 @@ import { createServer as createTcpServer } from "node:net";
 import { createTestAuthority, FakeClock } from "@tulle/testing";
 import { constant } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
+import { RESET_BURST } from "../src/transport/reset-allowance.ts";
 import { H2Server, say } from "./h2-server.ts";
 import { clientOf, snapshotOf } from "./mesh-of-servers.ts";
 import { reviewsAt, TestCaller, TestServer, textOf } from "./transport-kit.ts";
@@ -290,6 +291,27 @@ describe("calls that are given up", () => {
     expect(server.sessions).toHaveLength(1);
     // Its place is free again.
     await vi.waitFor(() => expect(caller.transport.idle.size).toBe(1));
+  });
+
+  test("leave a session that servers would soon end for its resets", async () => {
+    await using server = await H2Server.serving(() => undefined);
+    await using caller = new TestCaller([server.endpoint()], { ...h2, clock: new FakeClock() });
+    const giveUp = async (): Promise<void> => {
+      const { call, attempt, reply } = caller.begin();
+      await vi.waitFor(() => expect(attempt.progress).toBe("sent"), { interval: 1 });
+      call.cancel.cancel(new Error("enough"));
+      await reply.catch(() => undefined);
+      await vi.waitFor(() => expect(caller.transport.idle.size).toBe(1), { interval: 1 });
+    };
+    for (let each = 0; each < RESET_BURST - 1; each++) await giveUp();
+    expect(server.sessions).toHaveLength(1);
+    const { call, attempt, reply } = caller.begin();
+    expect(attempt.progress).toBe("sent");
+    call.cancel.cancel(new Error("enough"));
+    await expect(reply).rejects.toThrow("enough");
+    await giveUp();
+    expect(caller.transport.counters.resetsAtLimit).toBe(1);
+    expect(server.sessions).toHaveLength(2);
   });
 
   test("are withdrawn while their session is made", async () => {
