@@ -393,7 +393,7 @@ locality:
     row: 25,
     capability: "Active checks",
     written:
-      "`healthCheck: { http: { path } }` or `{ tcp }` of a Service or ExternalService, every 3 s, 60 s while nobody calls, with Envoy's edge intervals and jitters; off by default; changes are told; `outlierDetection.healthCheckUnejects`",
+      "`healthCheck: { http: { path } }`, `{ tcp }` or `{ grpc: { service } }` of a Service or ExternalService, every 3 s, 60 s while nobody calls, with Envoy's edge intervals and jitters; off by default; changes are told; `outlierDetection.healthCheckUnejects`",
     example: `
 kind: Service
 name: reviews
@@ -401,6 +401,12 @@ healthCheck:
   http: { path: /healthz, expectedStatuses: ["200-299"], retriableStatuses: [503] }
   interval: 5s
   unhealthyThreshold: 2
+---
+kind: Service
+name: ratings
+protocol: grpc
+healthCheck:
+  grpc: { service: shop.Ratings }
 ---
 kind: Service
 name: cache
@@ -435,8 +441,10 @@ healthCheck:
         "tells each change once: its first check, and what later ones found",
       ],
       ["packages/client/test/external-service.test.ts", "is asked how it is by its host's name, at each address"],
+      ["packages/client/test/grpc-health.test.ts", "asks for the service that the policy names"],
+      ["packages/client/test/grpc-health.test.ts", "keeps calls from an endpoint whose service does not serve"],
     ],
-    leftOut: "the gRPC health protocol: Tulle does not call over HTTP/2 yet; Redis and Thrift",
+    leftOut: "Redis and Thrift",
   },
   {
     row: 26,

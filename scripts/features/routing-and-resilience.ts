@@ -442,10 +442,38 @@ rules:
   },
   {
     row: 67,
-    capability: "WebSocket and upgrades",
+    capability: "HTTP/2, gRPC, WebSocket and upgrades",
     written:
-      "no setting: `new WebSocket(url, { dispatcher: mesh.dispatcher })`, the built-in one under `mesh.install()`, `node:http` with `mesh.agent`",
+      "`protocol: http2` or `grpc` of a Service, bounded by `connectionPool.maxConcurrentStreams`; for upgrades no setting: `new WebSocket(url, { dispatcher: mesh.dispatcher })`, the built-in one under `mesh.install()`, `node:http` with `mesh.agent`",
+    example: `
+kind: Service
+name: reviews
+protocol: http2
+connectionPool: { maxConcurrentStreams: 50, maxConnectionsPerEndpoint: 4 }
+---
+kind: Service
+name: ratings
+protocol: grpc
+`,
     tests: [
+      [
+        "packages/client/test/h2-transport.test.ts",
+        "a thousand calls at once share a few sessions, and none begins more streams than are allowed",
+      ],
+      ["packages/client/test/h2-transport.test.ts", "a POST whose stream was refused is sent again"],
+      [
+        "packages/client/test/h2-transport.test.ts",
+        "streams above the last one of a GOAWAY are sent again, and those below are answered",
+      ],
+      [
+        "packages/mesh/test/http2.test.ts",
+        "members speak HTTP/2 over mTLS where the Service says so, and follow a change of it under traffic",
+      ],
+      [
+        "packages/mesh/test/http2.test.ts",
+        "instances that leave under traffic in HTTP/2 lose no request of any method",
+      ],
+      ["packages/mesh/test/http2.test.ts", "a call in gRPC passes, with its trailers and its deadline"],
       ["packages/client/test/upgrade.test.ts", "undici's WebSocket speaks to a service by its name"],
       ["packages/client/test/upgrade.test.ts", "the built-in WebSocket speaks to a service under mesh.install()"],
       [
@@ -454,6 +482,6 @@ rules:
       ],
     ],
     leftOut:
-      "HTTP/2 and gRPC by policy come later; raw TCP and TLS by SNI have no meaning where the library call is the protocol; CONNECT",
+      "HTTP/3; HTTP/2 to services outside the mesh; raw TCP and TLS by SNI have no meaning where the library call is the protocol; CONNECT",
   },
 ];

@@ -128,6 +128,8 @@ test("a call in gRPC passes, with its trailers and its deadline", async () => {
   });
   expect([statusCode, [...Buffer.from(await body.arrayBuffer())]]).toEqual([200, [0, 0, 0, 0, 2, 8, 1]]);
   expect(trailers).toEqual({ "grpc-status": "0", "grpc-message": "fine" });
-  expect(asked).toEqual([expect.objectContaining({ version: "2.0", te: "trailers", "content-type": "application/grpc" })]);
+  expect(asked).toEqual([
+    expect.objectContaining({ version: "2.0", te: "trailers", "content-type": "application/grpc" }),
+  ]);
   expect(asked[0]?.["grpc-timeout"]).toMatch(/^\d+m$/);
 });
