@@ -11,7 +11,10 @@ export const askAuthorizers =
   (visit) => {
     const policy = current.policy;
     if (policy?.asks === undefined) return undefined;
-    const asks = policy.asks(new VisitQuestion(visit, visit.peer ?? nobody, policy.trustedProxies));
+    const question = new VisitQuestion(visit, visit.peer ?? nobody, policy.trustedProxies);
+    // No framework has found a route yet, and a call that may be of one that is asked about is asked about.
+    if (policy.namesRoutes) question.routeDoubt = "against";
+    const asks = policy.asks(question);
     return asks.length === 0 ? undefined : askAll(asks, policy, visit, outside);
   };
 
