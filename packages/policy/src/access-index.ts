@@ -142,7 +142,7 @@ const countOf = (lists: readonly (readonly string[])[]): ReadonlyMap<string, num
 };
 
 const mostOf = (keys: readonly string[] | undefined, counts: ReadonlyMap<string, number>): number =>
-  keys === undefined ? Number.POSITIVE_INFINITY : Math.max(0, ...keys.map((key) => counts.get(key) ?? 0));
+  keys === undefined ? Number.POSITIVE_INFINITY : keys.reduce((most, key) => Math.max(most, counts.get(key) ?? 0), 0);
 
 const listIn = <Rule>(map: Map<string, Rule[]>, key: string): Rule[] => {
   const known = map.get(key);

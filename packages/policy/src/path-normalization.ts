@@ -24,8 +24,8 @@ export const pathNormalizations: readonly PathNormalization[] = [
 ];
 
 /**
- * The one reading of a path that both sides of the mesh use when a rule looks at it, so that nobody slips past a rule by
- * writing a path in another way. In this order:
+ * The one reading of a path that access rules are given, and handlers after them, so that nobody slips past a rule by writing a
+ * path in another way. Callers' route rules look at paths as the caller sends them. In this order:
  *
  * 1. the query, and a fragment, are cut off;
  * 2. with `decode-and-merge-slashes`, `%2F` becomes `/` and `%5C` becomes `\`;

@@ -215,9 +215,16 @@ const readPath = (desk: AdmissionDesk, request: IncomingMessage): string | undef
   const target = request.url ?? "/";
   const path = normalizePath(target, mode);
   if (path === undefined) return undefined;
+  // A fragment behind the query is no part of what the path says, and still not handed on.
   const isSame = target.startsWith(path) && (target.length === path.length || target[path.length] === "?");
-  if (desk.enforces && !(isSame && !target.includes("#"))) request.url = path + queryOf(target);
+  if (desk.enforces && !(isSame && !target.includes("#"))) rewriteTarget(request, target, path + queryOf(target));
   return pathForRules(path, mode);
+};
+
+/** Express keeps the target as it came in, and has done so already where the service keeps its own listener. */
+const rewriteTarget = (request: IncomingMessage & { originalUrl?: unknown }, came: string, target: string): void => {
+  request.url = target;
+  if (request.originalUrl === came) request.originalUrl = target;
 };
 
 /** A listener of the service's own is told from others by the port that the socket came in by. */
