@@ -274,3 +274,50 @@ test("callers that keep calling over mTLS lose no request while the mode goes th
   await Promise.all(workers);
   expect(failures).toEqual([]);
 });
+
+test("callers of two ports lose no request while each port goes its own way, and each takes plaintext as it says", async () => {
+  const { server, listener, policy } = await serve("strict");
+  const second = await server.listen((_request, response) => response.end("ok"), { port: 0, host: "127.0.0.1" });
+  const ports = (first: MtlsMode | "unset", other: MtlsMode | "unset"): InboundSnapshot => ({
+    ...inbound("strict"),
+    authentication: [
+      {
+        kind: "Authentication",
+        name: "ports",
+        selector: { service: "reviews" },
+        mtls: { ports: { [listener.port]: first, [second.port]: other } },
+      },
+    ],
+  });
+  let going = true;
+  const failures: unknown[] = [];
+  let calls = 0;
+  const worker = async (port: number): Promise<void> => {
+    while (going) {
+      await call(port, { as: caller }).then(
+        ({ status }) => status === 200 || failures.push(status),
+        (error: unknown) => failures.push(error),
+      );
+      calls++;
+    }
+  };
+  const workers = [worker(listener.port), worker(second.port)];
+  for (const [first, other] of [
+    ["permissive", "strict"],
+    ["unset", "disable"],
+    ["disable", "unset"],
+    ["strict", "permissive"],
+  ] as const) {
+    policy.set(ports(first, other));
+    const reached = calls + 10;
+    await vi.waitFor(() => expect(calls).toBeGreaterThan(reached), { timeout: 10_000 });
+    const open = (mode: MtlsMode | "unset"): boolean => mode === "permissive" || mode === "disable";
+    expect([await accepted(listener.port, "plaintext"), await accepted(second.port, "plaintext")]).toEqual([
+      open(first),
+      open(other),
+    ]);
+  }
+  going = false;
+  await Promise.all(workers);
+  expect(failures).toEqual([]);
+});
