@@ -1,5 +1,7 @@
-// The callee of call-cost.ts, a process of its own: the same small JSON over plaintext and over mTLS.
+// The callee of call-cost.ts and h2-cost.ts, a process of its own: the same small JSON over plaintext, over mTLS, and over mTLS in
+// HTTP/2 beside HTTP/1.1.
 import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { createSecureServer } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import type { Credentials } from "@tulle/policy";
@@ -8,6 +10,7 @@ import type { Credentials } from "@tulle/policy";
 export interface CalleePorts {
   readonly plaintext: number;
   readonly mtls: number;
+  readonly http2: number;
 }
 
 const body = JSON.stringify({
@@ -20,17 +23,17 @@ const answer: RequestListener = (_request, response) => {
 
 process.once("message", async (credentials: Credentials) => {
   const plaintext = createHttpServer(answer);
-  const mtls = createHttpsServer(
-    {
-      cert: credentials.certificateChain,
-      key: credentials.privateKey,
-      ca: credentials.bundles.flatMap(({ roots }) => roots),
-      requestCert: true,
-      rejectUnauthorized: true,
-    },
-    answer,
-  );
-  const ports: CalleePorts = { plaintext: await open(plaintext), mtls: await open(mtls) };
+  const tls = {
+    cert: credentials.certificateChain,
+    key: credentials.privateKey,
+    ca: credentials.bundles.flatMap(({ roots }) => [...roots]),
+    requestCert: true,
+    rejectUnauthorized: true,
+  };
+  const mtls = createHttpsServer(tls, answer);
+  // Requests of the compatibility API are handled as HTTP/1.1's; their types are others.
+  const http2 = createSecureServer({ ...tls, allowHTTP1: true }, answer as never);
+  const ports: CalleePorts = { plaintext: await open(plaintext), mtls: await open(mtls), http2: await open(http2) };
   process.send?.(ports);
 });
 process.once("disconnect", () => process.exit(0));

@@ -4,6 +4,7 @@ import { measureAccessCosts, printAccessCosts } from "./access-cost.ts";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
+import { measureH2Costs, printH2Costs } from "./h2-cost.ts";
 import { measureLayerCosts, printLayerCosts } from "./layer-cost.ts";
 import { measureMatchCosts, printMatchCosts } from "./match-cost.ts";
 import { measurePickCosts, printPickCosts } from "./pick-cost.ts";
@@ -58,9 +59,10 @@ if (options === undefined) {
   const compile = await measureCompileCosts({ services: 1_000, rules: 2 });
   const layers = await measureLayerCosts({ ...(options.quick ? QUICK : FULL), inFlight: 1 });
   const calls = await measureCallCosts(options.quick ? QUICK : FULL);
+  const http2 = await measureH2Costs(options.quick ? QUICK : FULL);
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ ...calls, match, access, pick, compile, layers })}\n`
+      ? `${JSON.stringify({ ...calls, match, access, pick, compile, layers, http2 })}\n`
       : [
           printMatchCosts(match),
           printAccessCosts(access),
@@ -68,6 +70,7 @@ if (options === undefined) {
           printCompileCosts(compile),
           printLayerCosts(layers),
           print(calls),
+          printH2Costs(http2),
         ].join("\n"),
   );
 }
