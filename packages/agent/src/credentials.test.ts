@@ -74,7 +74,7 @@ describe("credentials", () => {
     await renewed(keeping, 1);
     const first = keeping.credentials.current!;
     // The dice of these tests always say the middle.
-    clock.advance((HOUR / 2) * (0.98 - 0.73 / 2) - 1);
+    clock.advance((HOUR / 2) * (0.98 - 0.9 / 2) - 1);
     expect(requests).toHaveLength(1);
     clock.advance(1);
     await renewed(keeping, 2);
@@ -107,7 +107,7 @@ describe("credentials", () => {
     keeping.trust([authority.bundle]);
     keeping.connected(spiffeId, clock.wallNow());
     await renewed(keeping, 1);
-    const dueMs = (HOUR / 2) * (0.98 - 0.73 / 2);
+    const dueMs = (HOUR / 2) * (0.98 - 0.9 / 2);
     clock.advance(dueMs - 60_000);
     keeping.disconnected();
     refusal = "not connected";
@@ -115,8 +115,8 @@ describe("credentials", () => {
     refusal = undefined;
     keeping.connected(spiffeId, clock.wallNow());
     const asked = requests.length;
-    // It was due a minute after the loss, so it follows three quarters of a minute after the return.
-    clock.advance(45_000 - 10);
+    // It was due a minute after the loss, so it follows nine tenths of a minute after the return.
+    clock.advance(54_000 - 10);
     expect(requests).toHaveLength(asked);
     clock.advance(20);
     await renewed(keeping, 2);
@@ -208,7 +208,7 @@ describe("credentials", () => {
     expect(later.credentials.current).toMatchObject({ generation: 1, spiffeId });
     later.connected(spiffeId, clock.wallNow());
     // Who was not there to see how long the outage was draws from the time since the turn, here 17.1 minutes.
-    clock.advance(0.75 * HOUR * 0.285 * 0.5 + 1_000);
+    clock.advance(0.9 * HOUR * 0.285 * 0.5 + 1_000);
     await renewed(later, 1);
   });
 

@@ -11,7 +11,7 @@ describe("renewals", () => {
       for (const inTurn of [true, false]) {
         const atMs = renewalTime(life, inTurn, () => dice);
         expect(atMs).toBeLessThan(12 * HOUR);
-        expect(atMs).toBeGreaterThan(inTurn ? 10.5 * HOUR : 2.9 * HOUR);
+        expect(atMs).toBeGreaterThan(inTurn ? 10.5 * HOUR : 0.9 * HOUR);
       }
     }
   });

@@ -12,7 +12,7 @@ const LATEST = 0.98;
 
 /** How much earlier, as shares of half a life: a little in turn, so that members drift apart; much where many may have come together. */
 const SPREAD_IN_TURN = 0.1;
-const SPREAD_OUT_OF_TURN = 0.73;
+const SPREAD_OUT_OF_TURN = 0.9;
 
 /**
  * When to renew a certificate: shortly before half of its life, so that a config-server may be away for the other half.
@@ -26,7 +26,7 @@ export const renewalTime = ({ receivedMs, notAfterMs }: CertificateLife, inTurn:
 };
 
 /** Overdue renewals take this share of the outage's length, once it is over. */
-const CATCH_UP = 0.75;
+const CATCH_UP = 0.9;
 
 /** An outage that a renewal fell into. */
 export interface Outage {
