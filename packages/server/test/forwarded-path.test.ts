@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { connect } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import type { AccessPolicy } from "@tulle/policy";
 import type { MeshServer } from "@tulle/server";
 import { expressMesh } from "@tulle/server/express";
@@ -79,6 +81,23 @@ describe.each(places)("%s", (_place, start) => {
       expect((await call(await start(), { path: written })).status).toBe(400);
     },
   );
+});
+
+test("in HTTP/2 too", async () => {
+  const server = testServer({
+    inbound: constant({
+      ...inbound("disable", [onlyPublic]),
+      service: { kind: "Service", name: "reviews", protocol: "http2" },
+    }),
+  });
+  const { port } = await server.listen((request, response) => response.end(request.url), {
+    port: 0,
+    host: "127.0.0.1",
+  });
+  const session = connect(`http://127.0.0.1:${port}`);
+  onTestFinished(() => session.destroy());
+  expect(await text(session.request({ ":path": "/x/..//public/%61?b#c" }))).toBe("/public/a?b");
+  expect(await text(session.request({ ":path": "/public/../admin" }))).toBe("Forbidden\n");
 });
 
 test("while a service has not moved in, paths stay as they came", async () => {
