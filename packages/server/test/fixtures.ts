@@ -45,6 +45,8 @@ export const call = async (
   options: RequestOptions & {
     readonly as?: Pick<Credentials, "certificateChain" | "privateKey">;
     readonly tls?: boolean;
+    /** The name by which TLS begins. */
+    readonly servername?: string;
     readonly body?: string;
   } = {},
 ): Promise<Answer> => {
