@@ -207,6 +207,26 @@ describe("peers in trouble", () => {
     expect(caller.usage).toMatchObject({ requests: 0, pending: 0 });
   });
 
+  test("one that ends each session with its first words fails its calls, unprocessed, and is not asked again and again", async () => {
+    let connections = 0;
+    await using leaving = await TestServer.on(
+      createTcpServer((socket) => {
+        connections++;
+        socket.resume().on("error", () => undefined);
+        // SETTINGS without any, and GOAWAY that names no stream.
+        const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+        const goaway = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        socket.write(Buffer.concat([settings, goaway]));
+      }),
+    );
+    await using caller = new TestCaller([leaving.endpoint()], h2);
+    const { attempt, reply } = caller.begin({ method: "POST", body: "order" });
+    // Whether the stream was begun before the GOAWAY was read is chance; that it was not processed is not.
+    await expect(reply).rejects.toThrow(/CONNECT_FAILED.*ended the session|CONNECTION_TERMINATED.*REFUSED_STREAM/);
+    expect(["not-sent", "refused"]).toContain(attempt.progress);
+    expect(connections).toBe(1);
+  });
+
   test("one that speaks HTTP/1.1 in plaintext fails its calls, unsent", async () => {
     await using old = await TestServer.http((_request, response) => response.end("old"));
     await using caller = new TestCaller([old.endpoint()], h2);

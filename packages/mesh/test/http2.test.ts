@@ -90,8 +90,11 @@ test("whom Access does not allow gets nothing through HTTP/2 either", async () =
   await using fixture = await startMesh([...policies("http2"), { kind: "Service", name: "ratings" }]);
   await startReviews(fixture, newlySeen());
   const stranger = await fixture.join({ service: "ratings" });
-  const reply = await stranger.fetch("http://reviews/reviews/7");
-  expect([reply.status, ((await reply.json()) as { code: string }).code]).toEqual([403, "ACCESS_DENIED"]);
+  const upload = { method: "POST", body: new Uint8Array(16 * 1_048_576) };
+  for (const init of [{}, upload]) {
+    const reply = await stranger.fetch("http://reviews/reviews/7", init);
+    expect([reply.status, ((await reply.json()) as { code: string }).code]).toEqual([403, "ACCESS_DENIED"]);
+  }
 });
 
 test("an application that cannot be served so is neither listened for nor registered", async () => {

@@ -139,7 +139,11 @@ export class H2Pool implements SessionOwner {
     this.#limit = session.limit;
     for (const { call } of this.#assignedTo(session)) {
       this.#unassign(call);
-      call.context.runInAsyncScope(() => this.#begin(session, call));
+      call.context.runInAsyncScope(() => {
+        // A session that its peer ends with its first words is no better than none: its calls do not ask for another here.
+        if (session.usable) this.#begin(session, call);
+        else call.handler.refused(this.#endedAtOnce());
+      });
     }
     this.freed(session);
   }
@@ -366,6 +370,10 @@ export class H2Pool implements SessionOwner {
     if (this.#sessions.size > 0 || this.#leaving.size > 0) return;
     this.#waiting.close();
     closing.resolve();
+  }
+
+  #endedAtOnce(): MeshError {
+    return new MeshError("CONNECT_FAILED", { message: `${this.#options.where} ended the session as soon as it began` });
   }
 
   #refuse(code: "OVERFLOW_REQUESTS" | "OVERFLOW_PENDING" | "OVERFLOW_CONNECTIONS", usage: DestinationUsage): MeshError {

@@ -95,12 +95,15 @@ export class H2Session implements StreamOwner, IdleConnection {
     });
   }
 
+  /** Whether streams may begin. The end of a session is seen here before it is told. */
+  get usable(): boolean {
+    return this.state === "open" && this.#session?.closed === false && !this.#session.destroyed;
+  }
+
   /** How many more streams may begin, or calls be assigned. */
   get room(): number {
     if (this.state === "connecting") return this.limit - this.assigned;
-    const session = this.#session;
-    const usable = this.state === "open" && session !== undefined && !session.closed && !session.destroyed;
-    return usable ? this.limit - this.streams.size : 0;
+    return this.usable ? this.limit - this.streams.size : 0;
   }
 
   /**

@@ -16,6 +16,9 @@ export const MAX_CONCURRENT_STREAMS = 100;
 /** How long a session may be silent that serves nothing: 6 min, longer than clients of the mesh keep it. */
 const IDLE_MS = 360_000;
 
+/** The same for whoever is no member: 1 min. */
+const STRANGERS_IDLE_MS = 60_000;
+
 /** What Node.js may hold for one session, MiB; beyond, it would refuse streams. */
 const SESSION_MEMORY_MIB = 64;
 
@@ -50,7 +53,8 @@ export class H2Port {
     connection.shared = sharedConnection(session, this.#clock);
     this.#open.set(session, connection);
     session.once("close", () => this.#open.delete(session));
-    session.setTimeout(IDLE_MS, () => {
+    session.setTimeout(connection.trusted ? IDLE_MS : STRANGERS_IDLE_MS);
+    session.on("timeout", () => {
       if (connection.visits === 0) connection.shared?.close();
     });
   }
