@@ -28,7 +28,7 @@ export interface Finding {
 /** Gathers what is found while documents are translated. */
 export class Findings {
   readonly #all: Finding[] = [];
-  readonly #refused = new Set<SourceDocument>();
+  readonly #refused = new Map<SourceDocument, string>();
   readonly #strict: boolean;
 
   /** @param strict what has no meaning without a proxy is refused. */
@@ -45,9 +45,17 @@ export class Findings {
     return this.#refused.has(document);
   }
 
+  /** Why the document was refused, the first reason; `undefined` where it was not. */
+  refusalOf(document: SourceDocument): string | undefined {
+    return this.#refused.get(document);
+  }
+
   add(found: FindingLevel, document: SourceDocument, path: PolicyPath, message: string): void {
     const level = this.#strict && found === "no-meaning" ? "refused" : found;
-    if (level === "refused") this.#refused.add(document);
+    if (level === "refused" && !this.#refused.has(document)) {
+      const where = formatPath(path);
+      this.#refused.set(document, where === "" ? message : `${where}: ${message}`);
+    }
     this.#all.push({
       level,
       document: documentKey(document),

@@ -4,6 +4,7 @@ import { type Finding, Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
 import { readService, serviceKind } from "./kubernetes/service.ts";
 import { readWorkload, workloadKinds } from "./kubernetes/workload.ts";
+import { mergeServices } from "./merge-services.ts";
 import { documentKey, type SourceDocument } from "./source-document.ts";
 import { checkVersion, isOfKind, type SourceKind } from "./source-kind.ts";
 import type { TranslationContext } from "./translation-context.ts";
@@ -52,8 +53,9 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));
+  const kept = made.filter(({ from }) => !from.some((each) => findings.refuses(each)));
   return {
-    policies: made.filter(({ from }) => !from.some((each) => findings.refuses(each))).map(({ policy }) => policy),
+    policies: mergeServices(kept.map(({ policy }) => policy)),
     findings: findings.all,
     statuses: context.statuses,
   };

@@ -3,7 +3,10 @@ import type { SourceDocument } from "./source-document.ts";
 import type { SourceKind } from "./source-kind.ts";
 import type { TranslationContext } from "./translation-context.ts";
 
-/** A policy with the documents that it was made of: where one of them is refused, the policy is not given out. */
+/**
+ * A policy with the documents that it was made of: where one of them is refused, the policy is not given out. Service policies
+ * of one name are put together to one, so a translator may give a part of one.
+ */
 export interface TranslatedPolicy {
   readonly policy: Policy;
   readonly from: readonly SourceDocument[];
