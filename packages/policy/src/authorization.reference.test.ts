@@ -277,6 +277,38 @@ test("100,000 decisions are those of a slow evaluator that is obviously right", 
   expect(met.fields.size).toBe(14 + 8 + Object.keys(valuesOf).length);
 }, 180_000);
 
+test("policies in dry-run tell what would be otherwise if they were enforced, and change nothing", () => {
+  const outcomes = new Set<string>();
+  const modes = fc.array(fc.constantFrom("enforce", "dry-run"), { minLength: 3, maxLength: 3 });
+  fc.assert(
+    fc.property(
+      policies,
+      modes,
+      fc.array(question, { minLength: CALLS, maxLength: CALLS }),
+      (drawn, [...mode], questions) => {
+        const given = drawn.map((each, at): AccessPolicy => ({ ...each, mode: mode[at] ?? "enforce" }));
+        const inForce = drawn.filter((_, at) => mode[at] === "enforce");
+        const { decide, asks, audits, dryRun } = compileAccess(given, { trustDomain: "td", aliases: ["old"] });
+        for (const asked of questions) {
+          const now = referenceVerdict(inForce, asked, ["td", "old"]);
+          const then = referenceVerdict(drawn, asked, ["td", "old"]);
+          const verdict = decide(asked);
+          expect(verdict.allowed).toBe(now.allowed);
+          expect(new Set((asks?.(asked) ?? []).map((each) => each.authorizer))).toEqual(now.asks);
+          expect((audits?.(asked) ?? []).length).toBe(now.audits.size);
+          const found = (dryRun?.(asked, verdict) ?? []).map(({ outcome }) => outcome);
+          for (const outcome of found) outcomes.add(outcome);
+          const changes = found.filter((outcome) => outcome === "deny" || outcome === "allow");
+          expect(changes).toEqual(now.allowed === then.allowed ? [] : [then.allowed ? "allow" : "deny"]);
+          expect(found.filter((outcome) => outcome === "audit")).toHaveLength(then.audits.size - now.audits.size);
+        }
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+  expect([...outcomes].sort()).toEqual(["allow", "ask", "audit", "deny"]);
+}, 180_000);
+
 test("what is drawn passes the checks of apply", () => {
   fc.assert(
     fc.property(policies, (drawn) => {
