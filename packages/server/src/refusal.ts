@@ -1,7 +1,14 @@
 import { type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
 import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
-import { type MeshErrorCode, meshErrorCodes } from "@tulle/policy";
+import {
+  type GrpcStatus,
+  grpcStatuses,
+  grpcStatusOfHttp,
+  isGrpc,
+  type MeshErrorCode,
+  meshErrorCodes,
+} from "@tulle/policy";
 import { DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
 import type { Refusal } from "./gate.ts";
 import { streamOf } from "./listener/h2-request.ts";
@@ -57,6 +64,27 @@ const given = (visit: OpenVisit, { headers, body }: NonNullable<Refusal["answer"
   };
 };
 
+/**
+ * The same in gRPC's words, which a caller that speaks it expects (Envoy): HTTP's 200, and the status as a header, for there is no
+ * message that trailers could follow.
+ */
+const inGrpc = (visit: OpenVisit, refusal: Refusal, { status, headers }: Answer): Answer => ({
+  status: 200,
+  headers: {
+    ...headers,
+    "content-type": "application/grpc",
+    "content-length": 0,
+    "grpc-status": String(grpcStatuses[grpcStatusOf(refusal, status)].code),
+    "grpc-message": encodeURIComponent(
+      visit.trusted ? `${refusal.code}: ${refusal.detail}` : (STATUS_CODES[status] ?? ""),
+    ),
+  },
+  body: "",
+});
+
+const grpcStatusOf = ({ code }: Refusal, status: number): GrpcStatus =>
+  code === "VISIT_DEADLINE_SPENT" ? "DEADLINE_EXCEEDED" : grpcStatusOfHttp(status);
+
 const explained = (refusal: Refusal): string =>
   JSON.stringify({
     code: refusal.code,
@@ -78,7 +106,12 @@ const mustClose = (visit: OpenVisit): boolean => {
 
 /** Answers a refused visit. The only place where an outcome becomes status, headers and body. */
 export const refuse = (visit: OpenVisit, refusal: Refusal, response: ServerResponse): void => {
-  const { status, headers, body } = answerOf(visit, refusal);
+  const answer = answerOf(visit, refusal);
+  // What a peer of the mesh will try elsewhere is told to the mesh, which reads HTTP.
+  const tellsMesh = answer.headers[REFUSED_HEADER] !== undefined;
+  const forGrpc = !tellsMesh && isGrpc(visit.request.headers["content-type"]);
+  const spoken = forGrpc ? inGrpc(visit, refusal, answer) : answer;
+  const { status, headers, body } = spoken;
   response.writeHead(status, headers);
   const stream = streamOf(response);
   // Its body is not read, and its sender need not go on with it.

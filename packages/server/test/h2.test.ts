@@ -257,6 +257,20 @@ describe("the gates", () => {
     expect((await ask(open(listener.port))).body).toBe("Forbidden\n");
   });
 
+  test("who speaks gRPC is told in its words", async () => {
+    const nobody: AccessPolicy = { kind: "Access", name: "nobody", action: "deny", rules: [{}] };
+    const { listener } = await serving(inH2("permissive", [nobody], "grpc"));
+    const grpc = { ":method": "POST", "content-type": "application/grpc+proto", te: "trailers" };
+    const told = await ask(open(listener.port, peer), grpc, "");
+    expect(told).toMatchObject({ status: 200, headers: { "grpc-status": "7", "content-type": "application/grpc" } });
+    expect(decodeURIComponent(String(told.headers["grpc-message"]))).toMatch(/^ACCESS_DENIED: Access\/default\/nobody/);
+    const stranger = await ask(open(listener.port), grpc, "");
+    expect(stranger.headers).toMatchObject({ "grpc-status": "7", "grpc-message": "Forbidden" });
+    const allowing = await serving(inH2("strict", [], "grpc"));
+    const late = await ask(open(allowing.listener.port, peer), { ...grpc, "grpc-timeout": "0m" }, "");
+    expect(late).toMatchObject({ status: 200, headers: { "grpc-status": "4" } });
+  });
+
   test("before the first policy nothing is served, and a peer may go elsewhere with any request", async () => {
     const server = testServer({ inbound: constant(undefined), credentials: constant(own) });
     const listener = await server.listen(() => undefined, { port: 0, host: "127.0.0.1" });
