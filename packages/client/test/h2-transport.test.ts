@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { createServer as createTcpServer } from "node:net";
+import { connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
+import type { Credentials } from "@tulle/policy";
 import { createTestAuthority, FakeClock } from "@tulle/testing";
-import { constant } from "@tulle/time";
+import { constant, Watchable } from "@tulle/time";
 import { describe, expect, test, vi } from "vitest";
 import { RESET_BURST } from "../src/transport/reset-allowance.ts";
 import { H2Server, say } from "./h2-server.ts";
@@ -289,6 +290,59 @@ describe("peers in trouble", () => {
   });
 });
 
+describe("a connection on which nothing comes any more", () => {
+  /** Stands before a server; the first connection falls silent when it is told to. */
+  const stallingBefore = async (port: number) => {
+    let stalled = false;
+    const sockets: Socket[] = [];
+    const server = await TestServer.on(
+      createTcpServer((near) => {
+        const isFirst = sockets.length === 0;
+        const far = connectTcp({ port, host: "127.0.0.1" });
+        sockets.push(near, far);
+        const pass = (from: Socket, to: Socket): void => {
+          from.on("data", (chunk) => void ((isFirst && stalled) || to.write(chunk)));
+          from.on("error", () => undefined);
+          from.once("close", () => void to.destroy());
+        };
+        pass(near, far);
+        pass(far, near);
+      }),
+    );
+    return {
+      endpoint: server.endpoint(),
+      stall: () => {
+        stalled = true;
+      },
+      [Symbol.asyncDispose]: async () => {
+        for (const socket of sockets) socket.destroy();
+        await server[Symbol.asyncDispose]();
+      },
+    };
+  };
+
+  test("is found by a PING that nobody answers, and no call begins on it", async () => {
+    const clock = new FakeClock();
+    const held: ServerHttp2Stream[] = [];
+    await using server = await H2Server.serving((stream, path) => {
+      if (path === "/held") held.push(stream);
+      else say(stream, "hello");
+    });
+    await using network = await stallingBefore(server.endpoint().port);
+    await using caller = new TestCaller([network.endpoint], { ...h2, clock });
+    const lost = caller.begin({ path: "/held" });
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    network.stall();
+    while (caller.transport.counters.silenceProbes === 0) clock.advance(500);
+    clock.advance(1_000);
+    expect(caller.transport.counters).toMatchObject({ silenceProbes: 1, silences: 1 });
+    expect(await caller.text()).toBe("hello");
+    expect(server.sessions).toHaveLength(2);
+    lost.call.cancel.cancel(new Error("enough"));
+    await expect(lost.reply).rejects.toThrow("enough");
+  });
+});
+
 describe("calls that are given up", () => {
   test("cost their stream alone", async () => {
     const held: ServerHttp2Stream[] = [];
@@ -399,6 +453,28 @@ describe("with TLS", () => {
     });
     await expect(caller.text()).rejects.toThrow(/IDENTITY_MISMATCH/);
     expect(server.paths).toEqual([]);
+  });
+
+  test("a call that begins after the member's certificate changed has a new session, and the old one finishes", async () => {
+    const held: ServerHttp2Stream[] = [];
+    await using server = await H2Server.serving(
+      (stream, path) => {
+        if (path === "/held") held.push(stream);
+        else say(stream, "hello");
+      },
+      {},
+      await serverTls(),
+    );
+    const shown = new Watchable<Credentials | undefined>(await authority.issue({ serviceAccount: "productpage" }));
+    await using caller = new TestCaller([server.endpoint({ transport: "mtls" })], { ...h2, credentials: shown });
+    const before = caller.text({ path: "/held" });
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    shown.set(await authority.issue({ serviceAccount: "productpage" }));
+    expect(await caller.text()).toBe("hello");
+    expect(server.sessions).toHaveLength(2);
+    say(held[0]!, "late");
+    expect(await before).toBe("late");
+    await vi.waitFor(() => expect(server.connections).toBe(1));
   });
 
   test("accounts that lose their right lose their sessions", async () => {
