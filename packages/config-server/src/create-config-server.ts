@@ -17,6 +17,7 @@ import { adminRoutes } from "./admin/routes.ts";
 import { AUDIT_FILE, discardedAuditLog, openAuditFile } from "./audit/audit-log.ts";
 import { withRefusalBudget } from "./audit/refusal-budget.ts";
 import type { ServerCertificate } from "./authority/authority.ts";
+import { openFederation } from "./authority/federation.ts";
 import { memoryKeyStore, openFileKeyStore } from "./authority/key-store.ts";
 import { openAuthority } from "./authority/open-authority.ts";
 import { openRevocations } from "./authority/revocations.ts";
@@ -131,9 +132,6 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       ...givenAuthority(options),
     });
     undo.push(() => authority.close());
-    const bundles = new Watchable<readonly TrustBundle[]>([authority.bundle]);
-    undo.push(() => bundles.close());
-    authority.bundles.subscribe((own) => bundles.set([own]));
     const store = options.store ?? openOwnStore(stateDir, clock);
     if (store !== options.store) undo.push(() => store.close());
     if (options.newEpoch) {
@@ -142,6 +140,15 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
     }
     const policyStore = await openPolicyStore(store, clock);
     undo.push(() => policyStore.close());
+    const federation = await openFederation({ store, clock, trustDomain, ownRoots: () => authority.bundle.roots });
+    undo.push(() => federation.close());
+    // Our own first.
+    const allBundles = (): readonly TrustBundle[] => [authority.bundle, ...federation.bundles.current];
+    const bundles = new Watchable(allBundles());
+    undo.push(() => bundles.close());
+    for (const part of [authority.bundles, federation.bundles]) {
+      part.subscribe(() => bundles.set(allBundles()));
+    }
     const revocations = await openRevocations({
       store,
       clock,
@@ -205,6 +212,7 @@ export const createConfigServer = async (options: ConfigServerOptions = {}): Pro
       tokens,
       adminTokens,
       audit,
+      federation,
       certificates: {
         authority,
         revocations,

@@ -30,6 +30,10 @@ export type { PolicyProblem };
  * | `POST /v1/certificates/revocations` {@link RevocationRequest} | {@link RevocationEntry}; 409 when the list is full |
  * | `GET /v1/certificates/revocations` | {@link RevocationEntries} |
  * | `DELETE /v1/certificates/revocations/:serial-or-id` | 204 |
+ * | `GET /v1/federation` | {@link FederationList} |
+ * | `POST /v1/federation` {@link FederationRequest} | {@link FederatedDomain}; 400 for a bundle that is refused |
+ * | `DELETE /v1/federation/:trust-domain` | 204 |
+ * | `GET /v1/bundle` | {@link BundleExport} |
  * | `GET /v1/status` | {@link ServerStatus} |
  *
  * Errors answer {@link AdminError} with a fitting status.
@@ -287,6 +291,36 @@ export interface RevocationEntry {
 
 export interface RevocationEntries {
   readonly revocations: readonly RevocationEntry[];
+}
+
+export interface FederationRequest {
+  readonly trustDomain: string;
+  /** PEM, or SPIFFE's trust bundle: a JWK set. */
+  readonly bundle: string;
+}
+
+export interface FederatedDomain {
+  readonly trustDomain: string;
+  readonly roots: readonly {
+    readonly subject: string;
+    /** Milliseconds since 1970. */
+    readonly notAfterMs: number;
+    /** SHA-256 of the certificate. */
+    readonly fingerprint: string;
+  }[];
+}
+
+export interface FederationList {
+  readonly federated: readonly FederatedDomain[];
+}
+
+/** Our own bundle, for another mesh. */
+export interface BundleExport {
+  readonly trustDomain: string;
+  /** Roots, then intermediates. */
+  readonly pem: string;
+  /** SPIFFE's trust bundle. */
+  readonly jwks: string;
 }
 
 export interface ServerStatus {

@@ -1,4 +1,9 @@
+import { readFileSync } from "node:fs";
 import type {
+  BundleExport,
+  FederatedDomain,
+  FederationList,
+  FederationRequest,
   RenewResult,
   RevocationEntries,
   RevocationEntry,
@@ -6,17 +11,20 @@ import type {
   RotationRequest,
   RotationStatus,
 } from "@tulle/protocol";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { age } from "../age.ts";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
+import { usageFailure } from "../exit-code.ts";
 import { printTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const certificatesCommand = (terminal: Terminal): Command =>
   new Command("certificates")
-    .description("renew and revoke certificates, and rotate the root")
+    .description("renew and revoke certificates, rotate the root, federate")
     .addCommand(renew(terminal))
     .addCommand(rotate(terminal))
+    .addCommand(federate(terminal))
+    .addCommand(bundle(terminal))
     .addCommand(revoke(terminal))
     .addCommand(listRevocations(terminal))
     .addCommand(restore(terminal));
@@ -36,6 +44,76 @@ const renew = (terminal: Terminal): Command =>
       );
       if (options.json) printJson(terminal, { asked });
       else for (const id of asked) terminal.write(`asked\t${id}\n`);
+    });
+
+const federate = (terminal: Terminal): Command =>
+  new Command("federate")
+    .description("trust the roots of other meshes for their own names")
+    .addCommand(
+      newAdminCommand("add", "trust another mesh, or replace what is trusted of it")
+        .argument("<trust-domain>")
+        .argument("<file>", "its bundle: PEM, or SPIFFE's JWK set; - is the standard input")
+        .action(async (trustDomain: string, file: string, options: CommonOptions) => {
+          const order: FederationRequest = { trustDomain, bundle: readBundle(file) };
+          const added = await withAdmin(terminal, options, (admin) =>
+            admin.ask<FederatedDomain>("POST", "/v1/federation", order),
+          );
+          if (options.json) printJson(terminal, added);
+          else terminal.write(`federated\t${added.trustDomain}\t${added.roots.length}\n`);
+        }),
+    )
+    .addCommand(
+      newAdminCommand("list", "list the meshes that are trusted").action(async (options: CommonOptions) => {
+        const list = await withAdmin(terminal, options, (admin) => admin.ask<FederationList>("GET", "/v1/federation"));
+        if (options.json) {
+          printJson(terminal, list);
+          return;
+        }
+        printTable(terminal, {
+          headings: ["TRUST DOMAIN", "ROOT", "ENDS", "SHA-256"],
+          rows: list.federated.flatMap(({ trustDomain, roots }) =>
+            roots.map(({ subject, notAfterMs, fingerprint }) => [
+              trustDomain,
+              subject,
+              terminal.interactive ? age(notAfterMs, terminal.wallNow()) : new Date(notAfterMs).toISOString(),
+              fingerprint,
+            ]),
+          ),
+          empty: "no mesh is federated",
+        });
+      }),
+    )
+    .addCommand(
+      newAdminCommand("remove", "trust a mesh no longer: its connections end")
+        .argument("<trust-domain>")
+        .action(async (trustDomain: string, options: CommonOptions) => {
+          await withAdmin(terminal, options, (admin) =>
+            admin.ask("DELETE", `/v1/federation/${encodeURIComponent(trustDomain)}`),
+          );
+          if (options.json) printJson(terminal, { removed: trustDomain });
+          else terminal.write(`removed\t${trustDomain}\n`);
+        }),
+    );
+
+const readBundle = (file: string): string => {
+  try {
+    return readFileSync(file === "-" ? 0 : file, "utf8");
+  } catch (error) {
+    throw usageFailure(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};
+
+interface BundleOptions extends CommonOptions {
+  readonly format: string;
+}
+
+const bundle = (terminal: Terminal): Command =>
+  newAdminCommand("bundle", "print our own bundle, for another mesh to trust")
+    .addOption(new Option("--format <format>", "form of the bundle").choices(["pem", "jwks"]).default("pem"))
+    .action(async ({ format, ...options }: BundleOptions) => {
+      const exported = await withAdmin(terminal, options, (admin) => admin.ask<BundleExport>("GET", "/v1/bundle"));
+      if (options.json) printJson(terminal, exported);
+      else terminal.write(format === "jwks" ? `${exported.jwks}\n` : exported.pem);
     });
 
 interface RevokeOptions extends CommonOptions {

@@ -6,6 +6,7 @@ import { FakeClock } from "@tulle/testing";
 import { request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
+import { openFederation } from "../authority/federation.ts";
 import { memoryKeyStore } from "../authority/key-store.ts";
 import { openAuthority } from "../authority/open-authority.ts";
 import { openRevocations } from "../authority/revocations.ts";
@@ -115,6 +116,7 @@ beforeEach(async () => {
     tokens: await openJoinTokens({ store, keyStore: memoryKeyStore(), trustDomain, pins: () => authority.pins, clock }),
     adminTokens,
     audit,
+    federation: await openFederation({ store, clock, trustDomain, ownRoots: () => authority.bundle.roots }),
     certificates: { authority, revocations, clock, trustRevision: async () => "t.1", inStartGrace: () => grace },
     wallNow: () => clock.wallNow(),
     endpoints: () => ({ services: [] }),

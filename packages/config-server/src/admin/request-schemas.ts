@@ -1,5 +1,6 @@
 import { type PolicyKind, parseSpiffeId, policyKinds, type ServiceKey, tryParseDuration } from "@tulle/policy";
 import { z } from "zod";
+import { MAX_BUNDLE_LENGTH } from "../authority/trust-bundle-format.ts";
 import { badRequest } from "./admin-failure.ts";
 
 const MAX_POLICIES = 10_000;
@@ -106,6 +107,11 @@ export const revocationSchema: z.ZodType<{
     ttl: duration(0, MAX_REVOCATION_MS, "0s to 10 years").optional(),
   })
   .refine(({ serial, spiffeId }) => (serial === undefined) !== (spiffeId === undefined), "give a serial or a spiffeId");
+
+export const federationSchema: z.ZodType<{ readonly trustDomain: string; readonly bundle: string }> = z.strictObject({
+  trustDomain: z.string().min(1).max(255),
+  bundle: z.string().min(1).max(MAX_BUNDLE_LENGTH),
+});
 
 export const policiesQuery: z.ZodType<{
   readonly kind?: PolicyKind | undefined;

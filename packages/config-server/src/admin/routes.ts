@@ -17,12 +17,14 @@ import {
   type TokenList,
 } from "@tulle/protocol";
 import type { AuditLog } from "../audit/audit-log.ts";
+import type { Federation } from "../authority/federation.ts";
 import { type JoinTokens, TooManyTokens } from "../enrollment/join-token.ts";
 import type { Members } from "../push/members.ts";
 import type { PolicyStore } from "../store/policy-store.ts";
 import { AdminFailure, badRequest, notFound } from "./admin-failure.ts";
 import type { AdminScope, AdminTokens } from "./admin-tokens.ts";
 import { type CertificateContext, certificateRoutes } from "./certificate-routes.ts";
+import { federationRoutes } from "./federation-routes.ts";
 import { plaintextReport } from "./plaintext-report.ts";
 import type { PolicyAdmission } from "./policy-admission.ts";
 import { withoutProofs } from "./policy-regex.ts";
@@ -52,6 +54,7 @@ export interface AdminContext {
   readonly certificates: Omit<CertificateContext, "members" | "audit">;
   /** Milliseconds since 1970. */
   wallNow(): number;
+  readonly federation: Federation;
   endpoints(): EndpointList;
   status(): ServerStatus;
 }
@@ -208,6 +211,7 @@ export const adminRoutes = (context: AdminContext): readonly AdminRoute[] => {
       handle: withoutQuery(async (): Promise<TokenList> => ({ tokens: await tokens.list() })),
     },
     { method: "DELETE", path: "/v1/tokens/*", handle: revokeToken },
+    ...federationRoutes({ authority: context.certificates.authority, federation: context.federation, audit }),
     ...certificateRoutes({ ...context.certificates, members, audit }),
     { method: "POST", path: "/v1/admin-tokens", scope: "root", handle: createAdminToken },
     {

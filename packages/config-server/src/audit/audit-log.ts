@@ -22,6 +22,8 @@ export interface AuditEvent {
     | "renewal-asked"
     | "root-rotated"
     | "certificate-revoked"
+    | "federation-added"
+    | "federation-removed"
     | "certificate-restored"
     | "root-rotation-refused"
     | "epoch-renewed"

@@ -1,5 +1,5 @@
 import { createPublicKey, type X509Certificate } from "node:crypto";
-import { certificatesIn, isSelfSigned } from "./issuer.ts";
+import { certificatesIn, isSelfSigned, subjectOf } from "./issuer.ts";
 import { type CertificateSigner, keySigner, signingAlgorithmOf } from "./signer.ts";
 
 /** An issuing CA of the user's own: an intermediate below a company's root, or a root. */
@@ -34,10 +34,10 @@ export const readGivenAuthority = (given: GivenAuthority, trusted: readonly X509
   if (issuing === undefined) throw refused("its certificateChain holds no certificate in PEM");
   signingAlgorithmOf(issuing.publicKey);
   for (const [at, each] of shown.entries()) {
-    if (!each.ca) throw refused(`certificate ${at + 1} of the chain (${nameOf(each)}) is no CA`);
+    if (!each.ca) throw refused(`certificate ${at + 1} of the chain (${subjectOf(each)}) is no CA`);
     const issuer = shown[at + 1];
     if (issuer !== undefined && !(each.checkIssued(issuer) && each.verify(issuer.publicKey))) {
-      throw refused(`certificate ${at + 1} of the chain (${nameOf(each)}) was not issued by the one behind it`);
+      throw refused(`certificate ${at + 1} of the chain (${subjectOf(each)}) was not issued by the one behind it`);
     }
   }
   const last = shown.at(-1) ?? issuing;
@@ -46,7 +46,7 @@ export const readGivenAuthority = (given: GivenAuthority, trusted: readonly X509
     : trusted.find((each) => last.checkIssued(each) && last.verify(each.publicKey));
   if (root === undefined) {
     throw refused(
-      `its chain ends at ${nameOf(last)}, whose issuer is neither in the chain nor in trustRoots: add the root certificate`,
+      `its chain ends at ${subjectOf(last)}, whose issuer is neither in the chain nor in trustRoots: add the root certificate`,
     );
   }
   return { chain: root === last ? shown : [...shown, root], root, signer: signerOf(given, issuing) };
@@ -60,7 +60,7 @@ const signerOf = ({ privateKey, sign }: GivenAuthority, issuing: X509Certificate
   if (sign !== undefined) throw refused("it has both a privateKey and a sign function");
   const publicKey = publicKeyOf(privateKey);
   if (!publicKey.equals(issuing.publicKey)) {
-    throw refused(`its privateKey is not the key of the first certificate of the chain (${nameOf(issuing)})`);
+    throw refused(`its privateKey is not the key of the first certificate of the chain (${subjectOf(issuing)})`);
   }
   return keySigner(privateKey);
 };
@@ -72,8 +72,6 @@ const publicKeyOf = (privateKey: string) => {
     throw refused("its privateKey cannot be read: give it in PEM, without a passphrase", cause);
   }
 };
-
-const nameOf = (certificate: X509Certificate): string => certificate.subject.replaceAll("\n", ", ");
 
 const refused = (why: string, cause?: unknown): Error =>
   new Error(`the given certificateAuthority is not used: ${why}`, { cause });

@@ -86,6 +86,10 @@ export const createIssuer = (
 /** Whether a certificate is a root. */
 export const isSelfSigned = (certificate: NodeCertificate): boolean => certificate.checkIssued(certificate);
 
+/** A certificate's subject in one line. Node's types hide that an empty one is `undefined`. */
+export const subjectOf = ({ subject }: { readonly subject: string | undefined }): string =>
+  subject?.replaceAll("\n", ", ") ?? "a certificate without a subject";
+
 /** A certificate as PEM, with a line's end. */
 export const pemOf = ({ raw }: { readonly raw: Uint8Array }): string =>
   `-----BEGIN CERTIFICATE-----\n${Buffer.from(raw).toString("base64").replace(/.{64}/g, "$&\n").trimEnd()}\n-----END CERTIFICATE-----\n`;

@@ -17,7 +17,7 @@ import {
   writeAuthorityState,
 } from "./authority-state.ts";
 import { type GivenAuthority, type ReadAuthority, readGivenAuthority } from "./given-authority.ts";
-import { certificatesIn, createIssuer, type Issuer, isSelfSigned, pemOf } from "./issuer.ts";
+import { certificatesIn, createIssuer, type Issuer, isSelfSigned, pemOf, subjectOf } from "./issuer.ts";
 import type { KeyStore } from "./key-store.ts";
 import { proveChain } from "./prove-chain.ts";
 import { abort, activate, distribute, makeActive, phaseOf, prepare, retire, rootIn } from "./rotation.ts";
@@ -232,7 +232,7 @@ const withTrustRoots = (state: AuthorityState, trusted: readonly NodeCertificate
     .filter(([id]) => !kept.some((root) => root.id === id))
     .map(([, certificate]) => {
       if (!certificate.ca || !isSelfSigned(certificate)) {
-        throw new Error(`trustRoots holds ${certificate.subject.replaceAll("\n", ", ")}, which is no root certificate`);
+        throw new Error(`trustRoots holds ${subjectOf(certificate)}, which is no root certificate`);
       }
       return recordOf(certificate, nowMs, 0);
     });
@@ -399,6 +399,6 @@ const warningsOf = (issuer: Issuer, state: AuthorityState, nowMs: number): reado
       ? "give the config-server the one that follows it"
       : "begin with `tulle certificates rotate prepare`";
   return [
-    `the issuing ${what} ${ending.subject.replaceAll("\n", ", ")} ends at ${ending.validToDate.toISOString()}, and no leaf outlives it: ${remedy}`,
+    `the issuing ${what} ${subjectOf(ending)} ends at ${ending.validToDate.toISOString()}, and no leaf outlives it: ${remedy}`,
   ];
 };
