@@ -39,6 +39,13 @@ const kinds: Readonly<Record<string, Kind>> = {
       to: [{ methods: ["GET"], paths: [`/service-${at}/*`] }],
     }),
   },
+  "allow by the beginning of a principal": {
+    rule: (at) => ({ from: [{ principals: [`${principalOf(at)}*`] }] }),
+  },
+  "allow by service account": { rule: (at) => ({ from: [{ serviceAccounts: [`ns-${at % 50}/caller-${at}`] }] }) },
+  "allow by header alone": {
+    rule: (at) => ({ when: [{ key: "request.headers[tenant]", values: [`t${at}`] }] }),
+  },
   "allow by path": { rule: (at) => ({ to: [{ paths: [`/service-${at}/items`] }] }) },
   "allow by template": { rule: (at) => ({ to: [{ paths: [`/service-${at}/{*}`] }] }) },
   "allow by namespace and header": {
@@ -59,8 +66,8 @@ const kinds: Readonly<Record<string, Kind>> = {
     rule: (at) => ({ to: [{ paths: [`*-${at}/items`] }] }),
     aimed: false,
   },
-  "allow by header alone (each is looked at)": {
-    rule: (at) => ({ when: [{ key: "request.headers[tenant]", values: [`t${at}`] }] }),
+  "allow by the end of a header (each is looked at)": {
+    rule: (at) => ({ when: [{ key: "request.headers[tenant]", values: [`*t${at}`] }] }),
     aimed: false,
   },
 };
