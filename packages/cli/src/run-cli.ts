@@ -12,6 +12,7 @@ import { plaintextCommand } from "./commands/plaintext.ts";
 import { rollbackCommand } from "./commands/rollback.ts";
 import { statusCommand } from "./commands/status.ts";
 import { tokenCommand } from "./commands/token.ts";
+import { translateCommand } from "./commands/translate.ts";
 import { upCommand } from "./commands/up.ts";
 import { CommandFailure, type ExitCode, exitCodes } from "./exit-code.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
@@ -42,6 +43,7 @@ const createProgram = (terminal: Terminal): Command => {
     .version(ownVersion())
     .addCommand(upCommand(terminal))
     .addCommand(applyCommand(terminal))
+    .addCommand(translateCommand(terminal))
     .addCommand(getCommand(terminal))
     .addCommand(deleteCommand(terminal))
     .addCommand(historyCommand(terminal))

@@ -348,7 +348,7 @@ describe("bad input", () => {
   const noServer = { environment: { TULLE_ADMIN: "/nowhere/admin.json" } };
   test.each<[string, readonly string[], number, string, Partial<Terminal>?]>([
     ["no command known", ["aply"], 2, "(Did you mean apply?)"],
-    ["no path", ["apply"], 2, "missing required argument 'paths'"],
+    ["no path", ["apply"], 2, "nothing to apply: name files or folders"],
     ["a path that is not there", ["apply", "/nowhere"], 2, "/nowhere: there is no such file or folder"],
     ["an unknown kind", ["get", "servce"], 2, 'there is no kind "servce"; did you mean service?'],
     ["a policy that is not there", ["get", "service", "x"], 1, 'there is no Service "x" in the namespace default'],

@@ -1,4 +1,5 @@
 import type { Policy, ServiceKey } from "@tulle/policy";
+import { parsePolicies } from "@tulle/policy/schema";
 import type { Catalog } from "./catalog.ts";
 import { type Finding, Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
@@ -8,6 +9,7 @@ import { mergeServices } from "./merge-services.ts";
 import { documentKey, type SourceDocument } from "./source-document.ts";
 import { checkVersion, isOfKind, type SourceKind } from "./source-kind.ts";
 import type { TranslationContext } from "./translation-context.ts";
+import type { TranslatedPolicy } from "./translator.ts";
 import { translators } from "./translators.ts";
 
 /** How documents are translated. */
@@ -27,6 +29,8 @@ export interface TranslateOptions {
 export interface Translation {
   /** Of the documents that were not refused; each with its document's file and line as its origin. */
   readonly policies: readonly Policy[];
+  /** The same, each with the documents that it was made of. */
+  readonly translated: readonly TranslatedPolicy[];
   /** In the order of the files. */
   readonly findings: readonly Finding[];
   /** What became of routes of the Gateway API under the Services that they are bound to. */
@@ -53,12 +57,32 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));
-  const kept = made.filter(({ from }) => !from.some((each) => findings.refuses(each)));
+  const translated = checked(
+    mergeServices(made.filter(({ from }) => !from.some((each) => findings.refuses(each)))),
+    findings,
+  );
   return {
-    policies: mergeServices(kept.map(({ policy }) => policy)),
+    policies: translated.map(({ policy }) => policy),
+    translated,
     findings: findings.all,
     statuses: context.statuses,
   };
+};
+
+/**
+ * Leaves out what Tulle itself would refuse, and tells it of the document: a value that its origin takes may be out of the range
+ * of a policy's field.
+ */
+const checked = (made: readonly TranslatedPolicy[], findings: Findings): readonly TranslatedPolicy[] => {
+  const refused = new Set<number>();
+  for (const { index = 0, path, message } of parsePolicies(made.map(({ policy }) => policy)).problems) {
+    refused.add(index);
+    const each = made[index];
+    const [document] = each?.from ?? [];
+    if (document === undefined) continue;
+    findings.add("refused", document, [], `${each?.policy.kind} ${path}: ${message}`);
+  }
+  return made.filter((_, index) => !refused.has(index));
 };
 
 /** Every kind of document that is read. */

@@ -1,14 +1,18 @@
-import { tryParseDuration } from "@tulle/policy";
-import type { Acknowledgement, AdminProblems, ApplyRequest, ApplyResult } from "@tulle/protocol";
+import { type Policy, tryParseDuration } from "@tulle/policy";
+import type { Acknowledgement, AdminProblems, ApplyRequest, ApplyResult, PolicyList } from "@tulle/protocol";
+import type { Translation } from "@tulle/translate";
 import type { Command } from "commander";
 import type { AdminClient } from "../admin-client.ts";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
 import { CommandFailure, exitCodes, usageFailure } from "../exit-code.ts";
 import { readPolicySources } from "../policy-sources.ts";
 import { printChanges } from "../print-changes.ts";
+import type { DocumentOptions, ReadFile } from "../source-documents.ts";
 import type { Terminal } from "../terminal.ts";
+import { tellFindings } from "./translate.ts";
 
-interface ApplyOptions extends CommonOptions {
+interface ApplyOptions extends CommonOptions, DocumentOptions {
+  readonly file?: readonly string[];
   readonly wait?: boolean;
   readonly timeout: string;
   readonly prune?: boolean;
@@ -22,15 +26,21 @@ const MAX_WAIT_MS = 300_000;
 
 export const applyCommand = (terminal: Terminal): Command =>
   newAdminCommand("apply", "apply policies from files or folders as one revision: all of them or none")
-    .argument("<paths...>", "YAML or JSON files, folders of them, or - for the standard input")
+    .argument("[paths...]", "YAML or JSON files, folders of them, or - for the standard input")
+    .option("-f, --file <path...>", "the same, as kubectl has it")
+    .option("-n, --namespace <name>", "of documents of Istio and Kubernetes that name none", "default")
+    .option("--root-namespace <name>", "Istio's root namespace", "istio-system")
+    .option("--strict", "refuse documents that say something without meaning here")
     .option("--wait", "wait until every connected member has taken or refused the revision")
     .option("--timeout <duration>", "longest wait, 0s to 5m", "30s")
     .option("--prune", "delete what is not given, within the namespaces that are")
     .option("--dry-run", "tell what would change, change nothing")
     .option("-m, --message <text>", "for the history")
-    .action((paths: string[], options: ApplyOptions) =>
-      withAdmin(terminal, options, (admin) => apply(terminal, admin, paths, options)),
-    );
+    .action((paths: string[], options: ApplyOptions) => {
+      const all = [...paths, ...(options.file ?? [])];
+      if (all.length === 0) throw usageFailure("nothing to apply: name files or folders");
+      return withAdmin(terminal, options, (admin) => apply(terminal, admin, all, options));
+    });
 
 const apply = async (
   terminal: Terminal,
@@ -42,7 +52,8 @@ const apply = async (
   if (timeoutMs === undefined || timeoutMs > MAX_WAIT_MS) {
     throw usageFailure(`--timeout "${options.timeout}" is none: write a duration from 0s to 5m`);
   }
-  const sources = await readPolicySources(terminal, paths);
+  const known = async (): Promise<readonly Policy[]> => (await admin.ask<PolicyList>("GET", "/v1/policies")).policies;
+  const sources = await readPolicySources(terminal, paths, options, known);
   const order: ApplyRequest = {
     policies: sources.policies,
     dryRun: options.dryRun === true,
@@ -62,12 +73,26 @@ const apply = async (
           timeoutMs + MARGIN_MS,
         )
       : undefined;
-  if (options.json) printJson(terminal, told === undefined ? result : { ...result, acknowledgement: told });
+  const { translation } = sources;
+  const translated = translation && { findings: translation.findings, statuses: translation.statuses };
+  if (options.json) printJson(terminal, { ...result, ...translated, ...(told && { acknowledgement: told }) });
   else {
+    if (translation !== undefined) tellTranslation(terminal, translation, sources.documents);
     printChanges(terminal, result, options.dryRun === true ? "would be " : "");
     if (told !== undefined) printAcknowledgement(terminal, told);
   }
   if (told !== undefined) failUnlessTaken(told);
+};
+
+/** What was left out of documents, and which routes of the Gateway API hold for nobody or lead nowhere. */
+const tellTranslation = (terminal: Terminal, translation: Translation, documents: readonly ReadFile[]): void => {
+  tellFindings(terminal, translation, documents);
+  for (const { document, parent, conditions } of translation.statuses) {
+    for (const { type, status, reason, message } of conditions) {
+      if ((status === "True") === (type !== "PartiallyInvalid")) continue;
+      terminal.writeError(`${document} under ${parent}: ${type}=${status} (${reason}): ${message}\n`);
+    }
+  }
 };
 
 const problemsOf = (error: unknown): AdminProblems["problems"] | undefined =>
