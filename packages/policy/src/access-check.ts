@@ -22,8 +22,8 @@ export const checkAccess = (access: AccessPolicy, check: Check): void => {
   if (action === "deny" && rules.length === 0) {
     check.report(["rules"], "a deny without rules denies nothing: write an empty rule ({}) to deny everything");
   }
-  if ((action === "custom" || action === "audit") && rules.length === 0) {
-    check.report(["rules"], `${action} without rules never happens: write an empty rule ({}) for every call`);
+  if (action === "custom" && rules.length === 0) {
+    check.report(["rules"], "custom without rules asks nobody: write an empty rule ({}) to ask about every call");
   }
   if (action === "custom" && authorizer === undefined) {
     check.report(["authorizer"], "name who is asked: one of the Mesh policy's authorizers");

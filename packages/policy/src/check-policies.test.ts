@@ -282,7 +282,7 @@ test.each<[string, readonly Policy[], readonly string[]]>([
     ],
   ],
   [
-    "custom and audit that never happen, and authorizers that are none",
+    "custom policies that ask nobody, and authorizers that are none",
     [
       {
         kind: "Mesh",
@@ -297,10 +297,9 @@ test.each<[string, readonly Policy[], readonly string[]]>([
       'Mesh/default/mesh authorizers.opa.url: "opa:8181" is not where an authorizer listens: write scheme, host and port, such as "http://opa.security:8181", and its path as pathPrefix',
       'Mesh/default/mesh authorizers.opa.pathPrefix: "check" is not a prefix of paths: begin it with "/", do not end it with one, and leave out the query',
       "Mesh/default/mesh authorizers.opa.statusOnError: 200 is not a whole number from 400 to 599",
-      "Access/default/a rules: custom without rules never happens: write an empty rule ({}) for every call",
+      "Access/default/a rules: custom without rules asks nobody: write an empty rule ({}) to ask about every call",
       "Access/default/a authorizer: name who is asked: one of the Mesh policy's authorizers",
       'Access/default/b authorizer: the Mesh policy has no authorizer "opal"; did you mean "opa"?',
-      "Access/default/c rules: audit without rules never happens: write an empty rule ({}) for every call",
       "Access/default/c authorizer: nobody is asked by audit: leave the field out, or set action to custom",
     ],
   ],
