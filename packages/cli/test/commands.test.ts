@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Terminal } from "@tulle/cli";
 import { type ConfigServer, createConfigServer } from "@tulle/config-server";
 import { MESH_PATH } from "@tulle/protocol";
-import { makeCertificateRequest } from "@tulle/testing";
+import { createTestAuthority, makeCertificateRequest } from "@tulle/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { type Captured, run as runCommand } from "./captured-terminal.ts";
@@ -382,5 +382,58 @@ describe("bad input", () => {
     });
     const guess = await write("guess.json", JSON.stringify({ url: server.adminUrl, token: "x", ca: server.ca }));
     expect(await run(["status", "--admin", guess])).toMatchObject({ code: 1, error: expect.stringContaining("401") });
+  });
+});
+
+describe("certificates", () => {
+  test("the root is rotated step by step; a step out of turn is refused with the one that comes next", async () => {
+    expect((await run(["certificates", "rotate", "prepare"])).out).toMatch(
+      /^[0-9a-f]{16}\tactive\t.*\n[0-9a-f]{16}\tprepared\t/,
+    );
+    const early = await run(["certificates", "rotate", "activate"]);
+    expect(early).toMatchObject({
+      code: 1,
+      error: expect.stringContaining("so distribute comes next (409 rotation-order)"),
+    });
+    expect((await run(["certificates", "rotate", "distribute"])).code).toBe(0);
+    expect((await run(["certificates", "rotate", "activate"])).error).toContain("has just started");
+    expect((await run(["certificates", "rotate", "activate", "--force"])).code).toBe(0);
+    expect((await run(["certificates", "rotate", "retire"])).error).toContain("may live until");
+    expect((await run(["certificates", "rotate", "retire", "--force"])).code).toBe(0);
+    // The admin file holds the new root by now, which is how this is answered at all.
+    await vi.waitFor(async () => {
+      const { out } = await run(["certificates", "rotate", "status", "--json"]);
+      expect(JSON.parse(out)).toMatchObject({ phase: "none", roots: [{ state: "active" }], heldBackBy: [] });
+    });
+  });
+
+  test("serials and identities are revoked, listed and restored", async () => {
+    const spiffeId = "spiffe://cluster.local/ns/default/sa/reviews";
+    expect((await run(["certificates", "revoke", "0a:bc", "--reason", "lost"])).out).toBe("revoked\tABC\n");
+    expect((await run(["certificates", "revoke", spiffeId])).out).toBe(`revoked\t${spiffeId}\n`);
+    expect((await run(["certificates", "revocations"])).out).toMatch(/ABC\t.*\tlost\n/);
+    expect((await run(["certificates", "restore", "abc"])).out).toBe("restored\tabc\n");
+    expect((await run(["certificates", "restore", spiffeId])).code).toBe(0);
+    expect(await run(["certificates", "restore", "abc"])).toMatchObject({
+      code: 1,
+      error: expect.stringContaining("is not revoked"),
+    });
+    expect((await run(["certificates", "revoke", "not hex"])).error).toContain("write it in hexadecimal");
+  });
+
+  test("a partner's bundle is added, listed and removed, and our own is printed for it", async () => {
+    const partner = await createTestAuthority("partner.test");
+    const file = await write("partner.pem", partner.root);
+    expect((await run(["certificates", "federate", "add", "partner.test", file])).out).toBe(
+      "federated\tpartner.test\t1\n",
+    );
+    expect((await run(["certificates", "federate", "list"])).out).toContain(
+      "partner.test\tCN=Test root of partner.test\t",
+    );
+    expect((await run(["certificates", "federate", "add", "other.test", file])).error).toContain("not of other.test");
+    expect((await run(["certificates", "federate", "remove", "partner.test"])).code).toBe(0);
+    expect((await run(["certificates", "federate", "add", "x.test", `${file}.missing`])).code).toBe(2);
+    expect((await run(["certificates", "bundle"])).out).toBe(server.ca);
+    expect(JSON.parse((await run(["certificates", "bundle", "--format", "jwks"])).out).keys).toHaveLength(1);
   });
 });
