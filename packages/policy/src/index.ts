@@ -323,3 +323,4 @@ export {
 export { compileSplit, type TrafficSplit, WHOLE_SERVICE } from "./traffic-split.ts";
 export { trustDomainAliasesOf } from "./trust-domain-aliases.ts";
 export { requestPrincipalOf, type VerifiedToken } from "./verified-token.ts";
+export { svidFlaw } from "./x509-svid.ts";

@@ -1,5 +1,12 @@
 import { X509Certificate } from "node:crypto";
-import { isRevoked, type MeshErrorCode, parseSpiffeId, type Revocations, type TrustBundle } from "@tulle/policy";
+import {
+  isRevoked,
+  type MeshErrorCode,
+  parseSpiffeId,
+  type Revocations,
+  svidFlaw,
+  type TrustBundle,
+} from "@tulle/policy";
 
 /** The roots of each trust domain, parsed once per change of trust. */
 export interface TrustedRoots {
@@ -89,6 +96,8 @@ export const verifyPeer = (
   if (spiffeId === undefined) {
     return untrusted(`the certificate names no SPIFFE ID, or more than one (${leaf.subjectAltName ?? "no names"})`);
   }
+  const flaw = svidFlaw(leaf.raw, spiffeId);
+  if (flaw !== undefined) return untrusted(`the certificate of ${spiffeId} is no workload's: ${flaw}`);
   const trustDomain = parseSpiffeId(spiffeId)?.trustDomain ?? "";
   const own = roots.byDomain.get(trustDomain);
   if (own === undefined)

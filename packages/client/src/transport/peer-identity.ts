@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import { parseSpiffeId } from "@tulle/policy";
+import { parseSpiffeId, svidFlaw } from "@tulle/policy";
 
 /** Who a certificate says its holder is, or why it says nobody. */
 export type PeerIdentity =
@@ -23,7 +23,8 @@ export const peerIdentity = (certificate: X509Certificate): PeerIdentity => {
   const spiffeId = uri.slice("URI:".length);
   const id = parseSpiffeId(spiffeId);
   if (id === undefined) return nobody(`"${spiffeId}" is no SPIFFE ID`);
-  return { spiffeId, trustDomain: id.trustDomain };
+  const flaw = svidFlaw(certificate.raw, spiffeId);
+  return flaw === undefined ? { spiffeId, trustDomain: id.trustDomain } : nobody(`${spiffeId}: ${flaw}`);
 };
 
 const nobody = (problem: string): PeerIdentity => ({ spiffeId: undefined, problem });

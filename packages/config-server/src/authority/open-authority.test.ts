@@ -136,7 +136,7 @@ describe("verifying an X.509-SVID", () => {
   test("refuses a CA and an identity of another trust domain", async () => {
     const { authority, issue } = await setUp();
     expect(authority.verifySvid(new X509Certificate(authority.bundle.roots[0] ?? ""))).toMatchObject({
-      reason: "it is a CA, not a leaf",
+      reason: "it is a CA's certificate",
     });
     expect(authority.verifySvid(await issue("spiffe://cluster.local.evil.test/ns/default/sa/reviews"))).toMatchObject({
       reason: expect.stringContaining("is not of the trust domain cluster.local"),

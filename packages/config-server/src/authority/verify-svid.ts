@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import { isOfTrustDomain } from "@tulle/policy";
+import { isOfTrustDomain, svidFlaw } from "@tulle/policy";
 import type { SvidVerdict } from "./authority.ts";
 
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
@@ -28,7 +28,6 @@ export const verifySvid = (
     if (nowMs < each.validFromDate.getTime()) return invalid(`${what} is not valid before ${each.validFrom}`);
     if (nowMs >= each.validToDate.getTime()) return invalid(`${what} expired at ${each.validTo}`);
   }
-  if (certificate.ca) return invalid("it is a CA, not a leaf");
   if (certificate.keyUsage !== undefined && !certificate.keyUsage.includes(CLIENT_AUTH)) {
     return invalid("it is not made for clients");
   }
@@ -37,6 +36,8 @@ export const verifySvid = (
   if (uri === undefined) return invalid("it carries no SPIFFE ID");
   if (second !== undefined) return invalid("it carries more than one URI");
   const spiffeId = uri.slice("URI:".length);
+  const flaw = svidFlaw(certificate.raw, spiffeId);
+  if (flaw !== undefined) return invalid(flaw);
   if (!isOfTrustDomain(spiffeId, trustDomain)) {
     return invalid(`its identity ${spiffeId} is not of the trust domain ${trustDomain}`);
   }
