@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import { memoryKeyStore } from "../authority/key-store.ts";
 import { openAuthority } from "../authority/open-authority.ts";
+import { openRevocations } from "../authority/revocations.ts";
+import { SigningFailed } from "../authority/signer.ts";
 import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from "../authority/x509.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import { createEnrollment } from "./create-enrollment.ts";
@@ -315,5 +317,57 @@ describe("bad certificate requests", () => {
     await expect(enrollment.issue(identity, await make())).rejects.toEqual(refusal(code, message));
     expect(events).toMatchObject([{ event: "certificate-refused", actor: reviewsId, detail: { code } }]);
     expect(await tokens.list()).toMatchObject([{ state: "valid" }]);
+  });
+});
+
+describe("revocation", () => {
+  test("ends joining and renewing: by certificate, by token, and over a connection that was opened before", async () => {
+    const { clock, authority, tokens, token, events } = await setUp();
+    const revocations = await openRevocations({
+      store: new MemoryStore(clock),
+      clock,
+      trustDomain,
+      longestLeafMs: () => HOUR_MS,
+    });
+    const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
+    const enrollment = createEnrollment({ authority, tokens, audit, clock, revocations });
+    const byToken = await enrollment.authenticate(bearing((await token({ uses: "multi" })).token));
+    const { chain, serial } = await enrollment.issue(byToken, await csrOf(await ecdsa("P-256")));
+    const open = await enrollment.authenticate(showing(chain));
+
+    await revocations.revoke({ serial, reason: "" });
+    await expect(enrollment.authenticate(showing(chain))).rejects.toEqual(refusal("revoked", serial));
+    await expect(enrollment.issue(open, await csrOf(await ecdsa("P-256")))).rejects.toEqual(refusal("revoked"));
+    // One certificate is gone; its owner may have another.
+    await enrollment.authenticate(bearing((await token()).token));
+
+    await revocations.revoke({ spiffeId: reviewsId, reason: "" });
+    const again = (await token()).token;
+    await expect(enrollment.authenticate(bearing(again))).rejects.toEqual(refusal("revoked", reviewsId));
+    await expect(enrollment.issue(byToken, await csrOf(await ecdsa("P-256")))).rejects.toEqual(refusal("revoked"));
+    expect(events.filter(({ detail }) => detail.code === "revoked").map(({ event }) => event)).toEqual([
+      "join-refused",
+      "certificate-refused",
+      "join-refused",
+      "certificate-refused",
+    ]);
+  });
+});
+
+test("a CA whose key does not sign leaves a line in the audit log, and its reason to the server's own", async () => {
+  const { clock, authority, tokens, token, events } = await setUp();
+  const failing = {
+    ...authority,
+    pins: authority.pins,
+    bundle: authority.bundle,
+    issueSvid: () => Promise.reject(new SigningFailed("the CA's signing function failed: AccessDenied")),
+  };
+  const audit: AuditLog = { record: async (event) => void events.push(event), close: async () => undefined };
+  const enrollment = createEnrollment({ authority: failing, tokens, audit, clock });
+  const identity = await enrollment.authenticate(bearing((await token()).token));
+  await expect(enrollment.issue(identity, await csrOf(await ecdsa("P-256")))).rejects.toThrow("AccessDenied");
+  expect(events.at(-1)).toMatchObject({
+    event: "certificate-refused",
+    detail: { code: "internal", reason: "the CA's signing function failed: AccessDenied" },
   });
 });

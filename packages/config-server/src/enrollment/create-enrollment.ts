@@ -5,6 +5,7 @@ import type { Clock } from "@tulle/time";
 import type { AuditEvent, AuditLog } from "../audit/audit-log.ts";
 import type { Authority, SvidVerdict } from "../authority/authority.ts";
 import type { RevocationList } from "../authority/revocations.ts";
+import { SigningFailed } from "../authority/signer.ts";
 import type { OidcTokens } from "../oidc/oidc-tokens.ts";
 import { verifyCsr } from "./csr.ts";
 import {
@@ -165,12 +166,14 @@ export const createEnrollment = (options: EnrollmentOptions): Enrollment => {
       try {
         return await issue(identity, csr);
       } catch (error) {
-        if (error instanceof EnrollmentRefused) {
+        const code =
+          error instanceof EnrollmentRefused ? error.code : error instanceof SigningFailed ? "internal" : undefined;
+        if (code !== undefined && error instanceof Error) {
           counters.certificatesRefused += 1;
           await audit.record({
             event: "certificate-refused",
             actor: identity.spiffeId,
-            detail: { code: error.code, reason: error.message, by: identity.by, ...proofOf(identity) },
+            detail: { code, reason: error.message, by: identity.by, ...proofOf(identity) },
           });
         }
         throw error;
