@@ -176,7 +176,7 @@ export type EffectiveBalancer = {
 /** The balancer of a service. */
 export const effectiveBalancer = (service: ServicePolicy): EffectiveBalancer => {
   const common = {
-    ...(service.slowStart === undefined ? {} : { slowStart: effectiveSlowStart(service.slowStart) }),
+    ...(service.slowStart ? { slowStart: effectiveSlowStart(service.slowStart) } : {}),
     ...(service.subsetting === undefined ? {} : { subsetSize: service.subsetting.size }),
   };
   const balancer = service.balancer ?? { algorithm: "peak-ewma" };
@@ -290,9 +290,10 @@ export const checkBalancer = (
       break;
     default:
   }
-  check.duration(["slowStart", "window"], slowStart?.window, durationLimits.slowStartWindow);
-  check.number(["slowStart", "aggression"], slowStart?.aggression, numberLimits.aggression);
-  check.number(["slowStart", "minimumPercent"], slowStart?.minimumPercent, numberLimits.minimumPercent);
+  if (slowStart === undefined || slowStart === false) return;
+  check.duration(["slowStart", "window"], slowStart.window, durationLimits.slowStartWindow);
+  check.number(["slowStart", "aggression"], slowStart.aggression, numberLimits.aggression);
+  check.number(["slowStart", "minimumPercent"], slowStart.minimumPercent, numberLimits.minimumPercent);
 };
 
 const balancerName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;

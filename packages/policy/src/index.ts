@@ -123,6 +123,7 @@ export {
   type FaultDelay,
   type FaultPolicy,
 } from "./fault-policy.ts";
+export { type DurationLimit, durationLimits, type NumberLimit, numberLimits } from "./field-limits.ts";
 export { type GrpcStatus, grpcStatuses, grpcStatusNames, grpcStatusOfHttp, isGrpc } from "./grpc-status.ts";
 export {
   type GeneratedCookie,

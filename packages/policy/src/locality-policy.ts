@@ -110,9 +110,9 @@ export type EffectiveLocality =
 export const effectiveLocality = ({
   locality,
 }: {
-  readonly locality?: Locality | undefined;
+  readonly locality?: Locality | false | undefined;
 }): EffectiveLocality | undefined => {
-  if (locality === undefined) return undefined;
+  if (locality === undefined || locality === false) return undefined;
   if (locality.mode === "zone-aware") {
     return {
       mode: "zone-aware",
@@ -138,9 +138,10 @@ export const effectiveLocality = ({
 };
 
 /** Whether the figures make sense, and no two orders contradict each other. */
-export const checkLocality = (locality: Locality | undefined, check: Check): void => {
+export const checkLocality = (locality: Locality | false | undefined, check: Check): void => {
+  if (locality === undefined || locality === false) return;
   const at = "locality";
-  switch (locality?.mode) {
+  switch (locality.mode) {
     case "failover":
       checkFailover(locality, check);
       break;

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { effectiveBalancer } from "./balancer-policy.ts";
+import { effectiveLocality } from "./locality-policy.ts";
 import { portsWithPolicy, servicePolicyFor } from "./service-overrides.ts";
 import type { ServicePolicy } from "./service-policy.ts";
 
@@ -31,6 +33,19 @@ describe("the policy of a subset on a port", () => {
 
   it("is the service's own object where nothing is said otherwise", () => {
     expect(servicePolicyFor(service, "v3", 80)).toBe(service);
+  });
+
+  it("turns off what its service has: slow start, locality", () => {
+    const policy: ServicePolicy = {
+      ...service,
+      slowStart: { window: "10s" },
+      locality: { mode: "failover" },
+      subsetPolicies: { v1: { slowStart: false, locality: false } },
+    };
+    expect(effectiveBalancer(servicePolicyFor(policy, "v3", 80))).toHaveProperty("slowStart");
+    expect(effectiveBalancer(servicePolicyFor(policy, "v1", 80))).not.toHaveProperty("slowStart");
+    expect(effectiveLocality(servicePolicyFor(policy, "v3", 80))).toBeDefined();
+    expect(effectiveLocality(servicePolicyFor(policy, "v1", 80))).toBeUndefined();
   });
 
   it("names the ports of which something is said", () => {

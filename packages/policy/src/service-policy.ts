@@ -64,10 +64,10 @@ export interface ServicePolicy extends PolicyMeta {
   readonly staleAfter?: Duration;
   /** Not supported yet. */
   readonly concurrencyLimit?: Readonly<Record<string, unknown>>;
-  /** How calls prefer some localities to others. @default not at all */
-  readonly locality?: Locality;
-  /** Endpoints that join or recover get their share little by little. @default off */
-  readonly slowStart?: SlowStart;
+  /** How calls prefer some localities to others. `false` turns it off. @default false */
+  readonly locality?: Locality | false;
+  /** Endpoints that join or recover get their share little by little. `false` turns it off. @default false */
+  readonly slowStart?: SlowStart | false;
   /** Each client calls only so many of the endpoints. @default off */
   readonly subsetting?: Subsetting;
   /**

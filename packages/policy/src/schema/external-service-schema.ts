@@ -54,7 +54,12 @@ export const externalServiceSchema: z.ZodType<ExternalServicePolicy> = exactly<E
           .union([healthCheckSchema, z.literal(false)])
           .meta({ description: "Addresses are asked how they are, besides the calls; false: not. Default not." }),
       ),
-      slowStart: optional(slowStartSchema),
+      slowStart: optional(
+        z.union([slowStartSchema, z.literal(false)]).meta({
+          description:
+            "Endpoints that join or recover get their share little by little; false: at once. Default false.",
+        }),
+      ),
       subsetting: optional(subsettingSchema),
       panicThreshold: optional(
         number(numberLimits.percent, "Below so many percent of addresses ejections are ignored. Default 50."),

@@ -75,8 +75,16 @@ const overridable = {
       .union([outlierDetectionSchema, z.literal(false)])
       .meta({ description: "Endpoints that fail are left out for a while; false: never. Default on." }),
   ),
-  slowStart: optional(slowStartSchema),
-  locality: optional(localitySchema),
+  slowStart: optional(
+    z.union([slowStartSchema, z.literal(false)]).meta({
+      description: "Endpoints that join or recover get their share little by little; false: at once. Default false.",
+    }),
+  ),
+  locality: optional(
+    z
+      .union([localitySchema, z.literal(false)])
+      .meta({ description: "How calls prefer some localities to others; false: not at all. Default false." }),
+  ),
   panicThreshold: optional(
     number(numberLimits.percent, "Below so many percent of endpoints ejections are ignored. Default 50."),
   ),
