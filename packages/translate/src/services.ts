@@ -1,32 +1,114 @@
-import type { ServicePolicy } from "@tulle/policy";
-import { type Catalog, type CatalogService, type CatalogWorkload, type ServicePort, workloadsWith } from "./catalog.ts";
+import { type ServiceKey, type ServicePolicy, splitServiceKey } from "@tulle/policy";
+import {
+  type Catalog,
+  type CatalogService,
+  type CatalogWorkload,
+  fullNameOf,
+  resolveHost,
+  type ServicePort,
+  workloadsWith,
+} from "./catalog.ts";
+import { destinationRuleKind } from "./istio/destination-rule.ts";
+import { type DestinationRules, type MergedRule, readDestinationRules } from "./istio/destination-rules.ts";
+import { levelsOf, overridesOf } from "./istio/service-traffic.ts";
+import type { TranslationContext } from "./translation-context.ts";
 import type { TranslatedPolicy, Translator } from "./translator.ts";
 
-/** Services of Kubernetes become Service policies. */
+/** Services of Kubernetes, and what DestinationRules say of services, become Service policies. */
 export const services: Translator = {
-  kinds: [],
-  translate: ({ catalog }) => [...catalog.services.values()].map((service) => serviceOf(service, catalog)),
+  kinds: [destinationRuleKind],
+  translate: (context) => {
+    const rules = readDestinationRules(context);
+    return keysOf(context, rules).flatMap((key) => serviceOf(key, context, rules) ?? []);
+  },
 };
 
-const serviceOf = (service: CatalogService, catalog: Catalog): TranslatedPolicy => {
-  const { document, ports, selector } = service;
+/** The services that documents may say something of: those of the documents, and those that are there already. */
+const keysOf = ({ catalog, existing }: TranslationContext, { named }: DestinationRules): readonly ServiceKey[] => {
+  const hosts = named.map((host) => resolveHost(host, "default"));
+  const ofRules = hosts.flatMap((host) => (host.kind === "service" ? [host.key] : []));
+  return [...new Set([...catalog.services.keys(), ...ofRules, ...existing.keys()])];
+};
+
+/** What a Service of Kubernetes decides of a policy. */
+const ofService: readonly (keyof ServicePolicy)[] = ["port", "ports", "protocol", "selector", "serviceAccounts"];
+
+/** What DestinationRules decide of a policy. */
+const ofRule: readonly (keyof ServicePolicy)[] = [
+  "subsets",
+  "subsetPolicies",
+  "portPolicies",
+  "balancer",
+  "hashKey",
+  "slowStart",
+  "locality",
+  "connectionPool",
+  "outlierDetection",
+  "panicThreshold",
+  "retryBudget",
+  "tls",
+];
+
+const serviceOf = (
+  key: ServiceKey,
+  { catalog, existing }: TranslationContext,
+  rules: DestinationRules,
+): TranslatedPolicy | undefined => {
+  const { name, namespace } = splitServiceKey(key);
+  const service = catalog.services.get(key);
+  const rule = rules.for(fullNameOf(key), namespace);
+  const from = [...(service === undefined ? [] : [service.document]), ...(rule?.from ?? [])];
+  const [first] = from;
+  if (first === undefined) return undefined;
+  const policy: ServicePolicy = {
+    ...without(existing.get(key), [...(service ? ofService : []), ...(rule ? ofRule : [])]),
+    kind: "Service",
+    name,
+    namespace,
+    ...(service === undefined ? {} : fieldsOfService(service, catalog)),
+    ...(rule === undefined ? {} : fieldsOfRule(rule)),
+    origin: first.place.origin,
+  };
+  return { policy, from };
+};
+
+const without = (
+  policy: ServicePolicy | undefined,
+  fields: readonly (keyof ServicePolicy)[],
+): Partial<ServicePolicy> => {
+  const left = Object.entries(policy ?? {}).filter(([field]) => !(fields as readonly string[]).includes(field));
+  return Object.fromEntries(left);
+};
+
+const fieldsOfRule = ({ policy, subsets }: MergedRule): Partial<ServicePolicy> => {
+  const tls = policy?.tls;
+  const levels = levelsOf(policy, new Map([...subsets].map(([name, subset]) => [name, subset.policy])));
+  return {
+    ...(subsets.size === 0
+      ? {}
+      : { subsets: Object.fromEntries([...subsets].map(([name, { labels }]) => [name, labels])) }),
+    ...overridesOf(policy ?? {}),
+    ...levels,
+    ...(policy?.connectionPool?.upgrade === true ? { protocol: "http2" } : {}),
+    // Whether an instance is a member, and speaks the mesh's TLS, is told by the registry.
+    ...(tls === undefined || tls.mode === "mesh" || tls.mode === "disable" ? {} : { tls: tls.outside }),
+  };
+};
+
+const fieldsOfService = (service: CatalogService, catalog: Catalog): Partial<ServicePolicy> => {
+  const { ports, selector } = service;
   const main = mainPort(ports);
   const accounts = accountsOf(service, catalog);
   const protocol = protocolOf(ports);
   const further = ports.map(({ port }) => port).filter((port) => port !== main?.port);
   const labels = Object.keys(selector ?? {}).length === 0 ? undefined : selector;
-  const policy: ServicePolicy = {
-    kind: "Service",
-    name: document.name,
-    namespace: document.namespace,
+  return {
     ...(main === undefined ? {} : { port: main.port }),
     ...(further.length === 0 ? {} : { ports: [...new Set(further)] }),
     ...(protocol === undefined ? {} : { protocol }),
     ...(labels === undefined ? {} : { selector: labels }),
     ...(accounts.length === 0 ? {} : { serviceAccounts: accounts }),
-    origin: document.place.origin,
   };
-  return { policy, from: [document] };
 };
 
 /** The port of URLs that name none: 80, or the first that speaks HTTP, or the first. */

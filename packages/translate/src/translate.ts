@@ -1,4 +1,4 @@
-import type { Policy, ServiceKey } from "@tulle/policy";
+import { namespaceOf, type Policy, type ServiceKey, serviceKey } from "@tulle/policy";
 import { parsePolicies } from "@tulle/policy/schema";
 import type { Catalog } from "./catalog.ts";
 import { type Finding, Findings } from "./finding.ts";
@@ -21,6 +21,11 @@ export interface TranslateOptions {
    * looked for among them. @default not known: a document that tells of no service is believed about those that it names
    */
   readonly services?: ReadonlySet<ServiceKey>;
+  /**
+   * Policies that hold already, such as those of the config-server: what a DestinationRule says is said of the Service that is
+   * there, whose ports and accounts stay. @default none
+   */
+  readonly existing?: readonly Policy[];
   /** What has no meaning without a proxy refuses its document. @default false */
   readonly strict?: boolean;
 }
@@ -54,6 +59,11 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     findings,
     rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
     services: options.services,
+    existing: new Map(
+      (options.existing ?? [])
+        .filter((policy) => policy.kind === "Service")
+        .map((policy) => [serviceKey(namespaceOf(policy), policy.name), policy]),
+    ),
     statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));

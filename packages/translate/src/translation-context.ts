@@ -1,4 +1,4 @@
-import type { ServiceKey } from "@tulle/policy";
+import type { ServiceKey, ServicePolicy } from "@tulle/policy";
 import type { Catalog } from "./catalog.ts";
 import type { Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
@@ -15,6 +15,8 @@ export interface TranslationContext {
   readonly rootNamespace: string;
   /** Services that are known besides those of the documents; `undefined` where nobody was asked. */
   readonly services: ReadonlySet<ServiceKey> | undefined;
+  /** Service policies that hold already: a document that tells of a part of a service leaves the rest as it is. */
+  readonly existing: ReadonlyMap<ServiceKey, ServicePolicy>;
   /** What becomes of routes of the Gateway API under their parents. */
   readonly statuses: ParentStatus[];
 }

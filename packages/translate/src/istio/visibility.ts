@@ -12,12 +12,13 @@ export const readExportTo = (fields: Fields<"exportTo">, namespace: string): Vis
       fields.refuse("exportTo", `"${each}" is no namespace, nor ".", "*" or "~"`, at);
     }
   }
-  const repeated = written.find((each, at) => written.indexOf(each) !== at);
+  const meant = written.map((each) => (each === "." ? namespace : each));
+  const repeated = meant.find((each, at) => meant.indexOf(each) !== at);
   if (repeated !== undefined) fields.refuse("exportTo", `"${repeated}" is there twice`);
   if (written.length > 1 && written.some((each) => each === "*" || each === "~")) {
     fields.refuse("exportTo", '"*" and "~" stand alone');
   }
   if (written.includes("*")) return undefined;
   if (written.includes("~")) return [];
-  return written.map((each) => (each === "." ? namespace : each));
+  return meant;
 };
