@@ -390,6 +390,31 @@ locality:
     ],
   },
   {
+    row: 24,
+    capability: "Preconnect",
+    written:
+      "`connectionPool.preconnectPolicy` of a Service: `perUpstreamPreconnectRatio`, 1 to 3, in HTTP/1.1; `newEndpoints` connects an endpoint when it appears",
+    example: `
+kind: Service
+name: reviews
+connectionPool: { preconnectPolicy: { perUpstreamPreconnectRatio: 1.5, newEndpoints: true } }`,
+    tests: [
+      [
+        "packages/client/test/preconnect.test.ts",
+        "of 1.5 two calls have three connections, and the third call takes the one that is there",
+      ],
+      [
+        "packages/client/test/preconnect.test.ts",
+        "no bound is passed: connections of the endpoint, of the service, handshakes at a time",
+      ],
+      [
+        "packages/client/test/preconnect.test.ts",
+        "an endpoint is connected when it appears, and its first call pays no handshake",
+      ],
+    ],
+    leftOut: "Envoy's predictive ratio over a whole cluster: `newEndpoints` takes its place",
+  },
+  {
     row: 25,
     capability: "Active checks",
     written:

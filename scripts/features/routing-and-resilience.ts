@@ -224,9 +224,24 @@ circuitBreaker: { scope: rule, errorPercent: 30, consecutiveFailures: 5, halfOpe
   {
     row: 49,
     capability: "Requests per connection",
-    written: "—",
-    tests: [],
-    leftOut: "comes with HTTP/2; `maxAge` bounds a connection's life today",
+    written:
+      "`connectionPool.maxRequestsPerConnection` of a Service, unlimited by default; HTTP/2 sessions count their streams",
+    example: `
+{ kind: Service, name: reviews, connectionPool: { maxRequestsPerConnection: 1000 } }`,
+    tests: [
+      [
+        "packages/client/test/connection-reuse.test.ts",
+        "a connection is closed after maxRequestsPerConnection calls, and no call fails of it",
+      ],
+      [
+        "packages/client/test/connection-reuse.test.ts",
+        "with maxRequestsPerConnection of 1 each call has a connection of its own, also one that waited",
+      ],
+      [
+        "packages/client/test/connection-reuse.test.ts",
+        "a process keeps maxIdleConnections; beyond, the longest idle one goes and a busy one never",
+      ],
+    ],
   },
   {
     row: 50,
