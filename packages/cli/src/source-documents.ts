@@ -55,7 +55,7 @@ export const translateFiles = (
     {
       ...(options.rootNamespace === undefined ? {} : { rootNamespace: options.rootNamespace }),
       ...(options.strict === undefined ? {} : { strict: options.strict }),
-      ...(known === undefined ? {} : { services: servicesAmong(known) }),
+      ...(known === undefined ? {} : { services: servicesAmong(known), existing: known }),
     },
   );
 

@@ -169,6 +169,20 @@ spec:
     ]);
   });
 
+  test("leaves what documents say nothing about as the config-server has it", async () => {
+    const ours = "kind: Service\nname: reviews\nport: 9080\nsubsets: { v0: { version: v0 } }\n";
+    await run("apply", await write("ours.yaml", ours));
+    const rule = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: reviews }
+spec: { host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }
+`;
+    expect(await run("apply", await write("rule.yaml", rule))).toMatchObject({ code: 0, error: "" });
+    expect((await run("get", "service", "reviews")).out).toBe(
+      "kind: Service\nname: reviews\nnamespace: default\nport: 9080\nsubsets:\n  v1:\n    version: v1\n",
+    );
+  });
+
   test("looks for what a route leads to among the services of the config-server", async () => {
     await run("apply", await write("ours.yaml", "kind: Service\nname: reviews\n---\nkind: Service\nname: other\n"));
     const route = `apiVersion: gateway.networking.k8s.io/v1
