@@ -56,6 +56,88 @@ mtls: { mode: permissive, ports: { "9000": disable } }`,
     ],
   },
   {
+    row: 71,
+    capability: "Leaf TTL, rotation",
+    written:
+      "`certificateTtlMs` or `TULLE_CERTIFICATE_TTL`, 24 h; renewed before half of its life, spread; `tulle certificates rotate prepare`, `distribute`, `activate`, `retire` for the root",
+    tests: [
+      [
+        "packages/mesh/test/root-rotation.test.ts",
+        "a root is rotated under traffic in both directions: no request fails, and a long download goes on through all of it",
+      ],
+      [
+        "packages/mesh/test/certificate-life.test.ts",
+        "1,000 members over 48 hours: none ever holds an expired certificate, through outages and a rotation, and renewals are spread",
+      ],
+      [
+        "packages/config-server/src/authority/root-rotation.test.ts",
+        "a crash between two files leaves the step either undone or done",
+      ],
+      [
+        "packages/mesh/test/revocation.test.ts",
+        "a revoked caller loses the call that is under way, its connections and its certificate; others go on",
+      ],
+      [
+        "packages/mesh/src/certificate-metrics.test.ts",
+        "tells the seconds that are left of the present certificate, by the config-server's clock, to an SDK that starts later too",
+      ],
+    ],
+    leftOut: "rotation of the root by itself in the last part of its life: an operator begins it",
+  },
+  {
+    row: 72,
+    capability: "Key",
+    written: "no setting: members ECDSA P-256; a CA of your own P-256, P-384 or RSA from 2048 bits",
+    tests: [
+      [
+        "packages/config-server/test/given-authority.test.ts",
+        "signs leaves with %s, which carry its chain; the bundle holds its root alone",
+      ],
+    ],
+  },
+  {
+    row: 73,
+    capability: "CA back ends",
+    written:
+      "a root of the config-server's own, `TULLE_CA_CHAIN_FILE` and `TULLE_CA_KEY_FILE` for an intermediate of yours, or `certificateAuthority: { certificateChain, sign }` for a KMS or HSM",
+    tests: [
+      [
+        "packages/config-server/test/given-authority.test.ts",
+        "takes over from a root of our own once that trusts its root, and not before",
+      ],
+      [
+        "packages/config-server/test/given-authority.test.ts",
+        "signs in place of a key, without the key ever being given",
+      ],
+      [
+        "packages/config-server/test/given-authority.test.ts",
+        "never lets a leaf outlive the intermediate, nor the root above it",
+      ],
+      ["packages/config-server/test/oidc.test.ts", "a rule of another issuer's form decides by subject and claims"],
+    ],
+    leftOut: "cert-manager, Vault and SPIRE as back ends of their own: a signing function reaches them",
+  },
+  {
+    row: 74,
+    capability: "Trust domains",
+    written:
+      "`trustDomainAliases` of the Mesh; `TULLE_TRUST_ROOTS_FILE` for several roots; `tulle certificates federate add partner.test partner.pem`; `trustDomains` of `Access`",
+    example: `
+{ kind: Mesh, name: mesh, trustDomain: new.example, trustDomainAliases: [old.example] }`,
+    tests: [
+      [
+        "packages/mesh/test/federation.test.ts",
+        "a federated caller has its own name and no more: its root signs no names of ours, its control headers count for nothing, and it goes with its bundle",
+      ],
+      [
+        "packages/server/test/trust-domain-aliases.test.ts",
+        "a peer under an alias is one of ours, a partner that signs the alias is nobody, and a dropped alias ends its connections",
+      ],
+      ["packages/config-server/src/authority/federation.test.ts", "refuses what must not be trusted, and says why"],
+    ],
+    leftOut: "polling of a partner's bundle endpoint: bundles are exchanged by hand",
+  },
+  {
     row: 75,
     capability: "Authorization",
     written:
