@@ -185,6 +185,26 @@ describe("routing", () => {
     expect(asked).toEqual(["default/reviews"]);
   });
 
+  test("the first call to a service waits for those that its routes lead to as well", async () => {
+    await using v1 = await serveVersion("v1");
+    const routes = [
+      { kind: "Route" as const, name: "front", services: ["front"], rules: [{ split: [{ service: "reviews" }] }] },
+    ];
+    const front = { endpoints: [], routes };
+    const whole = snapshotOf({ front, reviews: { endpoints: [v1.endpoint] } });
+    const outbound = new Watchable<OutboundSnapshot>({ ...whole, services: new Map() });
+    const asked: string[] = [];
+    await using client = clientOf(outbound, {
+      discover: async (service) => {
+        asked.push(service);
+        outbound.set(asked.length === 1 ? snapshotOf({ front }) : whole);
+      },
+    });
+    const reply = await client.fetch("http://front/");
+    expect([reply.status, asked]).toEqual([200, ["default/front", "default/reviews"]]);
+    await reply.text();
+  });
+
   test("a caller who gives up does not wait for discovery", async () => {
     const whole = snapshotOf({ reviews: { endpoints: [] } });
     await using client = clientOf(

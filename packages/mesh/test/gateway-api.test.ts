@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs";
-import type { Policy } from "@tulle/policy";
-import { readDocuments, type SourceDocument, translate } from "@tulle/translate";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { corpus } from "../../policy/test/corpus.ts";
 import type { Mesh } from "../src/mesh.ts";
 import { type Echo, echoBackend } from "./support/echo-backend.ts";
+import { conformance, documentsOf, INFRA, MESH, policiesWith } from "./support/gateway-api.ts";
 import { type MeshFixture, startMesh } from "./support/mesh-fixture.ts";
 
 // The conformance cases of the Gateway API: its own documents, and requests that are really sent over mTLS.
@@ -49,17 +46,6 @@ interface Case {
   };
 }
 
-interface Cases {
-  readonly tests: readonly {
-    readonly test: string;
-    readonly applies: string;
-    readonly manifests: readonly string[];
-    readonly cases: readonly Case[];
-  }[];
-}
-
-const MESH = "gateway-conformance-mesh";
-const INFRA = "gateway-conformance-infra";
 const backends = [
   ...["v1", "v2"].map((version) => ({ service: `echo-${version}`, namespace: MESH, labels: { app: "echo", version } })),
   ...["infra-backend-v1", "infra-backend-v2", "infra-backend-v3"].map((service) => ({
@@ -69,31 +55,12 @@ const backends = [
   })),
 ];
 
-const document = corpus<Cases>("gateway-api/cases.json");
+const document = conformance<Case>();
+const beside = (name: string): string => document.beside(name);
 const tests = (document.read()?.tests ?? []).filter(({ test: name }) => !name.includes("GRPC"));
 
 /** The address of a pod is no service of the mesh. */
 const canBeSent = ({ request }: Case): boolean => request.host === undefined || typeof request.host === "string";
-
-const documentsIn = (file: string, reparent: boolean): readonly SourceDocument[] => {
-  const namespace = reparent ? INFRA : MESH;
-  const { documents, problems } = readDocuments(readFileSync(document.beside(file), "utf8"), file, namespace);
-  expect(problems).toEqual([]);
-  return reparent ? documents.map(bindToFront) : documents;
-};
-
-/** A route of a Gateway, bound to the Service `front` instead. */
-const bindToFront = (source: SourceDocument): SourceDocument => {
-  if (!source.kind.endsWith("Route")) return source;
-  const spec = source.value.spec as object;
-  const parentRefs = [{ group: "", kind: "Service", name: "front", namespace: INFRA }];
-  return { ...source, value: { ...source.value, spec: { ...spec, parentRefs } } };
-};
-
-const front = `apiVersion: v1
-kind: Service
-metadata: { name: front, namespace: ${INFRA} }
-spec: { ports: [{ port: 80 }] }`;
 
 describe.skipIf(document.missing)(`the Gateway API's cases${document.note}`, () => {
   let fixture: MeshFixture;
@@ -101,8 +68,7 @@ describe.skipIf(document.missing)(`the Gateway API's cases${document.note}`, () 
   const heard: string[] = [];
 
   beforeAll(async () => {
-    const base = policiesOf([]);
-    fixture = await startMesh(base);
+    fixture = await startMesh(policiesWith([], beside));
     await Promise.all(
       backends.map(async ({ service, namespace, labels }) => {
         const mesh = await fixture.join({ service, namespace, labels, token: await fixture.token(service, namespace) });
@@ -127,24 +93,11 @@ describe.skipIf(document.missing)(`the Gateway API's cases${document.note}`, () 
 
   afterAll(() => fixture?.[Symbol.asyncDispose](), 60_000);
 
-  const policiesOf = (routes: readonly SourceDocument[]): readonly Policy[] => {
-    const base = [
-      ...documentsIn("base/manifests.yaml", false),
-      ...documentsIn("mesh/manifests.yaml", false),
-      ...readDocuments(front, "front.yaml", INFRA).documents,
-    ].filter(({ kind, name }) => (kind === "Service" || kind === "Deployment") && !name.includes("grpc"));
-    const { policies, findings } = translate([...base, ...routes]);
-    expect(findings.filter(({ level }) => level === "refused")).toEqual([]);
-    const callers = [MESH, INFRA].map((namespace): Policy => ({ kind: "Service", name: "client", namespace }));
-    return [...policies, ...callers];
-  };
-
   describe.each(tests)("$test", ({ applies, manifests, cases }) => {
-    const reparent = applies === "re-parent";
-    const namespace = reparent ? INFRA : MESH;
+    const namespace = applies === "re-parent" ? INFRA : MESH;
 
     beforeAll(async () => {
-      const policies = policiesOf(manifests.flatMap((file) => documentsIn(file, reparent)));
+      const policies = policiesWith(documentsOf({ applies, manifests }, beside), beside);
       const { status, body } = await fixture.admin.call<{ revision: string }>("POST", "/v1/apply", {
         policies,
         prune: true,

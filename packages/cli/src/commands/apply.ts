@@ -89,7 +89,7 @@ const tellTranslation = (terminal: Terminal, translation: Translation, documents
   tellFindings(terminal, translation, documents);
   for (const { document, parent, conditions } of translation.statuses) {
     for (const { type, status, reason, message } of conditions) {
-      if ((status === "True") === (type !== "PartiallyInvalid")) continue;
+      if (status === "True") continue;
       terminal.writeError(`${document} under ${parent}: ${type}=${status} (${reason}): ${message}\n`);
     }
   }

@@ -186,6 +186,9 @@ export const findRule = (compiled: CompiledService, call: Call): RouteFound | un
 export const ruleOf = (compiled: CompiledService, found: RouteFound | undefined): CompiledRule | undefined =>
   found === undefined ? compiled.unmatched : compiled.rules.get(found.rule);
 
+/** The service, then those that its routes lead to, whose own routes do not count. */
+const DISCOVERY_ROUNDS = 2;
+
 /** A first call to a service waits until the mesh has told of it, but not past its own deadline. */
 const discoverAndRoute = async (
   { table, discover, clock }: { readonly table: RouteTable; readonly discover: Discover; readonly clock: Clock },
@@ -205,11 +208,15 @@ const discoverAndRoute = async (
   try {
     // Only then, so that a caller's abort always meets a discovery that listens.
     if (!table.isSettled) await table.settled();
-    const known = table.find(call.service);
-    for (const service of known?.missing ?? [call.service]) {
-      if (!call.cancel.cancelled) await discover(service, abort.signal);
+    // What a service's routes lead to is known only once the service is.
+    for (let round = 0; round < DISCOVERY_ROUNDS; round++) {
+      const known = table.find(call.service);
+      if (known?.missing.length === 0) break;
+      for (const service of known?.missing ?? [call.service]) {
+        if (!call.cancel.cancelled) await discover(service, abort.signal);
+      }
+      await table.settled();
     }
-    await table.settled();
   } catch (error) {
     throw call.cancel.cancelled ? call.cancel.reason : completeFailure(call, error);
   } finally {

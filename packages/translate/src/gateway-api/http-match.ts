@@ -1,7 +1,8 @@
-import type { RouteMatch, StringMatch } from "@tulle/policy";
+import type { RouteMatch } from "@tulle/policy";
 import type { FieldsOf } from "../fields.ts";
 import { isRe2 } from "../istio/string-match.ts";
 import { type Message, message, to } from "../message.ts";
+import { readNamedMatches } from "./named-match.ts";
 import type { Precedence } from "./precedence.ts";
 
 /** The Gateway API's HTTPRouteMatch. */
@@ -18,13 +19,6 @@ export const httpPathMatchMessage: Message<"type" | "value"> = message("HTTPPath
   value: to("match[].path"),
 });
 
-/** The Gateway API's HTTPHeaderMatch, HTTPQueryParamMatch and GRPCHeaderMatch. */
-export const namedMatchMessage: Message<"type" | "name" | "value"> = message("HTTPHeaderMatch", {
-  type: to("match[].headers, match[].query"),
-  name: to("match[].headers, match[].query"),
-  value: to("match[].headers, match[].query"),
-});
-
 const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
 
 /** A match with what decides its place among others. */
@@ -33,14 +27,17 @@ export interface OrderedMatch {
   readonly precedence: Precedence;
 }
 
-/** Most conditions of one kind in a match (Gateway API). */
-const MOST_CONDITIONS = 16;
+/** Without a match a rule is for every path. */
+export const everyHttpCall: OrderedMatch = { match: {}, precedence: [0, 1, 0, 0, 0] };
+
+/** Whether a match is by PathPrefix, as it is without a path. */
+export const isByPrefix = ({ match }: OrderedMatch): boolean => match.path === undefined || "prefix" in match.path;
 
 /** Reads one match; without a path it is every path's. */
 export const readHttpRouteMatch = (fields: FieldsOf<typeof httpRouteMatchMessage>): OrderedMatch => {
   const path = readPath(fields.message("path", httpPathMatchMessage));
-  const headers = readNamedMatches(fields, "headers");
-  const query = readNamedMatches(fields, "queryParams");
+  const headers = readNamedMatches(fields, "headers", "headers");
+  const query = readNamedMatches(fields, "queryParams", "query");
   const method = fields.oneOf("method", methods);
   return {
     match: {
@@ -49,29 +46,27 @@ export const readHttpRouteMatch = (fields: FieldsOf<typeof httpRouteMatchMessage
       ...(headers.size === 0 ? {} : { headers: Object.fromEntries(headers) }),
       ...(query.size === 0 ? {} : { query: Object.fromEntries(query) }),
     },
-    precedence: { ...path.precedence, method: method !== undefined, headers: headers.size, query: query.size },
+    // An exact path, then the longer prefix, a method, more headers, more parameters.
+    precedence: [...path.precedence, method === undefined ? 0 : 1, headers.size, query.size],
   };
 };
 
-type PathOrder = Pick<Precedence, "exact" | "pathLength">;
-
 const readPath = (
   fields: FieldsOf<typeof httpPathMatchMessage> | undefined,
-): { readonly match: RouteMatch; readonly precedence: PathOrder } => {
+): { readonly match: RouteMatch; readonly precedence: Precedence } => {
   const type = fields?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix";
   const value = fields?.text("value") ?? "/";
   if (type === "RegularExpression") {
     if (!isRe2(value)) fields?.refuse("value", `"${value}" is no regular expression of RE2`);
-    return { match: { path: { regex: value } }, precedence: { exact: false, pathLength: value.length } };
+    return { match: { path: { regex: value } }, precedence: [0, value.length] };
   }
   const wrong = wrongPath(value);
   if (wrong !== undefined) fields?.refuse("value", wrong);
-  if (type === "Exact")
-    return { match: { path: { exact: value } }, precedence: { exact: true, pathLength: value.length } };
+  if (type === "Exact") return { match: { path: { exact: value } }, precedence: [1, value.length] };
   const prefix = value.length > 1 ? value.replace(/\/$/, "") : value;
   return {
     match: prefix === "/" ? {} : { path: { prefix } },
-    precedence: { exact: false, pathLength: prefix.length },
+    precedence: [0, prefix.length],
   };
 };
 
@@ -87,30 +82,4 @@ const wrongPath = (value: string): string | undefined => {
   return /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+$/.test(value)
     ? undefined
     : `"${value}" is no path of a URL`;
-};
-
-/** Reads conditions by name. Of several for one name, compared without case, the first counts (Gateway API). */
-export const readNamedMatches = <F extends string>(
-  fields: { messages: FieldsOf<Message<F>>["messages"]; refuse: FieldsOf<Message<F>>["refuse"] },
-  field: F,
-): ReadonlyMap<string, StringMatch> => {
-  const found = new Map<string, StringMatch>();
-  const seen = new Set<string>();
-  const written = fields.messages(field, namedMatchMessage) ?? [];
-  if (written.length > MOST_CONDITIONS) fields.refuse(field, `${written.length} are more than ${MOST_CONDITIONS}`);
-  for (const each of written) {
-    const type = each.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
-    const name = each.text("name") ?? "";
-    const value = each.text("value") ?? "";
-    if (!/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/.test(name))
-      each.refuse("name", `"${name}" is no name of a header or parameter`);
-    if (value === "" && field !== "queryParams") each.refuse("value", "a value is needed");
-    if (type === "RegularExpression" && !isRe2(value))
-      each.refuse("value", `"${value}" is no regular expression of RE2`);
-    const known = field === "queryParams" ? name : name.toLowerCase();
-    if (seen.has(known)) continue;
-    seen.add(known);
-    found.set(name, type === "Exact" ? { exact: value } : { regex: value });
-  }
-  return found;
 };

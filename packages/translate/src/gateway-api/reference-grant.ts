@@ -1,8 +1,10 @@
 import { documentMessage } from "../document-message.ts";
 import { Fields } from "../fields.ts";
 import { type Message, message, to } from "../message.ts";
+import type { SourceDocument } from "../source-document.ts";
 import type { SourceKind } from "../source-kind.ts";
 import { documentsOf, type TranslationContext } from "../translation-context.ts";
+import { checkCount, wrongNamespace } from "./field-forms.ts";
 
 const spec: Message<"from" | "to"> = message("ReferenceGrantSpec", {
   from: to("whether a route of another namespace may lead to a service"),
@@ -48,21 +50,10 @@ interface Grant {
 
 /** Reads all grants. Within a namespace no grant is needed. */
 export const readGrants = (context: TranslationContext): MayRefer => {
-  const grants = documentsOf(context, referenceGrantKind).map((document): Grant => {
-    const fields = new Fields(document.value, documentMessage, document, [], context.findings).message("spec", spec);
-    return {
-      namespace: document.namespace,
-      from: (fields?.messages("from", from) ?? []).map((each) => ({
-        group: each.text("group") ?? "",
-        kind: each.text("kind") ?? "",
-        namespace: each.text("namespace") ?? "",
-      })),
-      to: (fields?.messages("to", target) ?? []).map((each) => ({
-        group: each.text("group") ?? "",
-        kind: each.text("kind") ?? "",
-        name: each.text("name") || undefined,
-      })),
-    };
+  // A grant that is refused grants nothing.
+  const grants = documentsOf(context, referenceGrantKind).flatMap((document) => {
+    const grant = readGrant(document, context);
+    return context.findings.refuses(document) ? [] : [grant];
   });
   return (source, end) =>
     source.namespace === end.namespace ||
@@ -77,4 +68,45 @@ export const readGrants = (context: TranslationContext): MayRefer => {
             each.group === end.group && each.kind === end.kind && (each.name === undefined || each.name === end.name),
         ),
     );
+};
+
+/** Most entries of a list (Gateway API). */
+const MOST_ENTRIES = 16;
+
+const readGrant = (document: SourceDocument, context: TranslationContext): Grant => {
+  const whole = new Fields(document.value, documentMessage, document, [], context.findings);
+  const fields = whole.message("spec", spec);
+  if (fields === undefined) whole.refuse("spec", "a ReferenceGrant needs its spec");
+  const sources = fields?.messages("from", from) ?? [];
+  const targets = fields?.messages("to", target) ?? [];
+  for (const [name, entries] of [["from", sources] as const, ["to", targets] as const]) {
+    if (fields !== undefined && entries.length === 0) fields.refuse(name, "at least one entry is needed");
+    if (fields !== undefined) checkCount(fields, name, entries, MOST_ENTRIES);
+  }
+  return {
+    namespace: document.namespace,
+    from: sources.map((each) => ({
+      group: each.text("group") ?? "",
+      kind: needed(each, "kind"),
+      namespace: readNamespace(each),
+    })),
+    to: targets.map((each) => ({
+      group: each.text("group") ?? "",
+      kind: needed(each, "kind"),
+      name: each.text("name") || undefined,
+    })),
+  };
+};
+
+const needed = (fields: Fields<"kind">, name: "kind"): string => {
+  const text = fields.text(name) ?? "";
+  if (text === "") fields.refuse(name, `a ${name} is needed`);
+  return text;
+};
+
+const readNamespace = (fields: Fields<"namespace">): string => {
+  const namespace = fields.text("namespace") ?? "";
+  const wrong = wrongNamespace(namespace);
+  if (wrong !== undefined) fields.refuse("namespace", wrong);
+  return namespace;
 };

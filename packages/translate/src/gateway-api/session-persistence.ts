@@ -1,6 +1,7 @@
 import type { SessionAffinity } from "@tulle/policy";
 import type { FieldsOf } from "../fields.ts";
 import { type Message, message, noMeaning, to } from "../message.ts";
+import { boundedDuration, gatewayDuration } from "./gateway-duration.ts";
 
 /** The Gateway API's SessionPersistence. */
 export const sessionPersistenceMessage: Message<
@@ -25,15 +26,21 @@ export const readSessionPersistence = (
   if (fields === undefined) return undefined;
   const type = fields.oneOf("type", ["Cookie", "Header"]) ?? "Cookie";
   const name = fields.text("sessionName");
-  const ttl = fields.duration("absoluteTimeout");
+  const ttl = boundedDuration(fields, "absoluteTimeout", "sessionTtl");
+  gatewayDuration(fields, "idleTimeout");
+  if (name !== undefined && !/^[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,128}$/.test(name)) {
+    fields.refuse("sessionName", `"${name}" is no name of a cookie or a header`);
+  }
   const cookieConfig = fields.message("cookieConfig", cookieConfigMessage);
   const lifetime = cookieConfig?.oneOf("lifetimeType", ["Permanent", "Session"]);
   if (lifetime === "Permanent" && ttl === undefined) {
     fields.refuse("absoluteTimeout", "a permanent cookie needs an absoluteTimeout");
   }
   if (type === "Header" && cookieConfig !== undefined) fields.refuse("cookieConfig", "the session is told by a header");
-  // Without `Permanent` a browser forgets the cookie when it ends, and a limit would say otherwise.
-  const limit = ttl === undefined || (type === "Cookie" && lifetime !== "Permanent") ? {} : { ttl };
+  if (type === "Cookie" && ttl !== undefined && lifetime !== "Permanent") {
+    fields.warn("absoluteTimeout", "the cookie tells it to browsers, which then keep the cookie when they end");
+  }
+  const limit = ttl === undefined ? {} : { ttl };
   if (type === "Header") return { header: name ?? "tulle-session-id", ...limit, endpoint: {} };
   return { cookie: name === undefined ? {} : { name }, ...limit, endpoint: {} };
 };
