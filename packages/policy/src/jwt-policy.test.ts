@@ -32,12 +32,22 @@ describe("a rule about tokens", () => {
         outputPayloadToHeader: "x-payload",
         outputClaimToHeaders: [{ header: "x_sub", claim: "a.b" }],
         spaceDelimitedClaims: ["login.roles"],
+        presence: "required",
         timeout: "10ms",
       },
     ],
   ])("makes sense with %s", (_name, rule) => {
     expect(checkPolicy(withRule(rule))).toEqual([]);
     expect(parsePolicies([withRule(rule)]).problems).toEqual([]);
+  });
+
+  test("makes sense without issuer where it has keys, and not without them", () => {
+    const problemsOf = (rule: JwtRule) => {
+      const policy: AuthenticationPolicy = { kind: "Authentication", name: "users", jwt: [rule] };
+      return [...checkPolicy(policy), ...parsePolicies([policy]).problems].map(({ message }) => message);
+    };
+    expect([...problemsOf(uri), ...problemsOf({ jwks })]).toEqual([]);
+    expect(problemsOf({})[0]).toContain("no keys to check tokens with");
   });
 
   test.each<[string, Partial<JwtRule>, string, string]>([

@@ -23,12 +23,16 @@ export interface ClaimToHeader {
 }
 
 /**
- * Which tokens of end users (JWT) are believed. A request without a token passes and has no end user; one with a token that
- * is not good is refused. Known elsewhere as `jwtRules` of Istio's RequestAuthentication, by whose names its fields go.
+ * Which tokens of end users (JWT) are believed. A request without a token passes and has no end user, unless `presence` says
+ * otherwise; one with a token that is not good is refused. Known elsewhere as `jwtRules` of Istio's RequestAuthentication, by whose names its fields go.
  */
 export interface JwtRule {
-  /** Must be the token's `iss`, exactly. */
-  readonly issuer: string;
+  /**
+   * Must be the token's `iss`, exactly. Without it the keys may speak for whatever issuer a token names, those of other rules
+   * included.
+   * @default every issuer whose tokens the keys of `jwksUri` or `jwks` have signed (Istio)
+   */
+  readonly issuer?: string;
   /**
    * Of which the token's `aud` must name one. `http://`, `https://` and a slash at the end do not count, on either side (Envoy).
    * @default every audience
@@ -56,6 +60,12 @@ export interface JwtRule {
   readonly outputClaimToHeaders?: readonly ClaimToHeader[];
   /** Claims whose text is a list divided by spaces, besides `scope` and `permission`; `a.b` names a claim within others. @default none */
   readonly spaceDelimitedClaims?: readonly string[];
+  /**
+   * Whether a request must carry a token that this rule believes; where it is `required` and there is none, the request is
+   * refused.
+   * @default "optional" (Istio)
+   */
+  readonly presence?: "optional" | "required";
   /** How long fetching the keys may take. Range 1ms to 1m. @default "5s" (Istio) */
   readonly timeout?: Duration;
 }
@@ -86,7 +96,8 @@ export interface RemoteJwks {
 
 /** A rule with every default filled in. */
 export interface EffectiveJwtRule {
-  readonly issuer: string;
+  /** `undefined`: every issuer. */
+  readonly issuer: string | undefined;
   /** As {@link sanitizeAudience} makes them; empty: every audience. */
   readonly audiences: readonly string[];
   readonly keys: RemoteJwks | { readonly jwks: string };
@@ -95,6 +106,7 @@ export interface EffectiveJwtRule {
   readonly params: readonly string[];
   readonly cookies: readonly string[];
   readonly forwardOriginalToken: boolean;
+  readonly isRequired: boolean;
   /** In lower case. */
   readonly payloadHeader: string | undefined;
   /** Headers in lower case, claims as the steps of their path. */
@@ -115,6 +127,7 @@ export const effectiveJwtRule = (rule: JwtRule): EffectiveJwtRule => {
     params: rule.fromParams ?? (named ? [] : DEFAULT_PARAMS),
     cookies: rule.fromCookies ?? [],
     forwardOriginalToken: rule.forwardOriginalToken ?? false,
+    isRequired: rule.presence === "required",
     payloadHeader: rule.outputPayloadToHeader?.toLowerCase(),
     claimHeaders: (rule.outputClaimToHeaders ?? []).map(({ header, claim }) => ({
       header: header.toLowerCase(),
@@ -126,7 +139,7 @@ export const effectiveJwtRule = (rule: JwtRule): EffectiveJwtRule => {
   };
 };
 
-const remoteJwks = ({ issuer, jwksUri, timeout }: JwtRule): RemoteJwks => ({
+const remoteJwks = ({ issuer = "", jwksUri, timeout }: JwtRule): RemoteJwks => ({
   uri: jwksUri ?? `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`,
   discovers: jwksUri === undefined ? issuer : undefined,
   timeoutMs: timeout === undefined ? DEFAULT_JWKS_TIMEOUT_MS : parseDuration(timeout),
@@ -248,6 +261,8 @@ const checkRule = (path: PolicyPath, rule: JwtRule, check: Check): void => {
 
 const wrongKeySource = ({ issuer, jwksUri, jwks }: JwtRule): string | undefined => {
   if (jwksUri === undefined && jwks === undefined) {
+    if (issuer === undefined)
+      return "no keys to check tokens with: set jwksUri or jwks, or the issuer that tells of them";
     return wrongJwksUri(issuer) === undefined
       ? undefined
       : "no keys to check tokens with: set jwksUri or jwks, for the issuer is no address that could tell of them";

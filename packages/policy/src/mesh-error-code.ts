@@ -64,6 +64,8 @@ export const meshErrorCodes = {
   PLAINTEXT_REFUSED: { flag: "PLAINTEXT_REFUSED", status: 403, side: "server" },
   /** A token of an end user is malformed, of an unknown issuer, wrongly signed, expired or not yet valid. */
   TOKEN_INVALID: { flag: "TOKEN_INVALID", status: 401, side: "server" },
+  /** A rule requires a token of an end user, and the request carries none that it believes. */
+  TOKEN_MISSING: { flag: "TOKEN_MISSING", status: 401, side: "server" },
   /** A token of an end user is good, but for another audience. */
   TOKEN_AUDIENCE_REFUSED: { flag: "TOKEN_AUDIENCE_REFUSED", status: 403, side: "server" },
   /** A token of an end user cannot be checked, because the keys of its issuer cannot be had. */

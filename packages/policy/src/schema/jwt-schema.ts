@@ -34,7 +34,7 @@ const claimToHeader: z.ZodType<ClaimToHeader> = exactly<ClaimToHeader>()(
 export const jwtRuleSchema: z.ZodType<JwtRule> = exactly<JwtRule>()(
   z
     .strictObject({
-      issuer: text(wrongNonEmpty, "The token's iss."),
+      issuer: optional(text(wrongNonEmpty, "The token's iss. Default every issuer that has the keys.")),
       audiences: optional(texts(wrongAudience, "Of which the token's aud must name one. Default every audience.")),
       jwksUri: optional(text(wrongJwksUri, "Where the issuer publishes its keys. Default by OpenID discovery.")),
       jwks: optional(text(wrongJwks, "The keys, a JSON Web Key Set as JSON text.")),
@@ -48,6 +48,11 @@ export const jwtRuleSchema: z.ZodType<JwtRule> = exactly<JwtRule>()(
       outputClaimToHeaders: optional(list(claimToHeader, "Claims that are copied into headers.")),
       spaceDelimitedClaims: optional(
         texts(wrongClaim, "Claims whose text is a list divided by spaces, besides scope and permission."),
+      ),
+      presence: optional(
+        z.enum(["optional", "required"]).meta({
+          description: 'Whether a request must carry a token that this rule believes. Default "optional".',
+        }),
       ),
       timeout: optional(duration(durationLimits.jwksTimeout, 'How long fetching the keys may take. Default "5s".')),
     })

@@ -141,6 +141,15 @@ describe("the gates that prove and present the end user", () => {
     });
   });
 
+  test("refuses a request without the token that a rule requires, and names no error of a token", async () => {
+    const { refusal } = await pass({ presence: "required" }, [["Host", "reviews"]]);
+    expect(refusal).toEqual({
+      code: "TOKEN_MISSING",
+      detail: "a token is required that the request does not carry",
+      challenge: 'Bearer realm="http://reviews/reviews"',
+    });
+  });
+
   test("lets a browser's question for permission pass, but takes forged headers out of it", async () => {
     const fields: Fields = [
       ["Origin", "https://shop.test"],

@@ -43,7 +43,7 @@ const isPreflight = ({ method, headers }: IncomingMessage): boolean =>
 
 const conclude = (visit: Visit, found: Authenticated, endUsers: WeakMap<Visit, EndUser>): Refusal | undefined => {
   if (found === undefined) return undefined;
-  if (isFlaw(found)) return { code: found.code, detail: found.detail, challenge: challengeOf(visit) };
+  if (isFlaw(found)) return { code: found.code, detail: found.detail, challenge: challengeOf(visit, found.code) };
   visit.token = found.proven.token;
   endUsers.set(visit, found);
   return undefined;
@@ -51,12 +51,13 @@ const conclude = (visit: Visit, found: Authenticated, endUsers: WeakMap<Visit, E
 
 const MAX_REALM_CHARACTERS = 256;
 
-/** As Envoy writes it, but for the query, which may hold the token itself. */
-const challengeOf = ({ request, path, peer }: Visit): string => {
+/** As Envoy writes it, but for the query, which may hold the token itself. Of a missing token there is no error to tell (RFC 6750, 3.1). */
+const challengeOf = ({ request, path, peer }: Visit, code: string): string => {
   const scheme = peer?.transport === "plaintext" ? "http" : "https";
   const realm = `${scheme}://${request.headers.host ?? request.headers[":authority"] ?? ""}${path}`.replaceAll(
     /[^\x21\x23-\x5b\x5d-\x7e]/g,
     "",
   );
-  return `Bearer realm="${realm.slice(0, MAX_REALM_CHARACTERS)}", error="invalid_token"`;
+  const error = code === "TOKEN_MISSING" ? "" : ', error="invalid_token"';
+  return `Bearer realm="${realm.slice(0, MAX_REALM_CHARACTERS)}"${error}`;
 };

@@ -77,7 +77,7 @@ export const wrongTime = (
 
 /** Why a token's claims do not fit a rule, if so; looked at before any signature is checked. */
 export const wrongClaims = (claims: TokenClaims, rule: EffectiveJwtRule, wallNowMs: number): TokenFlaw | undefined => {
-  if (claims.issuer !== rule.issuer) {
+  if (rule.issuer !== undefined && claims.issuer !== rule.issuer) {
     return { ...invalid("no rule names the issuer of the token"), unknownIssuer: true };
   }
   const untimely = wrongTime(claims, wallNowMs);

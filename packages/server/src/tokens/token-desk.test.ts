@@ -384,6 +384,55 @@ describe("where a token stands", () => {
   });
 });
 
+describe("a rule that requires a token", () => {
+  const second = createTestIssuer({ issuer: "https://second.test" });
+  const MISSING = "TOKEN_MISSING: a token is required that the request does not carry";
+  const desk = deskFor([ruleOf(ours, { presence: "required" }), ruleOf(second)]);
+
+  test("refuses a request without any, where one that is optional lets it pass", async () => {
+    expect(await outcome(desk, requestWith([]))).toBe(MISSING);
+    expect(await outcome(deskFor([ruleOf(ours, { presence: "optional" })]), requestWith([]))).toBe("nobody");
+  });
+
+  test("believes its own, and takes that of no other rule for it, the second time too", async () => {
+    for (const _time of [1, 2]) {
+      expect(await outcome(desk, bearer(ours.token({ sub: "a" })))).toBe("user a");
+      expect(await outcome(desk, bearer(second.token()))).toBe(MISSING);
+    }
+  });
+
+  test("says what is wrong with a bad one", async () => {
+    expect(await outcome(desk, bearer(stranger.token({ iss: ours.issuer })))).toBe(NOT_SIGNED);
+  });
+
+  test("beside another one that does leaves a request needing both", async () => {
+    const both = deskFor([
+      ruleOf(ours, { presence: "required", fromHeaders: [{ name: "x-ours" }] }),
+      ruleOf(second, { presence: "required", fromHeaders: [{ name: "x-second" }] }),
+    ]);
+    expect(await outcome(both, requestWith([["x-ours", ours.token()]]))).toBe(MISSING);
+    const carrying = requestWith([
+      ["x-ours", ours.token({ sub: "a" })],
+      ["x-second", second.token()],
+    ]);
+    expect(await outcome(both, carrying)).toBe("user a");
+  });
+});
+
+describe("a rule without issuer", () => {
+  const { jwks } = ours;
+  const desk = deskFor([{ jwks }]);
+
+  test("believes a token of any issuer that its keys have signed, the second time too", async () => {
+    const token = ours.token({ iss: "https://tenant-7.test", sub: "a" });
+    for (const _time of [1, 2]) expect(await outcome(desk, bearer(token))).toBe("user a");
+  });
+
+  test("believes no token that others have signed", async () => {
+    expect(await outcome(desk, bearer(stranger.token()))).toBe(NOT_SIGNED);
+  });
+});
+
 describe("several issuers", () => {
   const second = createTestIssuer({ issuer: "https://second.test" });
   const desk = deskFor([ruleOf(ours), ruleOf(second)]);

@@ -41,7 +41,8 @@ type Opened = { readonly token: CompactToken; readonly claims: TokenClaims } | T
 /**
  * Says who the end user of a request is. Istio's way: a rule is content when every token in the places that it looks into is
  * good by it, and one content rule is enough. Beyond that no token may be left that no rule believes: Istio calls requests
- * with several tokens undefined, and a handler must never meet one that nobody checked.
+ * with several tokens undefined, and a handler must never meet one that nobody checked. Nor may a rule that requires a token
+ * be left without one.
  */
 export class TokenDesk {
   readonly #kit: TokenDeskKit;
@@ -51,6 +52,8 @@ export class TokenDesk {
   readonly #remote = new Map<string, RemoteKeys>();
   #written = "[]";
   #rules: readonly ReadyRule[] = [];
+  /** Those of them without whose token no request passes. */
+  #requires: readonly ReadyRule[] = [];
   #places: TokenPlaces = { all: [], ofRule: [] };
   #ownHeaders: ReadonlySet<string> = new Set();
 
@@ -93,6 +96,7 @@ export class TokenDesk {
       keys: this.#keysOf(rule),
       places: this.#places.ofRule[at] ?? [],
     }));
+    this.#requires = this.#rules.filter(({ rule }) => rule.isRequired);
     // What cannot be loaded is met again by the first token, which is then refused.
     if (rules.length > 0) this.#signatures.load().catch(() => undefined);
   }
@@ -107,7 +111,7 @@ export class TokenDesk {
   /** Who the end user is. At once where all tokens are known; never rejects but for a broken installation. */
   authenticate(request: IncomingMessage): Authenticated | Promise<Authenticated> {
     const found = findTokens(request, this.#places.all);
-    if (found.length === 0) return undefined;
+    if (found.length === 0) return this.#requires.length === 0 ? undefined : missing;
     if (found.length > MAX_TOKENS_PER_REQUEST) {
       return invalid(`the request carries more than ${MAX_TOKENS_PER_REQUEST} tokens`);
     }
@@ -119,10 +123,11 @@ export class TokenDesk {
       answers.push({ rule, text, verdict: known });
     }
     this.#verified.hits++;
-    return conclude(answers, found);
+    return conclude(answers, found, this.#requires);
   }
 
   async #authenticateLater(questions: readonly Question[], found: readonly FoundToken[]): Promise<Authenticated> {
+    const requires = this.#requires;
     const opened = new Map<string, Opened>();
     const answers: Answer[] = [];
     for (const { rule, text } of questions) {
@@ -131,14 +136,14 @@ export class TokenDesk {
       const verdict = isFlaw(known) ? known : await this.#prove(rule, known);
       answers.push({ rule, text, verdict });
     }
-    return conclude(answers, found);
+    return conclude(answers, found, requires);
   }
 
   /** What an earlier request proved, where that still holds. */
   #known({ at, rule, keys }: ReadyRule, text: string): ProvenToken | TokenFlaw | undefined {
     const known = this.#verified.find(text, at);
     if (known === undefined) return undefined;
-    if (known.issuer !== rule.issuer) return unknownIssuer;
+    if (rule.issuer !== undefined && known.issuer !== rule.issuer) return unknownIssuer;
     const { proven } = known;
     if (proven === undefined || keys.current() !== proven.keys) return undefined;
     return wrongTime(proven, this.#kit.clock.wallNow()) ?? proven;
@@ -204,6 +209,7 @@ const sourceOf = ({ uri, discovers }: RemoteJwks): string => JSON.stringify([uri
 
 const unknownIssuer: TokenFlaw = { ...invalid("no rule names the issuer of the token"), unknownIssuer: true };
 const notSigned: TokenFlaw = invalid("no key of the issuer signed the token");
+const missing: TokenFlaw = { code: "TOKEN_MISSING", detail: "a token is required that the request does not carry" };
 const keysUnavailable: TokenFlaw = {
   code: "TOKEN_KEYS_UNAVAILABLE",
   detail: "the keys of the token's issuer cannot be had",
@@ -232,7 +238,11 @@ const questionsOf = (rules: readonly ReadyRule[], found: readonly FoundToken[]):
     return [...texts].map((text) => ({ rule, text }));
   });
 
-const conclude = (answers: readonly Answer[], found: readonly FoundToken[]): EndUser | TokenFlaw => {
+const conclude = (
+  answers: readonly Answer[],
+  found: readonly FoundToken[],
+  requires: readonly ReadyRule[],
+): EndUser | TokenFlaw => {
   const content = [...new Set(answers.map(({ rule }) => rule))].filter((rule) =>
     answers.every((answer) => answer.rule !== rule || !isFlaw(answer.verdict)),
   );
@@ -248,6 +258,7 @@ const conclude = (answers: readonly Answer[], found: readonly FoundToken[]): End
     if (believer === undefined) return flaw ?? unknownIssuer;
     if (!believer.rule.rule.forwardOriginalToken) hidden.add(place);
   }
+  if (requires.some((rule) => !content.includes(rule))) return missing;
   const proven = answers.find(({ rule }) => rule === first)?.verdict;
   return proven === undefined || isFlaw(proven) ? (flaw ?? unknownIssuer) : { proven, hidden };
 };
