@@ -3,6 +3,7 @@ import { parsePolicies } from "@tulle/policy/schema";
 import type { Catalog } from "./catalog.ts";
 import { type Finding, Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
+import { rootNamespaceIn } from "./istio/mesh-config.ts";
 import { readService, serviceKind } from "./kubernetes/service.ts";
 import { readWorkload, workloadKinds } from "./kubernetes/workload.ts";
 import { mergeServices } from "./merge-services.ts";
@@ -14,7 +15,7 @@ import { translators } from "./translators.ts";
 
 /** How documents are translated. */
 export interface TranslateOptions {
-  /** Istio's root namespace. @default "istio-system" (Istio) */
+  /** Istio's root namespace. @default what the mesh's configuration among the documents says, else "istio-system" (Istio) */
   readonly rootNamespace?: string;
   /**
    * Services that are known besides those of the documents, such as those of the config-server: what a document refers to is
@@ -57,7 +58,7 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     documents: latest,
     catalog: readCatalog(latest, findings),
     findings,
-    rootNamespace: options.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
+    rootNamespace: options.rootNamespace ?? rootNamespaceIn(latest) ?? DEFAULT_ROOT_NAMESPACE,
     services: options.services,
     existing: new Map(
       (options.existing ?? [])

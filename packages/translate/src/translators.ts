@@ -1,7 +1,23 @@
 import { gatewayRoutes } from "./gateway-api/routes.ts";
+import { authorizationPolicies } from "./istio/authorization-policy.ts";
+import { meshConfigs } from "./istio/mesh-config.ts";
+import { peerAuthentications } from "./istio/peer-authentication.ts";
+import { proxyConfigs } from "./istio/proxy-config.ts";
+import { requestAuthentications } from "./istio/request-authentication.ts";
+import { telemetries } from "./istio/telemetry.ts";
 import { virtualServices } from "./istio/virtual-service.ts";
 import { services } from "./services.ts";
 import type { Translator } from "./translator.ts";
 
 /** Who translates what. Each kind is in one of them. */
-export const translators: readonly Translator[] = [services, virtualServices, gatewayRoutes];
+export const translators: readonly Translator[] = [
+  services,
+  virtualServices,
+  gatewayRoutes,
+  authorizationPolicies,
+  peerAuthentications,
+  requestAuthentications,
+  meshConfigs,
+  telemetries,
+  proxyConfigs,
+];
