@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { isH2, takeFieldsOut, takeHeadersOut } from "./header-views.ts";
+import { streamOf } from "./listener/h2-request.ts";
 
 /** The header that tells a caller that a gate refused before any handler ran, so that any method may be tried elsewhere. */
 export const REFUSED_HEADER = "tulle-refused";
@@ -60,12 +61,13 @@ const isAlwaysOurs = (name: string): boolean => alwaysOurs.has(name);
  * @returns how many fields were taken out of the headers.
  */
 export const stripStrangersHeaders = (request: IncomingMessage, keepsTrace: boolean): number => {
-  stripTrailers(request);
+  stripTrailers(request, isControlHeader);
   return stripHeaders(request, keepsTrace ? isControlButNoTrace : isControlHeader);
 };
 
 /** Replaces what a verified peer said of its own certificate by what was proven. */
 export const forwardPeer = (request: IncomingMessage, forwardedClientCert: string): void => {
+  stripTrailers(request, isAlwaysOurs);
   stripHeaders(request, isAlwaysOurs);
   request.headers[CLIENT_CERT_HEADER] = forwardedClientCert;
   request.rawHeaders.push(CLIENT_CERT_HEADER, forwardedClientCert);
@@ -93,15 +95,10 @@ const stripHeaders = (request: IncomingMessage, unwanted: (name: string) => bool
   takeHeadersOut(request, unwanted, mayBeControl);
 
 /** On HTTP/1.1 only a chunked body has trailers. They are complete before anybody hears of the end, and this listener is the first. */
-const stripTrailers = (request: IncomingMessage): void => {
-  if (request.headers["transfer-encoding"] === undefined && !isH2(request)) return;
+const stripTrailers = (request: IncomingMessage, unwanted: (name: string) => boolean): void => {
+  if (isH2(request) ? streamOf(request)?.endAfterHeaders : request.headers["transfer-encoding"] === undefined) return;
   request.prependOnceListener("end", () => {
-    takeFieldsOut(
-      request.rawTrailers,
-      () => [request.trailers, request.trailersDistinct],
-      isControlHeader,
-      mayBeControl,
-    );
+    takeFieldsOut(request.rawTrailers, () => [request.trailers, request.trailersDistinct], unwanted, mayBeControl);
   });
 };
 

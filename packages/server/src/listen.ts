@@ -36,7 +36,7 @@ export interface ListenOptions {
   readonly health?: { readonly port: number; readonly host?: string };
   /** How long a drain waits for clients to leave. @default "45s" */
   readonly drainTimeout?: Duration;
-  /** Bounds of connections that have said nothing yet. */
+  /** Bounds of connections that have not said yet what they want. */
   readonly sniff?: SniffLimits;
 }
 

@@ -32,13 +32,14 @@ const offered = (h2: boolean): readonly string[] => (h2 ? ["h2", "http/1.1"] : [
 export const createTlsSide = (
   credentials: Watched<Credentials | undefined>,
   speaksH2: () => boolean,
+  handshakeTimeout: number = HANDSHAKE_TIMEOUT_MS,
 ): { server: Server; close: () => void } => {
   const { current } = credentials;
   const server = createServer({
     ...(current === undefined ? {} : secureContextOf(current)),
     requestCert: true,
     rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout,
     // Who offers something else alone is refused by the handshake.
     ALPNCallback: ({ protocols }) => offered(speaksH2()).find((each) => protocols.includes(each)),
   });

@@ -18,12 +18,16 @@ const protocolOf = (start: Buffer): Protocol | undefined => {
   return compared === PREFACE.length ? "h2c" : undefined;
 };
 
-/** How long a connection may stay silent, and how many may at once. */
+/** How long a connection may take before it has said what it wants, and how many may at once. */
 export interface SniffLimits {
-  /** @default 10000 */
+  /** Until its first bytes. @default 10000 */
   readonly deadlineMs?: number;
-  /** @default 1024 */
+  /** Connections without a byte at a time. @default 1024 */
   readonly most?: number;
+  /** From its first byte to the end of the TLS handshake. @default 10000 */
+  readonly handshakeMs?: number;
+  /** From the first byte of a request in HTTP/1.1 to the end of its headers; looked at every 5 s, or as often. @default 15000 */
+  readonly headersMs?: number;
 }
 
 const DEFAULT_DEADLINE_MS = 10_000;
