@@ -66,7 +66,7 @@ mtls: { mode: permissive, ports: { "9000": disable } }`,
         "a root is rotated under traffic in both directions: no request fails, and a long download goes on through all of it",
       ],
       [
-        "packages/mesh/test/certificate-life.test.ts",
+        "packages/mesh/test/certificate-life.slow.test.ts",
         "1,000 members over 48 hours: none ever holds an expired certificate, through outages and a rotation, and renewals are spread",
       ],
       [
