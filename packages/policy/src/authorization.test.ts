@@ -55,6 +55,14 @@ test("deny goes before allow and names its policy and rule", () => {
   });
 });
 
+test("a call that no rule allows hears of every policy, and where each was read from", () => {
+  const origin = { file: "access.yaml", line: 12 };
+  expect(decided([access({ origin }), access({}, "b")])(page)).toEqual({
+    allowed: false,
+    considered: ["Access/default/a (access.yaml:12)", "Access/default/b"],
+  });
+});
+
 test("a refusal says where its policy was read from", () => {
   const origin = { file: "access.yaml", line: 7 };
   const decide = decided([access({ action: "deny", rules: [{}], origin })]);

@@ -32,7 +32,7 @@ export type AccessVerdict =
       readonly rule?: string;
       /** Where that policy was read from, where that is known. */
       readonly origin?: PolicyOrigin;
-      /** All policies that were looked at, in order. */
+      /** All policies that were looked at, in order, each with the place that it was read from, where that is known. */
       readonly considered: readonly string[];
     };
 
@@ -147,7 +147,7 @@ const rulesOf = (policies: readonly AccessPolicy[], options: AccessReading): Rul
     else rules.deny.push(denyAll(policy, options));
   }
   return {
-    keys: policies.map((policy) => policyKey(policy)),
+    keys: policies.map((policy) => placedKey(policy)),
     deny: new AccessIndex(inOrder(rules.deny)),
     allow: new AccessIndex(inOrder(rules.allow)),
     audit: rules.audit.length === 0 ? undefined : new AccessIndex(inOrder(rules.audit)),
@@ -194,6 +194,11 @@ const inOrder = (rules: readonly ReadRule[]): readonly ReadRule[] =>
   rules.map((read, order) => ({ ...read, rule: { ...read.rule, order } }));
 
 const fits = (rule: CompiledRule, question: AccessQuestion): boolean => rule.fits(question);
+
+const placedKey = (policy: AccessPolicy): string => {
+  const { origin } = policy;
+  return origin === undefined ? policyKey(policy) : `${policyKey(policy)} (${origin.file}:${origin.line})`;
+};
 
 const decisionOf = ({ deny, allow, someAllow, keys }: RuleSet): AccessDecision => {
   const noneAllows: AccessVerdict = { allowed: false, considered: keys };
