@@ -5,6 +5,8 @@ import { parseDuration } from "@tulle/policy";
 export interface LauncherOptions {
   /** Kill the config-server, a replica of reviews and every certificate in turn. */
   readonly chaos: boolean;
+  /** Apply documents of Istio, task by task, and tell what is seen of each; no steady traffic. */
+  readonly istio: boolean;
   /** End after this time, milliseconds. */
   readonly forMs: number | undefined;
   /** One JSON object on the last line of the standard output, everything else on the standard error. */
@@ -25,6 +27,7 @@ export const usage = `Usage: npm start -- [options]
 
 Runs the bookinfo application on a Tulle mesh, with traffic and a live table. Ctrl-C ends it.
 
+  --istio          apply Istio's own documents, task by task, and tell what visitors see of each
   --chaos          kill the config-server, one replica of reviews and every certificate in turn
   --for <time>     end after this time, such as 15s or 2m
   --json           one JSON object on the last line, everything else on stderr; needs --for or --chaos
@@ -43,6 +46,7 @@ export const readArguments = (argv: readonly string[]): Command => {
       args: [...argv],
       options: {
         chaos: { type: "boolean", default: false },
+        istio: { type: "boolean", default: false },
         for: { type: "string" },
         json: { type: "boolean", default: false },
         rate: { type: "string" },
@@ -54,10 +58,15 @@ export const readArguments = (argv: readonly string[]): Command => {
     if (values.json && values.for === undefined && !values.chaos) {
       throw new RangeError("--json needs an end: add --for or --chaos");
     }
+    const steady = (["chaos", "for", "json", "rate"] as const).find((option) => values[option]);
+    if (values.istio && steady !== undefined) {
+      throw new RangeError(`--istio makes its own traffic and ends by itself: leave out --${steady}`);
+    }
     return {
       kind: "run",
       options: {
         chaos: values.chaos,
+        istio: values.istio,
         forMs: values.for === undefined ? undefined : readTime(values.for),
         json: values.json,
         rate: values.rate === undefined ? DEFAULT_RATE : readNumber("--rate", values.rate, 1, MAX_RATE),

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LauncherOptions, readArguments, usage } from "./arguments.ts";
+import { IstioDocuments, runTasks } from "./istio/istio-run.ts";
+import { startTokenIssuer } from "./istio/token-issuer.ts";
 import { Bookinfo } from "./launcher/bookinfo.ts";
 import { runChaos } from "./launcher/chaos.ts";
 import { Display } from "./launcher/display.ts";
@@ -24,11 +26,14 @@ const run = async (options: LauncherOptions): Promise<number> => {
   const runDirectory = await mkdtemp(join(tmpdir(), "tulle-bookinfo-"));
   const ledger = new CallLedger();
   const receiver = await startOtlpReceiver(ledger);
+  const issuer = options.istio ? await startTokenIssuer() : undefined;
+  const documents = issuer === undefined ? undefined : new IstioDocuments(runDirectory, issuer);
   let deaths = 0;
   const bookinfo = new Bookinfo({
     runDirectory,
     publicPort: options.port ?? (await freeOrAny(PAGE_PORT)),
     otlpEndpoint: receiver.endpoint,
+    ...(documents === undefined ? {} : { firstPolicies: (started) => documents.apply(started, []) }),
     onUnexpectedEnd: ({ name, code, signal, logFile, lastWords }) => {
       deaths += 1;
       say(`${name} ended unexpectedly with ${signal ?? `code ${code}`}, see ${logFile}:\n${lastWords}`);
@@ -51,17 +56,22 @@ const run = async (options: LauncherOptions): Promise<number> => {
     await Promise.race([bookinfo.start(say), untilAborted(ending.signal)]);
     say(`page: ${bookinfo.pageUrl}`);
     say(`command line: npx tulle status --admin ${bookinfo.adminFile}`);
-    const load = startLoad({ pageUrl: bookinfo.pageUrl, rate: options.rate });
-    const shown = { bookinfo, ledger, receiver, load };
-    display.show(shown);
-    try {
-      const failures = (): number => runReport(load, ledger.total(), display.revision).failures;
-      await untilOver(options, bookinfo, { say, failures, signal: ending.signal });
-    } finally {
-      await load.stop();
-      await lastExports(bookinfo, ledger);
-      await display.finish(shown);
-      report = runReport(load, ledger.total(), display.revision);
+    if (issuer !== undefined && documents !== undefined) {
+      const tasks = runTasks({ bookinfo, documents, ledger, issuer, say, signal: ending.signal });
+      broken = !tellResult(await Promise.race([tasks, untilAborted(ending.signal)]), say);
+    } else {
+      const load = startLoad({ pageUrl: bookinfo.pageUrl, rate: options.rate });
+      const shown = { bookinfo, ledger, receiver, load };
+      display.show(shown);
+      try {
+        const failures = (): number => runReport(load, ledger.total(), display.revision).failures;
+        await untilOver(options, bookinfo, { say, failures, signal: ending.signal });
+      } finally {
+        await load.stop();
+        await lastExports(bookinfo, ledger);
+        await display.finish(shown);
+        report = runReport(load, ledger.total(), display.revision);
+      }
     }
   } catch (error) {
     if (!ending.signal.aborted) {
@@ -71,14 +81,22 @@ const run = async (options: LauncherOptions): Promise<number> => {
   }
   await bookinfo.stop();
   await receiver.close();
+  await issuer?.close();
 
   const faultless = !broken && deaths === 0 && (report?.failures ?? 0) === 0;
   if (faultless) await rm(runDirectory, { recursive: true, force: true });
   else say(`kept for a look: ${runDirectory}`);
   if (options.json && report !== undefined) process.stdout.write(`${JSON.stringify(report)}\n`);
   // A run that was to end by itself has shown nothing when nobody asked for a page.
-  const shown = !endsByItself(options) || (report !== undefined && report.requests > 0);
+  const shown = options.istio || !endsByItself(options) || (report !== undefined && report.requests > 0);
   return faultless && shown ? 0 : 1;
+};
+
+/** Whether every task showed what it promises. */
+const tellResult = (broken: readonly string[], say: (line: string) => void): boolean => {
+  say(broken.length === 0 ? "\nevery task showed what it promises" : "\nnot as promised:");
+  for (const each of broken) say(`- ${each}`);
+  return broken.length === 0;
 };
 
 /** Settles when the time is over and the chaos is through; otherwise only when somebody ends the run. */

@@ -19,7 +19,7 @@ const books: Readonly<Record<string, Omit<Book, "servedBy">>> = {
 };
 
 startMemberTelemetry();
-const mesh = await joinMesh({ service: "details", labels: { version }, readyTimeout, logger: console });
+const mesh = await joinMesh({ service: "details", labels: { app: "details", version }, readyTimeout, logger: console });
 
 const handler = (request: IncomingMessage, response: ServerResponse): void => {
   const { pathname } = new URL(request.url ?? "/", "http://details");

@@ -35,6 +35,7 @@ export const startMemberTelemetry = (): void => {
   startTelemetry({
     views: [
       { instrumentName: "http.client.request.duration", aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } },
+      { instrumentName: "http.server.request.duration", aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } },
     ],
   });
 };

@@ -5,6 +5,7 @@ import { expressMesh } from "tulle/express";
 import type { Book, Reviews } from "./book.ts";
 import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
 import { renderPage } from "./page.ts";
+import { whyNot } from "./why-not.ts";
 
 const version = "v1";
 const products: readonly { readonly id: number; readonly title: string }[] = [{ id: 0, title: "The Comedy of Errors" }];
@@ -13,7 +14,7 @@ const THE_BOOK = "0";
 startMemberTelemetry();
 const mesh = await joinMesh({
   service: "productpage",
-  labels: { version },
+  labels: { app: "productpage", version },
   dependencies: ["details", "reviews"],
   readyTimeout,
   logger: console,
@@ -25,8 +26,7 @@ const ask = async <T>(url: string, headers: Record<string, string> = {}): Promis
     const response = await mesh.fetch(url, { headers });
     // The mesh has proved which service answered, and that service's answer has this shape.
     if (response.ok) return { value: (await response.json()) as T };
-    await response.body?.cancel();
-    return { status: response.status, error: `${url} answered ${response.status}` };
+    return { status: response.status, error: await whyNot(url, response) };
   } catch (error) {
     console.error(error);
     return { status: 503, error: error instanceof Error ? error.message : String(error) };

@@ -9,7 +9,7 @@ const version = "v1";
 const ratingsOf: Readonly<Record<string, Ratings["ratings"]>> = { "0": { Ada: 5, Bo: 4 } };
 
 startMemberTelemetry();
-const mesh = await joinMesh({ service: "ratings", labels: { version }, readyTimeout, logger: console });
+const mesh = await joinMesh({ service: "ratings", labels: { app: "ratings", version }, readyTimeout, logger: console });
 
 const app = express();
 app.use(expressMesh(mesh));

@@ -5,6 +5,7 @@ import { joinMesh } from "tulle";
 import { fastifyMesh } from "tulle/fastify";
 import type { Ratings, Review, Reviews } from "./book.ts";
 import { onLoopback, readyTimeout, reportTo, servedBy, startMemberTelemetry } from "./member-process.ts";
+import { whyNot } from "./why-not.ts";
 
 const version = process.env.VERSION ?? "v1";
 const color = ({ v2: "black", v3: "red" } as const)[version];
@@ -21,7 +22,7 @@ const opinions: Readonly<Record<string, readonly Review[]>> = {
 startMemberTelemetry();
 const mesh = await joinMesh({
   service: "reviews",
-  labels: { version },
+  labels: { app: "reviews", version },
   dependencies: color === undefined ? [] : ["ratings"],
   readyTimeout,
   logger: console,
@@ -36,8 +37,11 @@ app.get<{ Params: { id: string } }>("/reviews/:id", async (request, reply) => {
   const unrated = { id: Number(id), reviews, servedBy: servedBy(version) };
   if (color === undefined) return unrated;
 
-  const response = await mesh.fetch(`http://ratings/ratings/${id}`);
-  if (!response.ok) return reply.code(502).send({ error: `ratings answered ${response.status}` });
+  // Who is signed in goes along, for the routes to ratings may look at it.
+  const user = request.headers["end-user"];
+  const headers = typeof user === "string" ? { "end-user": user } : {};
+  const response = await mesh.fetch(`http://ratings/ratings/${id}`, { headers });
+  if (!response.ok) return reply.code(502).send({ error: await whyNot("ratings", response) });
   // The mesh has proved that `ratings` answered, and that service's answer has this shape.
   const { ratings, servedBy: ratingsServedBy } = (await response.json()) as Ratings;
   const rated = reviews.map((review) => {

@@ -44,6 +44,8 @@ export interface BookinfoOptions {
   /** Of the page; 0 for any. */
   readonly publicPort: number;
   readonly otlpEndpoint: string;
+  /** Applies the policies that hold before the first member joins, and tells their revision. @default those of `policies/` */
+  readonly firstPolicies?: (bookinfo: Bookinfo) => Promise<string>;
   readonly onUnexpectedEnd: (end: UnexpectedEnd) => void;
 }
 
@@ -101,7 +103,7 @@ export class Bookinfo {
   async start(say: (line: string) => void): Promise<void> {
     await mkdir(join(this.#options.runDirectory, "tokens"), { recursive: true, mode: 0o700 });
     await this.startConfigServer();
-    const { revision } = await this.admin.apply(await readPolicies(), "bookinfo");
+    const revision = await (this.#options.firstPolicies ?? applyOwnPolicies)(this);
     say(`config-server at ${this.#serverUrl}, policy revision ${revision}`);
     for (const wave of WAVES) {
       await Promise.all(wave.map((member) => this.#join(member)));
@@ -261,6 +263,9 @@ export class Bookinfo {
     return this.#startedConfigServer.url;
   }
 }
+
+const applyOwnPolicies = async ({ admin }: Bookinfo): Promise<string> =>
+  (await admin.apply(await readPolicies(), "bookinfo")).revision;
 
 /** OpenTelemetry's own variables: metrics every second to the launcher's receiver, and nothing else. */
 const telemetryTo = (endpoint: string): Readonly<Record<string, string>> => ({

@@ -1,6 +1,9 @@
 import { type Edge, edgesOf, edgesSince } from "./edges.ts";
+import { countOf } from "./exponential-histogram.ts";
 import type { HistogramSeries, MetricsExport } from "./otlp-metrics.ts";
 
+/** The histogram of the side that is called. */
+const VISIT_DURATION = "http.server.request.duration";
 const MAX_INSTANCES = 256;
 const MAX_SERIES_PER_INSTANCE = 1_000;
 
@@ -39,6 +42,14 @@ export class CallLedger {
   /** All calls since the start. */
   total(): readonly Edge[] {
     return edgesOf([...this.#instances.values()].flat());
+  }
+
+  /** Visits that processes have had, of those whose instance begins so, as they measured them. */
+  visitsTo(instances: string): number {
+    const series = [...this.#instances].flatMap(([instance, all]) => (instance.startsWith(instances) ? all : []));
+    return series
+      .filter(({ metric }) => metric === VISIT_DURATION)
+      .reduce((sum, { histogram }) => sum + countOf(histogram), 0);
   }
 
   /** What was measured so far is not recent any more. */
