@@ -1,13 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Policy } from "@tulle/policy";
-import { createTestAuthority } from "@tulle/testing";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { corpus } from "../../policy/test/corpus.ts";
-import { createMesh } from "../src/create-mesh.ts";
-import { istioSecurity } from "./support/istio-security.ts";
-import { startKeyServer } from "./support/key-server.ts";
+import { type IstioWorkload, startIstioWorkload } from "./support/istio-workload.ts";
+import { type KeyServer, startKeyServer } from "./support/key-server.ts";
 
-// Istio's own tests of RequestAuthentication, each request sent over mTLS to a running member.
+// Istio's own tests of RequestAuthentication: its documents, translated and applied, and each request sent over mTLS.
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -30,47 +27,29 @@ interface Traffic {
 
 const document = corpus<Traffic>("istio/traffic.json");
 
-const members = async (policies: readonly Policy[]) => {
-  const authority = await createTestAuthority();
-  const all: readonly Policy[] = [{ kind: "Service", name: "b", namespace: "ns1" }, ...policies];
-  const b = createMesh({
-    policies: all,
-    endpoints: {},
-    service: "b",
-    namespace: "ns1",
-    labels: { app: "b" },
-    credentials: await authority.issue({ serviceAccount: "b", namespace: "ns1" }),
-  });
-  const listener = await b.listen(
-    (request, response) => {
-      response.setHeader("content-type", "application/json").end(JSON.stringify(request.headers));
-    },
-    { port: 0, host: "127.0.0.1", signals: false },
-  );
-  const a = createMesh({
-    policies: [{ kind: "Service", name: "b", namespace: "ns1" }],
-    endpoints: { "b.ns1": [`127.0.0.1:${listener.port}`] },
-    service: "a",
-    namespace: "ns1",
-    credentials: await authority.issue({ serviceAccount: "a", namespace: "ns1" }),
-  });
-  return {
-    a,
-    [Symbol.asyncDispose]: async () => {
-      await a.leave();
-      await b.leave();
-    },
-  };
-};
-
 describe.skipIf(document.missing)(`RequestAuthentication of Istio over mTLS${document.note}`, () => {
   const { jwks, jwt } = document.read() ?? { jwks: undefined, jwt: [] };
+  let keys: KeyServer;
+  let workload: IstioWorkload;
+
+  beforeAll(async () => {
+    keys = await startKeyServer(jwks);
+    workload = await startIstioWorkload((request, response) => {
+      response.setHeader("content-type", "application/json").end(JSON.stringify(request.headers));
+    }, keys.uri);
+  });
+
+  afterAll(async () => {
+    await workload[Symbol.asyncDispose]();
+    await keys[Symbol.asyncDispose]();
+  });
 
   describe.each(jwt)("$test", ({ yaml, cases }) => {
+    beforeAll(() => workload.apply([{ namespace: "ns1", yaml }]));
+
     test.each(cases)("$name", async ({ path, method = "GET", headers = {}, expect: expected }) => {
-      await using keys = await startKeyServer(jwks);
-      await using mesh = await members(istioSecurity(yaml, { namespace: "ns1", jwksUri: keys.uri }));
-      const answer = await mesh.a.request(`http://b.ns1${path}`, { method, headers });
+      const caller = workload.callers.get("ns1/a");
+      const answer = await caller!.request(`http://b.ns1${path}`, { method, headers });
       if (expected.status !== undefined) expect(expected.status).toContain(answer.statusCode);
       expect(expected.notStatus ?? []).not.toContain(answer.statusCode);
       const text = await answer.body.text();
