@@ -1,13 +1,11 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { AuthenticationPolicy, Credentials, InboundSnapshot, MtlsMode } from "@tulle/policy";
+import type { Credentials, InboundSnapshot, MtlsMode } from "@tulle/policy";
 import type { MeshListener, MeshServer } from "@tulle/server";
 import { createTestAuthority } from "@tulle/testing";
 import { constant, Watchable } from "@tulle/time";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { parse } from "yaml";
-import { corpus } from "../../policy/test/corpus.ts";
 import { call, inbound, testServer } from "./fixtures.ts";
 
 let own: Credentials;
@@ -64,61 +62,6 @@ const accepted = async (port: number, peer: "mtls" | "plaintext"): Promise<boole
     return false;
   }
 };
-
-interface PeerAuthCase {
-  readonly name: string;
-  readonly yaml: string;
-  readonly calls: readonly {
-    readonly port: number;
-    readonly peer: "mtls" | "plaintext";
-    readonly accept: boolean;
-    readonly unclear?: true;
-  }[];
-}
-
-/** The fields of Istio's PeerAuthentication that the cases use. */
-interface PeerAuthentication {
-  readonly spec: {
-    readonly selector?: { readonly matchLabels: Readonly<Record<string, string>> };
-    readonly mtls?: { readonly mode: string };
-    readonly portLevelMtls?: Readonly<Record<string, { readonly mode: string }>>;
-  };
-}
-
-const { note, missing, read } = corpus<{ readonly peerAuth: readonly PeerAuthCase[] }>("istio/traffic.json");
-
-describe.skipIf(missing)(`Istio's own cases of PeerAuthentication${note}`, () => {
-  test.each((read()?.peerAuth ?? []).map((each) => [each.name, each] as const))("%s", async (_, { yaml, calls }) => {
-    const policy = new Watchable<InboundSnapshot | undefined>(inbound("strict"));
-    const server = testServer({ inbound: policy, credentials: constant(own), labels: { app: "b" } });
-    const named = [...new Set(calls.map(({ port }) => port))];
-    const listeners = new Map<number, MeshListener>();
-    for (const port of named) {
-      const listener = await server.listen((_request, response) => response.end("ok"), { port: 0, host: "127.0.0.1" });
-      listeners.set(port, listener);
-    }
-    // The documents' ports may be taken on this machine: each has a free one in its place.
-    const { spec } = parse(yaml) as PeerAuthentication;
-    const modeOf = (text: string): MtlsMode => text.toLowerCase() as MtlsMode;
-    const ports = Object.entries(spec.portLevelMtls ?? {}).map(
-      ([port, { mode }]) => [String(listeners.get(Number(port))!.port), modeOf(mode)] as const,
-    );
-    const translated: AuthenticationPolicy = {
-      kind: "Authentication",
-      name: "default",
-      ...(spec.selector === undefined ? {} : { selector: { labels: spec.selector.matchLabels } }),
-      mtls: {
-        ...(spec.mtls === undefined ? {} : { mode: modeOf(spec.mtls.mode) }),
-        ...(ports.length === 0 ? {} : { ports: Object.fromEntries(ports) }),
-      },
-    };
-    policy.set({ ...inbound("strict"), authentication: [translated] });
-    for (const { port, peer, accept, unclear } of calls) {
-      if (unclear === true) continue;
-      expect([port, peer, await accepted(listeners.get(port)!.port, peer)]).toEqual([port, peer, accept]);
-    }
-  });
-});
 
 describe("a port", () => {
   test.each([

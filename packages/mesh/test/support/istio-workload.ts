@@ -68,7 +68,11 @@ export const startIstioWorkload = async (handler: RequestListener, jwksUri: stri
       .replaceAll(/\{\{.*?ServicePort.*?\}\}/g, "80")
       .replaceAll(/\{\{.*?default "(.*?)".*?\}\}/g, "$1"),
   });
-  const base = [meshConfig, service("b", "ns1"), ...callers.map((each) => service("a", each.slice(0, each.indexOf("/"))))];
+  const base = [
+    meshConfig,
+    service("b", "ns1"),
+    ...callers.map((each) => service("a", each.slice(0, each.indexOf("/")))),
+  ];
   const policiesOf = (documents: readonly IstioDocuments[]): readonly Policy[] =>
     istioPolicies([...base, ...documents].map(fill)).map((policy) =>
       policy.kind === "Service" && policy.name === "b" ? { ...policy, hosts } : policy,
@@ -84,7 +88,10 @@ export const startIstioWorkload = async (handler: RequestListener, jwksUri: stri
   const joined = await Promise.all(
     callers.map(async (each) => {
       const [namespace = "", name = ""] = each.split("/");
-      return [each, await fixture.join({ service: name, namespace, token: await fixture.token(name, namespace) })] as const;
+      return [
+        each,
+        await fixture.join({ service: name, namespace, token: await fixture.token(name, namespace) }),
+      ] as const;
     }),
   );
   return {
