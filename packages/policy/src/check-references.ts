@@ -1,4 +1,4 @@
-import { serviceOfExternal } from "./external-service-policy.ts";
+import { externalPortOf, passesUntouched, serviceOfExternal } from "./external-service-policy.ts";
 import { wrongReference } from "./field-limits.ts";
 import { type MeshPolicy, rootNamespaceOf } from "./mesh-policy.ts";
 import { nearest } from "./name-index.ts";
@@ -102,29 +102,47 @@ const checkNames = (
   }
 };
 
-/** A host means one service: it is neither claimed twice nor the name that another service always has. */
+/** Who has a host: on one port, or on all. */
+interface HostOwner {
+  readonly key: ServiceKey;
+  readonly port: number | undefined;
+}
+
+/**
+ * A host means one service: it is neither claimed twice nor the name that another service always has. Services outside may share
+ * one, each on a port of its own.
+ */
 const checkHosts = (
   policies: readonly Policy[],
   services: ReadonlyMap<ServiceKey, ServicePolicy>,
   report: Report,
 ): void => {
-  const owners = new Map<string, ServiceKey>();
+  const owners = new Map<string, HostOwner[]>();
+  const claim = (host: string, owner: HostOwner): void => {
+    const before = owners.get(host);
+    if (before === undefined) owners.set(host, [owner]);
+    else before.push(owner);
+  };
   for (const key of services.keys()) {
     const { namespace, name } = splitServiceKey(key);
-    for (const tail of ["", ".svc", `.svc.${CLUSTER_DOMAIN}`]) owners.set(`${name}.${namespace}${tail}`, key);
+    for (const tail of ["", ".svc", `.svc.${CLUSTER_DOMAIN}`]) {
+      claim(`${name}.${namespace}${tail}`, { key, port: undefined });
+    }
   }
   const shortNames = new Set([...services.keys()].map((key) => splitServiceKey(key).name));
   for (const [index, policy] of policies.entries()) {
     if (policy.kind !== "Service" && policy.kind !== "ExternalService") continue;
     const key = serviceKey(namespaceOf(policy), policy.name);
+    const port = policy.kind === "Service" || passesUntouched(policy) ? undefined : externalPortOf(policy);
     for (const [at, host] of (policy.hosts ?? []).entries()) {
       const name = host.toLowerCase();
-      const owner = owners.get(name);
-      if (owner !== undefined && owner !== key)
-        report(index, ["hosts", at], `"${host}" already means service ${owner}`);
+      const owner = owners
+        .get(name)
+        ?.find((each) => each.key !== key && (each.port === undefined || port === undefined || each.port === port));
+      if (owner !== undefined) report(index, ["hosts", at], `"${host}" already means service ${owner.key}`);
       else if ((name !== policy.name || policy.kind === "ExternalService") && shortNames.has(name)) {
         report(index, ["hosts", at], `"${host}" is the short name of another service`);
-      } else owners.set(name, key);
+      } else claim(name, { key, port });
     }
   }
 };

@@ -138,6 +138,26 @@ describe("the targets of an external service", () => {
   ])("%j as an address", (written, expected) => expect(parseOutsideAddress(written)).toEqual(expected));
 });
 
+test("services outside may share a host, each on a port of its own, and the port of a URL tells which is meant", () => {
+  const web = externalService("web", "api.example", { port: 80, tls: { mode: "disable" } });
+  const secure = externalService("secure", "API.example");
+  const admin = externalService("admin", "api.example", { port: 8443 });
+  expect(problemsOf(web, secure, admin)).toEqual([]);
+  const names = buildNameIndex([], "default", externalNamesOf([web, secure, admin]));
+  const keyOn = (port: number): string | undefined => names.lookup("Api.example.", port);
+  expect([80, 443, 8443].map(keyOn)).toEqual(["default/web", "default/secure", "default/admin"]);
+  expect(keyOn(9090)).toBe(names.lookup("api.example"));
+
+  const originating = buildNameIndex([], "default", externalNamesOf([secure, admin]));
+  expect(originating.lookup("api.example", 80)).toBe("default/secure");
+  expect(problemsOf(secure, externalService("more", "api.example", { tls: { sni: "a.example" } }))).toEqual([
+    'ExternalService/default/more hosts[0]: "api.example" already means service default/secure',
+  ]);
+  expect(problemsOf(secure, { kind: "Service", name: "b", hosts: ["api.example"] })).toEqual([
+    'Service/default/b hosts[0]: "api.example" already means service default/secure',
+  ]);
+});
+
 test("the index of names knows hosts outside: which are services, and which pass by name or wildcard", () => {
   const policies = [
     externalService("api", "API.example"),

@@ -30,7 +30,7 @@ export interface ExternalServicePolicy extends PolicyMeta, Resilience {
   readonly kind: "ExternalService";
   /**
    * Names in URLs. With `resolution: none` also `*.example.com`: every name below it. At most 100. A host belongs to one
-   * service.
+   * service, or to several of which each has a port of its own.
    */
   readonly hosts: readonly string[];
   /** Of the addresses that name none, and in URLs. @default 443, or 80 with `tls.mode: disable` */

@@ -13,14 +13,22 @@ export interface ExternalNames {
   readonly hosts: readonly string[];
   /** Calls to its hosts are handed on untouched. */
   readonly passes?: true;
+  /** Its port, where another service has one of its hosts on another port. */
+  readonly port?: number;
+  /** It begins TLS by itself, told together with `port`. */
+  readonly tls?: true;
 }
 
 /** Answers which hosts belong to the mesh. Small, whole and local, so that an outside host is never delayed by discovery. */
 export interface NameIndex {
   /** False until the first list of names has arrived: then short names are refused rather than looked up in DNS. */
   readonly known: boolean;
-  /** The service that a host means, or `undefined` for a host outside the mesh. Host without port, any case. */
-  lookup(host: string): ServiceKey | undefined;
+  /**
+   * The service that a host means, or `undefined` for a host outside the mesh. Host without port, any case.
+   *
+   * @param port tells services outside apart that share the host; of none that fits the first is meant.
+   */
+  lookup(host: string, port?: number): ServiceKey | undefined;
   /** Whether a policy says that calls to a host outside the mesh are handed on untouched. Host without port, any case. */
   passes(host: string): boolean;
   /** Names that resemble a host, at most three, for error messages. */
@@ -41,12 +49,26 @@ export const buildNameIndex = (
   external: readonly ExternalNames[] = [],
 ): NameIndex => {
   const byHost = new Map<string, ServiceKey>();
+  const byPort = new Map<string, ServiceKey>();
+  const originating: (readonly [string, ServiceKey])[] = [];
   const passing = new Set<string>();
-  for (const { key, hosts, passes } of external) {
-    for (const host of hosts) {
-      if (passes === true) passing.add(host.toLowerCase());
-      else byHost.set(host.toLowerCase(), key);
+  for (const { key, hosts, passes, port, tls } of external) {
+    for (const written of hosts) {
+      const host = written.toLowerCase();
+      if (passes === true) {
+        passing.add(host);
+        continue;
+      }
+      if (port === undefined || !byHost.has(host)) byHost.set(host, key);
+      if (port === undefined) continue;
+      byPort.set(`${host}:${port}`, key);
+      if (tls === true) originating.push([`${host}:80`, key]);
     }
+  }
+  // A URL of http:// without a port means it too, unless another service has that port.
+  for (const [place, key] of originating) {
+    const host = place.slice(0, place.lastIndexOf(":"));
+    if (!byPort.has(place)) byPort.set(place, byPort.get(`${host}:443`) ?? key);
   }
   for (const { key, hosts } of names ?? []) {
     const { namespace, name } = splitServiceKey(key);
@@ -60,7 +82,11 @@ export const buildNameIndex = (
     known: names !== undefined,
     size: names?.length ?? 0,
     passes: (host) => passing.size > 0 && passesBy(passing, withoutRootDot(host.toLowerCase())),
-    lookup: (host) => byHost.get(host) ?? byHost.get(withoutRootDot(host.toLowerCase())),
+    lookup: (host, port) => {
+      const name = withoutRootDot(host.toLowerCase());
+      const ofPort = port === undefined || byPort.size === 0 ? undefined : byPort.get(`${name}:${port}`);
+      return ofPort ?? byHost.get(host) ?? byHost.get(name);
+    },
     near: (host) => nearest(withoutRootDot(host.toLowerCase()), [...byHost.keys()]),
   };
 };

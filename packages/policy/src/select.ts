@@ -1,6 +1,6 @@
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AuthenticationPolicy } from "./authentication-policy.ts";
-import { type ExternalServicePolicy, passesUntouched } from "./external-service-policy.ts";
+import { type ExternalServicePolicy, externalPortOf, isPlaintext, passesUntouched } from "./external-service-policy.ts";
 import { type MeshPolicy, rootNamespaceOf } from "./mesh-policy.ts";
 import type { ExternalNames, ServiceNames } from "./name-index.ts";
 import type { Policy } from "./policy.ts";
@@ -114,12 +114,25 @@ export const serviceNamesOf = (policies: readonly Policy[]): readonly ServiceNam
   }));
 
 /** The names of all services outside the mesh, sorted by key: what every member knows. */
-export const externalNamesOf = (policies: readonly Policy[]): readonly ExternalNames[] =>
-  inOrder(policies.filter((policy) => policy.kind === "ExternalService")).map((policy) => ({
-    key: keyOf(policy),
-    hosts: policy.hosts,
-    ...(passesUntouched(policy) ? { passes: true } : {}),
-  }));
+export const externalNamesOf = (policies: readonly Policy[]): readonly ExternalNames[] => {
+  const external = inOrder(policies.filter((policy) => policy.kind === "ExternalService"));
+  const owners = new Map<string, number>();
+  for (const host of external.filter((policy) => !passesUntouched(policy)).flatMap(({ hosts }) => hosts)) {
+    owners.set(host.toLowerCase(), (owners.get(host.toLowerCase()) ?? 0) + 1);
+  }
+  return external.map((policy): ExternalNames => {
+    const { hosts } = policy;
+    if (passesUntouched(policy)) return { key: keyOf(policy), hosts, passes: true };
+    // Said only where it matters, for a member of an earlier version does not know of it.
+    const isShared = hosts.some((host) => (owners.get(host.toLowerCase()) ?? 0) > 1);
+    return {
+      key: keyOf(policy),
+      hosts,
+      ...(isShared ? { port: externalPortOf(policy) } : {}),
+      ...(isShared && !isPlaintext(policy) ? { tls: true } : {}),
+    };
+  });
+};
 
 const keyOf = (policy: PolicyMeta): ServiceKey => serviceKey(namespaceOf(policy), policy.name);
 

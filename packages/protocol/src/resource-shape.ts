@@ -62,7 +62,13 @@ const shapes: { readonly [K in ResourceReference["kind"]]: Shape<ResourceValue> 
   }),
   "external-names": object<ExternalNamesSlice>({
     names: list(
-      object<ExternalNames>({ key: service, hosts: list(name, MAX_ITEMS), passes: optional(isTrue) }),
+      object<ExternalNames>({
+        key: service,
+        hosts: list(name, MAX_ITEMS),
+        passes: optional(isTrue),
+        port: optional(integer(1, 65_535)),
+        tls: optional(isTrue),
+      }),
       MAX_ITEMS,
     ),
   }),

@@ -54,10 +54,10 @@ export class HostResolver {
 export const resolveUrl = (url: URL, { names, mesh }: OutboundSnapshot): Resolution => {
   if (url.protocol !== "http:" && url.protocol !== "https:") return outside;
   const host = url.hostname;
-  const service = names.lookup(host);
+  const scheme = url.protocol === "https:" ? "https" : "http";
+  const port = url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port);
+  const service = names.lookup(host, port);
   if (service !== undefined) {
-    const scheme = url.protocol === "https:" ? "https" : "http";
-    const port = url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port);
     return { kind: "mesh", service, scheme, authority: url.host, port };
   }
   if (names.passes(host)) return outside;
