@@ -1,4 +1,6 @@
 import { CLUSTER_DOMAIN, type ServiceKey, serviceKey } from "@tulle/policy";
+import type { EntryPort, ServiceEntry } from "./istio/service-entry.ts";
+import type { Endpoint } from "./istio/workload-entry.ts";
 import type { SourceDocument } from "./source-document.ts";
 
 /** What a host in a document means. */
@@ -26,7 +28,20 @@ export interface CatalogService {
   readonly ports: readonly ServicePort[];
   /** Labels of the workloads behind it; `undefined` where none are selected. */
   readonly selector: Readonly<Record<string, string>> | undefined;
+  /** Names that it has beside its own, where a ServiceEntry tells of it. */
+  readonly hosts?: readonly string[];
+  /** Accounts that may answer for it, where a document names them. */
+  readonly accounts?: readonly string[];
   readonly document: SourceDocument;
+}
+
+/** One way to a service that a host from outside means. */
+export interface CatalogExternal {
+  readonly key: ServiceKey;
+  /** The port in URLs. */
+  readonly port: number;
+  /** HTTP is spoken, so that routes are for it; not where callers begin TLS themselves. */
+  readonly isHttp: boolean;
 }
 
 /** A workload that a document tells of: a Deployment's pods, or a WorkloadEntry. */
@@ -35,14 +50,27 @@ export interface CatalogWorkload {
   readonly labels: Readonly<Record<string, string>>;
   /** `undefined` where the document names none. */
   readonly serviceAccount: string | undefined;
+  /** Where it can be called, where a document says that. */
+  readonly endpoint?: Endpoint;
+}
+
+/** A host on a port outside the mesh, as a ServiceEntry has it. */
+export interface ExternalEntry {
+  readonly key: ServiceKey;
+  readonly hosts: readonly string[];
+  /** `undefined`: calls are handed on untouched, whatever the port. */
+  readonly port: EntryPort | undefined;
+  readonly entry: ServiceEntry;
 }
 
 /** What the documents say of services and workloads. */
 export interface Catalog {
   readonly services: ReadonlyMap<ServiceKey, CatalogService>;
   readonly workloads: readonly CatalogWorkload[];
-  /** Services outside the mesh, by the hosts that documents give them; lower case. */
-  readonly externals: ReadonlyMap<string, ServiceKey>;
+  /** What hosts from outside mean, port by port; lower case. Never empty. */
+  readonly externals: ReadonlyMap<string, readonly CatalogExternal[]>;
+  /** What ServiceEntries tell of services outside the mesh. */
+  readonly entries: readonly ExternalEntry[];
 }
 
 /**

@@ -8,18 +8,25 @@ import {
   type ServicePort,
   workloadsWith,
 } from "./catalog.ts";
+import { externalServices } from "./external-services.ts";
 import { destinationRuleKind } from "./istio/destination-rule.ts";
 import { type DestinationRules, type MergedRule, readDestinationRules } from "./istio/destination-rules.ts";
+import { serviceEntryKind } from "./istio/service-entry.ts";
 import { levelsOf, overridesOf } from "./istio/service-traffic.ts";
+import { workloadEntryKind } from "./istio/workload-entry.ts";
 import type { TranslationContext } from "./translation-context.ts";
 import type { TranslatedPolicy, Translator } from "./translator.ts";
 
 /** Services of Kubernetes, and what DestinationRules say of services, become Service policies. */
 export const services: Translator = {
-  kinds: [destinationRuleKind],
+  kinds: [destinationRuleKind, serviceEntryKind, workloadEntryKind],
   translate: (context) => {
     const rules = readDestinationRules(context);
-    return keysOf(context, rules).flatMap((key) => serviceOf(key, context, rules) ?? []);
+    rules.tellUnknown(new Set([...context.catalog.externals.keys()]));
+    return [
+      ...keysOf(context, rules).flatMap((key) => serviceOf(key, context, rules) ?? []),
+      ...externalServices(context, rules),
+    ];
   },
 };
 
@@ -31,7 +38,14 @@ const keysOf = ({ catalog, existing }: TranslationContext, { named }: Destinatio
 };
 
 /** What a Service of Kubernetes decides of a policy. */
-const ofService: readonly (keyof ServicePolicy)[] = ["port", "ports", "protocol", "selector", "serviceAccounts"];
+const ofService: readonly (keyof ServicePolicy)[] = [
+  "hosts",
+  "port",
+  "ports",
+  "protocol",
+  "selector",
+  "serviceAccounts",
+];
 
 /** What DestinationRules decide of a policy. */
 const ofRule: readonly (keyof ServicePolicy)[] = [
@@ -56,7 +70,7 @@ const serviceOf = (
 ): TranslatedPolicy | undefined => {
   const { name, namespace } = splitServiceKey(key);
   const service = catalog.services.get(key);
-  const rule = rules.for(fullNameOf(key), namespace);
+  const rule = rules.for(service?.hosts?.[0] ?? fullNameOf(key), namespace);
   const from = [...(service === undefined ? [] : [service.document]), ...(rule?.from ?? [])];
   const [first] = from;
   if (first === undefined) return undefined;
@@ -98,11 +112,12 @@ const fieldsOfRule = ({ policy, subsets }: MergedRule): Partial<ServicePolicy> =
 const fieldsOfService = (service: CatalogService, catalog: Catalog): Partial<ServicePolicy> => {
   const { ports, selector } = service;
   const main = mainPort(ports);
-  const accounts = accountsOf(service, catalog);
+  const accounts = [...new Set([...(service.accounts ?? []), ...accountsOf(service, catalog)])].sort();
   const protocol = protocolOf(ports);
   const further = ports.map(({ port }) => port).filter((port) => port !== main?.port);
   const labels = Object.keys(selector ?? {}).length === 0 ? undefined : selector;
   return {
+    ...((service.hosts ?? []).length === 0 ? {} : { hosts: service.hosts ?? [] }),
     ...(main === undefined ? {} : { port: main.port }),
     ...(further.length === 0 ? {} : { ports: [...new Set(further)] }),
     ...(protocol === undefined ? {} : { protocol }),
@@ -145,20 +160,21 @@ const protocolOf = (ports: readonly ServicePort[]): Protocol | undefined => {
  * Who may answer: the accounts that the workloads behind a service name. One that names none has, in this mesh, the account of
  * the service that it joins as, which is any of those that select it; where that is this service alone, nothing need be said.
  */
-const accountsOf = ({ selector, document }: CatalogService, catalog: Catalog): readonly string[] => {
+const accountsOf = ({ selector, key }: CatalogService, catalog: Catalog): readonly string[] => {
+  const { name, namespace } = splitServiceKey(key);
   if (selector === undefined || Object.keys(selector).length === 0) return [];
   const accounts = new Set<string>();
-  for (const workload of workloadsWith(catalog, document.namespace, selector)) {
+  for (const workload of workloadsWith(catalog, namespace, selector)) {
     if (workload.serviceAccount !== undefined) accounts.add(workload.serviceAccount);
-    else for (const { document: other } of servicesOf(workload, catalog)) accounts.add(other.name);
+    else for (const other of servicesOf(workload, catalog)) accounts.add(splitServiceKey(other.key).name);
   }
-  return accounts.size === 1 && accounts.has(document.name) ? [] : [...accounts].sort();
+  return accounts.size === 1 && accounts.has(name) ? [] : [...accounts].sort();
 };
 
 const servicesOf = ({ namespace, labels }: CatalogWorkload, { services: all }: Catalog): readonly CatalogService[] =>
   [...all.values()].filter(
-    ({ document, selector = {} }) =>
-      document.namespace === namespace &&
+    ({ key, selector = {} }) =>
+      splitServiceKey(key).namespace === namespace &&
       Object.keys(selector).length > 0 &&
       Object.entries(selector).every(([name, value]) => labels[name] === value),
   );

@@ -1,12 +1,12 @@
 import { namespaceOf, type Policy, type ServiceKey, serviceKey } from "@tulle/policy";
 import { parsePolicies } from "@tulle/policy/schema";
-import type { Catalog } from "./catalog.ts";
 import { type Finding, Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
 import { rootNamespaceIn } from "./istio/mesh-config.ts";
-import { readService, serviceKind } from "./kubernetes/service.ts";
-import { readWorkload, workloadKinds } from "./kubernetes/workload.ts";
+import { serviceKind } from "./kubernetes/service.ts";
+import { workloadKinds } from "./kubernetes/workload.ts";
 import { mergeServices } from "./merge-services.ts";
+import { readCatalog } from "./read-catalog.ts";
 import { documentKey, type SourceDocument } from "./source-document.ts";
 import { checkVersion, isOfKind, type SourceKind } from "./source-kind.ts";
 import type { TranslationContext } from "./translation-context.ts";
@@ -56,7 +56,7 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
   for (const document of latest) tellUnread(document, findings);
   const context: TranslationContext = {
     documents: latest,
-    catalog: readCatalog(latest, findings),
+    catalog: readCatalog(latest, options.existing ?? [], findings),
     findings,
     rootNamespace: options.rootNamespace ?? rootNamespaceIn(latest) ?? DEFAULT_ROOT_NAMESPACE,
     services: options.services,
@@ -128,13 +128,3 @@ const tellUnread = (document: SourceDocument, findings: Findings): void => {
   if (kind === undefined) findings.add("ignored", document, [], `${document.kind} says nothing about policy here`);
   else checkVersion(document, kind, findings);
 };
-
-const readCatalog = (documents: readonly SourceDocument[], findings: Findings): Catalog => ({
-  services: new Map(
-    documents.filter((each) => isOfKind(each, serviceKind)).map((document) => readService(document, findings)),
-  ),
-  workloads: documents
-    .filter((document) => workloadKinds.some((kind) => isOfKind(document, kind)))
-    .map((document) => readWorkload(document, findings)),
-  externals: new Map(),
-});

@@ -87,7 +87,7 @@ export const readDestinationRule = (document: SourceDocument, findings: Findings
   };
 };
 
-const subsetName = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
+const subsetName = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$/;
 
 const readSubsets = (fields: FieldsOf<typeof spec>): ReadonlyMap<string, ReadSubset> => {
   const subsets = new Map<string, ReadSubset>();
@@ -95,7 +95,7 @@ const readSubsets = (fields: FieldsOf<typeof spec>): ReadonlyMap<string, ReadSub
     const name = each.text("name") ?? "";
     const labels = each.textMap("labels") ?? {};
     const policy = readTrafficPolicy(each.message("trafficPolicy", trafficPolicyMessage));
-    if (!subsetName.test(name)) each.refuse("name", `"${name}" is no name of a subset: write a-z, 0-9 and "-"`);
+    if (!subsetName.test(name)) each.refuse("name", `"${name}" is no name of a subset: write letters, digits and "-"`);
     if (subsets.has(name)) each.refuse("name", `"${name}" is there twice`);
     for (const [key, value] of Object.entries(labels)) {
       const wrong = whyNoLabel(key, value);

@@ -23,6 +23,8 @@ export interface DestinationRules {
    * @param namespace the service's
    */
   for(fullName: string, namespace: string): MergedRule | undefined;
+  /** Tells of rules for hosts from outside that nobody tells of: they say nothing. */
+  tellUnknown(externals: ReadonlySet<string>): void;
 }
 
 /**
@@ -51,6 +53,12 @@ export const readDestinationRules = (context: TranslationContext): DestinationRu
   };
   return {
     named,
+    tellUnknown: (externals) => {
+      for (const [rule, host] of hosts) {
+        if (host.startsWith("*") || externals.has(host) || resolveHost(host, "default").kind === "service") continue;
+        rule.fields.warn("host", `no ServiceEntry tells of "${host}": nothing is said of it`);
+      }
+    },
     for: (fullName, namespace) => {
       const fitting = rules.filter((rule) => covers(hosts.get(rule) ?? "", fullName));
       const inNamespace = (home: string): readonly DestinationRule[] =>

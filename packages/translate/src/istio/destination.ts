@@ -1,5 +1,5 @@
 import { type ServiceKey, splitServiceKey } from "@tulle/policy";
-import { type Catalog, resolveHost } from "../catalog.ts";
+import { type Catalog, type CatalogExternal, resolveHost } from "../catalog.ts";
 import type { FieldsOf } from "../fields.ts";
 import { type Message, message, to } from "../message.ts";
 
@@ -46,14 +46,24 @@ export const readDestination = (
   if (portFields !== undefined && (port === undefined || port < 1 || port > 65_535)) {
     fields.refuse("port", "a port is a number from 1 to 65535", "number");
   }
-  const external = resolved.kind === "external" ? catalog.externals.get(resolved.host) : undefined;
+  const external = wayTo(host, port, catalog);
   return {
-    service: resolved.kind === "service" ? resolved.key : (external ?? "unknown/unknown"),
-    subset: fields.text("subset") || undefined,
+    service: external?.key ?? (resolved.kind === "service" ? resolved.key : "unknown/unknown"),
+    // Endpoints outside the mesh have no labels; their DestinationRule tells of it.
+    subset: isOutside(external?.key, catalog) ? undefined : fields.text("subset") || undefined,
     port,
     known: resolved.kind === "service" || external !== undefined,
   };
 };
+
+/** The service that a host from outside means on a port; where none is named, where HTTP is spoken. */
+const wayTo = (host: string, port: number | undefined, { externals }: Catalog): CatalogExternal | undefined => {
+  const ways = externals.get(host.toLowerCase().replace(/\.$/, "")) ?? [];
+  return ways.find((way) => way.port === port) ?? ways.find(({ isHttp }) => isHttp) ?? ways[0];
+};
+
+const isOutside = (key: ServiceKey | undefined, { entries }: Catalog): boolean =>
+  key !== undefined && entries.some((entry) => entry.key === key);
 
 /** A service as a policy in a namespace refers to it: short where it lives there. */
 export const referenceTo = (key: ServiceKey, namespace: string): string => {

@@ -5,8 +5,9 @@ import {
   type RouteRule,
   type ServiceKey,
   serviceKey,
+  splitServiceKey,
 } from "@tulle/policy";
-import { type Catalog, fullNameOf, resolveHost, wildcardCovers } from "../catalog.ts";
+import { type Catalog, type CatalogExternal, fullNameOf, resolveHost, wildcardCovers } from "../catalog.ts";
 import { documentMessage } from "../document-message.ts";
 import { Fields, type FieldsOf } from "../fields.ts";
 import { type Message, message, noMeaning, to } from "../message.ts";
@@ -17,6 +18,7 @@ import type { TranslatedPolicy, Translator } from "../translator.ts";
 import { corsMessage } from "./cors.ts";
 import { expandDelegates, type WrittenRule } from "./delegates.ts";
 import { destinationMessage, portSelectorMessage, referenceTo } from "./destination.ts";
+import { labelOf } from "./entry-catalog.ts";
 import { faultAbortMessage, faultDelayMessage, faultMessage } from "./fault.ts";
 import { headerOperationsMessage, headersMessage } from "./header-operations.ts";
 import { overlapping, whyNoHost } from "./hosts.ts";
@@ -189,16 +191,16 @@ const servicesFor = (
   const named = new Set(
     all
       .filter(({ forMesh }) => forMesh)
-      .flatMap((each) => each.hosts.flatMap((host) => exactKey(host, each.document, catalog) ?? [])),
+      .flatMap((each) => each.hosts.flatMap((host) => exactKeys(host, each.document, catalog))),
   );
   const services = hosts.flatMap((host): readonly ServiceKey[] => {
-    const key = exactKey(host, document, catalog);
-    if (key !== undefined) return [key];
     const resolved = resolveHost(host, document.namespace);
-    if (resolved.kind !== "wildcard") return [];
+    if (resolved.kind !== "wildcard") return exactKeys(host, document, catalog);
     const covered = [
       ...[...catalog.services.keys()].filter((each) => wildcardCovers(resolved.host, fullNameOf(each))),
-      ...[...catalog.externals].filter(([name]) => wildcardCovers(resolved.host, name)).map(([, each]) => each),
+      ...[...catalog.externals]
+        .filter(([name]) => wildcardCovers(resolved.host, name))
+        .flatMap(([, ways]) => httpKeys(ways)),
     ].filter((each) => !named.has(each));
     if (covered.length === 0) fields.warn("hosts", `no service that a document tells of is called "${host}"`);
     return covered;
@@ -212,12 +214,17 @@ const servicesFor = (
   });
 };
 
-const exactKey = (host: string, document: SourceDocument, catalog: Catalog): ServiceKey | undefined => {
+/** What a host without a wildcard means; rules of HTTP are not for ports on which callers begin TLS themselves. */
+const exactKeys = (host: string, document: SourceDocument, { externals }: Catalog): readonly ServiceKey[] => {
   const resolved = resolveHost(host, document.namespace);
-  if (resolved.kind === "wildcard") return undefined;
-  if (resolved.kind === "service") return resolved.key;
-  return catalog.externals.get(resolved.host) ?? keyOfHost(resolved.host, document.namespace);
+  if (resolved.kind === "wildcard") return [];
+  const ways = externals.get(host.toLowerCase().replace(/\.$/, ""));
+  if (ways !== undefined) return httpKeys(ways);
+  return [resolved.kind === "service" ? resolved.key : keyOfHost(resolved.host, document.namespace)];
 };
+
+const httpKeys = (ways: readonly CatalogExternal[]): readonly ServiceKey[] =>
+  ways.filter(({ isHttp }) => isHttp).map(({ key }) => key);
 
 const routeOf = (
   read: ReadDocument,
@@ -267,7 +274,7 @@ const externalsOf = ({ document, hosts }: ReadDocument, catalog: Catalog): reado
   hosts.flatMap((host) => {
     const resolved = resolveHost(host, document.namespace);
     if (resolved.kind !== "external" || catalog.externals.has(resolved.host)) return [];
-    const { name, namespace } = splitKey(keyOfHost(resolved.host, document.namespace));
+    const { name, namespace } = splitServiceKey(keyOfHost(resolved.host, document.namespace));
     const policy: ExternalServicePolicy = {
       kind: "ExternalService",
       name,
@@ -280,21 +287,7 @@ const externalsOf = ({ document, hosts }: ReadDocument, catalog: Catalog): reado
     return [{ policy, from: [document] }];
   });
 
-const LONGEST_NAME = 63;
-
 /** The name of a service for a host: its own, as a label of DNS. */
-const keyOfHost = (host: string, namespace: string): ServiceKey =>
-  serviceKey(
-    namespace,
-    host
-      .replaceAll(/[^a-z0-9]+/g, "-")
-      .slice(0, LONGEST_NAME)
-      .replaceAll(/^-+|-+$/g, "") || "host",
-  );
-
-const splitKey = (key: ServiceKey): { readonly namespace: string; readonly name: string } => {
-  const slash = key.indexOf("/");
-  return { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-};
+const keyOfHost = (host: string, namespace: string): ServiceKey => serviceKey(namespace, labelOf(host));
 
 const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
