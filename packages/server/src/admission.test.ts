@@ -22,6 +22,16 @@ test("the first gate that refuses is the last that is asked", () => {
   expect(asked).toEqual(["a", "b"]);
 });
 
+test("a gate that breaks has admitted nobody, whether it answers at once or later", async () => {
+  const breaks: Gate = () => {
+    throw new TypeError("no such thing");
+  };
+  const later: Gate = () => Promise.resolve(undefined);
+  const refusal = { code: "NOT_READY", detail: "a gate failed: no such thing" };
+  expect(admit([breaks], {} as Visit)).toEqual(refusal);
+  expect(await admit([later, breaks], { open: true } as Visit)).toEqual(refusal);
+});
+
 test("without an inbound policy no gate below readiness is asked", () => {
   const current = new CurrentInbound(constant(undefined), {});
   const clock = new FakeClock();

@@ -61,12 +61,16 @@ export type AdmissionAnswer = Refusal | undefined | Promise<Refusal | undefined>
  * waited for nobody asks those behind it, and once the caller is gone nobody asks them at all.
  */
 export const admit = (gates: readonly Gate[], visit: Visit, from = 0): AdmissionAnswer => {
-  for (let at = from; at < gates.length; at++) {
-    const answer = gates[at]?.(visit);
-    if (answer === undefined) continue;
-    return answer instanceof Promise ? admitLater(answer, gates, visit, at + 1) : answer;
+  try {
+    for (let at = from; at < gates.length; at++) {
+      const answer = gates[at]?.(visit);
+      if (answer === undefined) continue;
+      return answer instanceof Promise ? admitLater(answer, gates, visit, at + 1) : answer;
+    }
+    return undefined;
+  } catch (error) {
+    return broken(error);
   }
-  return undefined;
 };
 
 const admitLater = async (
@@ -80,10 +84,15 @@ const admitLater = async (
     if (refusal !== undefined) return refusal;
     return visit.open ? await admit(gates, visit, next) : callerGone;
   } catch (error) {
-    // A gate that breaks has not admitted anybody.
-    return { code: "NOT_READY", detail: `a gate failed: ${error instanceof Error ? error.message : String(error)}` };
+    return broken(error);
   }
 };
+
+/** A gate that breaks has not admitted anybody, and must not end the process either. */
+const broken = (error: unknown): Refusal => ({
+  code: "NOT_READY",
+  detail: `a gate failed: ${error instanceof Error ? error.message : String(error)}`,
+});
 
 /** Nobody reads it: it only keeps the rest from running. */
 const callerGone: Refusal = { code: "NOT_READY", detail: "the caller went away while a gate was waited for" };

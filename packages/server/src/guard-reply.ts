@@ -95,7 +95,8 @@ const isReservedOrOfConnection = (name: string): boolean => isReserved(name) || 
 
 /** A flat list as one value or list of values per name: that is what HTTP/2's responses take without losing any. */
 const byName = (list: readonly unknown[]): Record<string, OutgoingHttpHeader> => {
-  const found: Record<string, string[]> = {};
+  // Without a prototype: a header may be called "constructor".
+  const found = Object.create(null) as Record<string, string[]>;
   for (let at = 0; at + 1 < list.length; at += 2) {
     const name = String(list[at]).toLowerCase();
     found[name] ??= [];

@@ -331,6 +331,23 @@ describe("the gates", () => {
 });
 
 describe("headers", () => {
+  test.each(["constructor", "__proto__"])("called %s are as good as any", async (name) => {
+    let seen: NodeJS.Dict<string[]> = {};
+    const { listener } = await serving(inH2("disable"), (request, response) => {
+      seen = request.headersDistinct;
+      response.end("ok");
+    });
+    const headers = Object.assign(Object.create(null), { "x-envoy-attempt-count": "2" });
+    Object.defineProperty(headers, name, { value: "x", enumerable: true });
+    const stream = open(listener.port).request(
+      Object.assign(headers, { ":authority": "reviews", ":path": "/" }) as OutgoingHttpHeaders,
+    );
+    stream.on("error", () => undefined);
+    expect((await answerOf(stream)).status).toBe(200);
+    expect(seen[name]).toEqual(["x"]);
+    expect(seen["x-envoy-attempt-count"]).toBeUndefined();
+  });
+
   const telling: Handler = (request, response) => {
     request.resume().on("end", () => {
       const { headers, rawHeaders, headersDistinct, trailers, rawTrailers, trailersDistinct } = request;

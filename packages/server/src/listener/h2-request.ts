@@ -52,7 +52,8 @@ const showDistinct = (
     configurable: true,
     get() {
       if (built !== undefined) return built;
-      built = {};
+      // Without a prototype, as Node's own: a header may be called "constructor".
+      built = Object.create(null) as Record<string, string[]>;
       for (let at = 0; at < raw.length; at += 2) {
         const name = raw[at] ?? "";
         built[name] ??= [];
