@@ -22,12 +22,13 @@ export const compileMethods = (methods: readonly string[]): AccessTest => {
 };
 
 /**
- * Route templates. @param wide whether a call fits whose route nobody knows yet, read against its caller
+ * Route templates. @param wide whether what is in doubt counts: a call whose route nobody knows yet, read against its caller, and
+ *   a route with fixed text where the template has a parameter
  */
 export const compileRouteTemplates = (templates: readonly string[], wide: boolean): AccessTest => {
-  const fits = compileFrameworkRoutes(templates);
-  return ({ route, routeDoubt }) =>
-    routeDoubt === undefined ? route !== undefined && fits(route) : wide === (routeDoubt === "against");
+  const fits = compileFrameworkRoutes(templates, wide);
+  return ({ route, routeMount, routeDoubt }) =>
+    routeDoubt === undefined ? route !== undefined && fits(route, routeMount) : wide === (routeDoubt === "against");
 };
 
 /** Whether an operation can be decided only when the framework has found its route. */

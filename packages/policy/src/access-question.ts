@@ -30,6 +30,8 @@ export interface AccessQuestion {
   readonly path: string;
   /** The route template that the framework found for the call; absent where it found none. */
   readonly route?: string | undefined;
+  /** The beginning of `route`, where it stands there as it was requested and not as a template. @default none */
+  readonly routeMount?: string | undefined;
   /**
    * Set while the framework was not asked yet: `against` takes every rule that names routes in the way that lets in fewer calls,
    * `for` in the way that lets in more.

@@ -8,7 +8,9 @@ describe("route templates in a policy", () => {
     ["/reviews/:id", "/reviews", false],
     ["/reviews/:id", "/reviews/:id/votes", false],
     ["/reviews/:id", "/ratings/:id", false],
-    ["/users/:uid/keys", "/users/7/keys", true],
+    ["/reviews/:id", "/reviews/all", false],
+    ["/reviews/:id", "/reviews/*", false],
+    ["/users/:uid/keys", "/users/7/keys", false],
     ["/Reviews/:id", "/reviews/:ID", true],
     ["/reviews/", "/reviews", true],
     ["/reviews", "/reviews//", true],
@@ -18,8 +20,16 @@ describe("route templates in a policy", () => {
     ["/files/*", "/files/:name", false],
     ["*", "/anything/:at/all", true],
   ])("%s names the route %s: %s", (template, route, fits) => {
-    expect(compileFrameworkRoutes([template])(route)).toBe(fits);
-    expect(compileFrameworkRoutes(["/else/where", template])(route)).toBe(fits);
+    expect(compileFrameworkRoutes([template], false)(route)).toBe(fits);
+    expect(compileFrameworkRoutes(["/else/where", template], false)(route)).toBe(fits);
+  });
+
+  it("counts fixed text as a parameter where it refuses, and in a mount path", () => {
+    expect(compileFrameworkRoutes(["/reviews/:id"], true)("/reviews/all")).toBe(true);
+    const keys = compileFrameworkRoutes(["/users/:uid/keys/:id"], false);
+    expect(keys("/users/7/keys/:key", "/users/7")).toBe(true);
+    expect(keys("/users/7/keys/all", "/users/7")).toBe(false);
+    expect(keys("/users/:any/keys/:key", "/users/")).toBe(true);
   });
 
   it("is written from the root", () => {

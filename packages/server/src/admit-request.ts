@@ -13,7 +13,7 @@ import type { Clock } from "@tulle/time";
 import { admit } from "./admission.ts";
 import type { TellsRoutes } from "./application.ts";
 import { type Connection, knownConnection } from "./connection.ts";
-import type { Gate, Refusal } from "./gate.ts";
+import type { FoundRoute, Gate, Refusal } from "./gate.ts";
 import { guardReply } from "./guard-reply.ts";
 import type { InboundPolicy } from "./inbound-policy.ts";
 import { presentAsHttp1, streamOf } from "./listener/h2-request.ts";
@@ -92,11 +92,13 @@ const concludeRequest = (
   serve(desk, visit);
   guardReply(response, visit);
   bindRequestEvents(visit.request, desk.runIn);
-  // An answer before any route was found is one without a route.
-  if (tells !== undefined) settleBeforeReply(response, () => settleRoute(desk, visit, response, undefined));
+  // Express answers without a route before it has found one. Behind an adapter, which is asked for every call, it means that
+  // somebody was quicker, such as a hook before the adapter's: the route is there, and nobody told it.
+  const unsettled: FoundRoute = tells === "adapter" ? [] : undefined;
+  if (tells !== undefined) settleBeforeReply(response, () => settleRoute(desk, visit, response, unsettled));
   if (tells === "express") {
-    watchExpressRoute(visit.request, (template, next) => {
-      if (settleRoute(desk, visit, response, template)) next();
+    watchExpressRoute(visit.request, (route, next, mount) => {
+      if (settleRoute(desk, visit, response, route, mount)) next();
     });
   }
   return visit;
@@ -117,9 +119,10 @@ export const settleRoute = (
   desk: AdmissionDesk,
   visit: OpenVisit,
   response: ServerResponse,
-  template: string | undefined,
+  route: FoundRoute,
+  mount?: string,
 ): boolean => {
-  const refusal = visit.decideRoute?.(template);
+  const refusal = visit.decideRoute?.(route, mount);
   releaseReply(response);
   if (!isRefused(desk, visit, refusal)) return true;
   for (const name of response.getHeaderNames()) response.removeHeader(name);

@@ -11,7 +11,7 @@ import type { ListenApp, TellsRoutes } from "./application.ts";
 import { type Connection, rememberConnection, strangerConnection } from "./connection.ts";
 import { ServerCounters } from "./counters.ts";
 import { ExternalAuthorizers, type SendToAuthorizer } from "./external-authorizers.ts";
-import type { Visit } from "./gate.ts";
+import type { FoundRoute, Visit } from "./gate.ts";
 import { CurrentInbound, type InboundPolicy } from "./inbound-policy.ts";
 import { type ListenOptions, listen, type MeshListener } from "./listen.ts";
 import { streamOf } from "./listener/h2-request.ts";
@@ -73,10 +73,10 @@ export interface MeshServer {
     tellsRoutes?: TellsRoutes,
   ): Visit | undefined | Promise<Visit | undefined>;
   /**
-   * For adapters that tell routes: the framework has found one for a visit, by its template, or `undefined` where it found none.
+   * For adapters that tell routes: the framework has found one for a visit, or `undefined` where it found none.
    * False: the visit is refused, and the refusal is written.
    */
-  settleRoute(visit: Visit, response: ServerResponse, template: string | undefined): boolean;
+  settleRoute(visit: Visit, response: ServerResponse, route: FoundRoute): boolean;
   /** Runs a function inside a visit, for adapters whose framework lost the context on the way to the handler. */
   enter<T>(visit: Visit, run: () => T): T;
   /** Closes all listeners at once. Drain them first. */
@@ -249,7 +249,7 @@ export const createServer = (options: ServerOptions): MeshServer => {
       return admitRequest(desk, request, response, own, () => tellsRoutes);
     },
     // Adapters hand back the visit that admit gave them, which is one of ours.
-    settleRoute: (visit, response, template) => settleRoute(desk, visit as OpenVisit, response, template),
+    settleRoute: (visit, response, route) => settleRoute(desk, visit as OpenVisit, response, route),
     // Adapters hand back the visit that admit gave them, which is one of ours.
     enter: (visit, run) => runIn(visit as OpenVisit, run),
     close: async () => {

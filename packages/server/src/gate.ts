@@ -41,8 +41,8 @@ export interface Visit {
   /** Route template, told by a framework's middleware. */
   route: string | undefined;
   /**
-   * Decides again when the framework has found a route, with its template, or `undefined` for a route without one; for rules
-   * that name routes. Absent where none does. Asked once for each route that the framework tries.
+   * Decides again when the framework has found a route, or answers without one; for rules that name routes. Absent where none
+   * does. Asked once for each route that the framework tries.
    */
   decideRoute: RouteDecision | undefined;
   /** False once the answer is over: what was inherited from it no longer counts. */
@@ -71,8 +71,14 @@ export interface Permit {
   require(condition: unknown, reason: string): asserts condition;
 }
 
-/** Refuses, or lets a route be served. */
-export type RouteDecision = (template: string | undefined) => Refusal | undefined;
+/**
+ * The route that a framework has found: its template; several where it has more than one and nobody tells which was found; an
+ * empty list where it has none that can be written, such as one of a regular expression; `undefined` for no route.
+ */
+export type FoundRoute = string | readonly string[] | undefined;
+
+/** Refuses, or lets a route be served. @param mount the beginning of its template, where that is written as it was requested */
+export type RouteDecision = (route: FoundRoute, mount?: string) => Refusal | undefined;
 
 /** A gate's no. Only `refusal.ts` turns it into an answer. */
 export interface Refusal {

@@ -15,6 +15,7 @@ export class VisitQuestion implements AccessQuestion {
   readonly method: string;
   readonly path: string;
   route: string | undefined;
+  routeMount: string | undefined;
   routeDoubt: "against" | "for" | undefined;
   readonly #visit: Visit;
   readonly #trustedProxies: number;

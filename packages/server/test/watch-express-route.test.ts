@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { FoundRoute } from "../src/gate.ts";
 import { type RouteGuard, watchExpressRoute } from "../src/route-templates/watch-express-route.ts";
 
 interface Tried {
   readonly status: number;
-  readonly asked: readonly (string | undefined)[];
+  readonly asked: readonly FoundRoute[];
   readonly ran: readonly string[];
 }
 
@@ -15,10 +16,7 @@ interface Tried {
 const tryOut = async (
   mount: (app: express.Express, ran: (what: string) => express.RequestHandler) => void,
   path: string,
-  {
-    method = "GET",
-    allow = () => true as boolean,
-  }: { method?: string; allow?: (template: string | undefined) => boolean } = {},
+  { method = "GET", allow = () => true as boolean }: { method?: string; allow?: (route: FoundRoute) => boolean } = {},
 ): Promise<Tried> => {
   const app = express();
   const ran: string[] = [];
@@ -26,7 +24,7 @@ const tryOut = async (
     ran.push(what);
     response.end(what);
   });
-  const asked: (string | undefined)[] = [];
+  const asked: FoundRoute[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const guard: RouteGuard = (template, next) => {
       asked.push(template);
@@ -78,7 +76,12 @@ describe("a guard of Express routes", () => {
 
   test("knows no template of a route that is a regular expression", async () => {
     const tried = await tryOut((app, ran) => app.get(/reviews/, ran("review")), "/reviews");
-    expect(tried.asked).toEqual([undefined]);
+    expect(tried.asked).toEqual([[]]);
+  });
+
+  test("names all templates of a route of several paths, for Express does not say which was found", async () => {
+    const tried = await tryOut((app, ran) => app.get(["/reviews", "/votes"], ran("review")), "/votes");
+    expect(tried.asked).toEqual([["/reviews", "/votes"]]);
   });
 
   test("leaves which methods a route answers as it was", async () => {

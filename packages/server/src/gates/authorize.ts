@@ -33,10 +33,20 @@ export const authorize =
     // What no route could be allowed is refused at once; else the framework finds the route first.
     question.routeDoubt = "for";
     if (!decide(question).allowed) return conclude();
-    visit.decideRoute = (template) => {
-      question.route = template;
-      question.routeDoubt = undefined;
-      return conclude();
+    visit.decideRoute = (found, mount) => {
+      question.routeMount = mount;
+      // Of a route that nobody can name what refuses is believed, and what allows is not.
+      question.routeDoubt = Array.isArray(found) && found.length === 0 ? "against" : undefined;
+      const templates = found === undefined || typeof found === "string" ? [found] : found;
+      question.route = templates[0];
+      let refusal = conclude();
+      // Whichever was found must be allowed.
+      for (const template of templates.slice(1)) {
+        if (refusal !== undefined) return refusal;
+        question.route = template;
+        refusal = conclude();
+      }
+      return refusal;
     };
     return undefined;
   };

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { FoundRoute } from "../gate.ts";
 
-/** Decides on a request whose route template became known. `next` goes on to the route; without it the route's handlers never run. */
-export type RouteGuard = (template: string | undefined, next: () => void) => void;
+/** Decides on a request whose route became known. `next` goes on to the route; without it the route's handlers never run. */
+export type RouteGuard = (route: FoundRoute, next: () => void, mount?: string) => void;
 
 type Handler = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
@@ -54,6 +55,16 @@ export const expressTemplateOf = (request: IncomingMessage): string | undefined 
   return isRoute(route) && typeof route.path === "string" ? `${baseUrl}${route.path}` : undefined;
 };
 
+/** Express does not say which of several paths fitted; and a regular expression is no template. */
+const foundRouteOf = (request: IncomingMessage): FoundRoute => {
+  const { route, baseUrl = "" }: GuardedRequest = request;
+  if (!isRoute(route)) return undefined;
+  const paths: readonly unknown[] = Array.isArray(route.path) ? route.path : [route.path];
+  if (!paths.every((path) => typeof path === "string")) return [];
+  const templates = paths.map((path) => `${baseUrl}${path}`);
+  return templates.length === 1 ? templates[0] : templates;
+};
+
 const isRoute = (route: unknown): route is ExpressRoute =>
   typeof route === "object" && route !== null && "stack" in route && Array.isArray(route.stack);
 
@@ -67,7 +78,7 @@ const putGuardFirst = (route: ExpressRoute): void => {
 };
 
 const askGuard: Handler = (request, _response, next) => {
-  const { [guardKey]: guard }: GuardedRequest = request;
+  const { [guardKey]: guard, baseUrl }: GuardedRequest = request;
   if (guard === undefined) next();
-  else guard(expressTemplateOf(request), next);
+  else guard(foundRouteOf(request), next, baseUrl);
 };
