@@ -15,7 +15,7 @@ import { translators } from "./translators.ts";
 
 /** How documents are translated. */
 export interface TranslateOptions {
-  /** Istio's root namespace. @default what the mesh's configuration among the documents says, else "istio-system" (Istio) */
+  /** Istio's root namespace. @default what the mesh's configuration among the documents says, else the existing Mesh policy, else "istio-system" (Istio) */
   readonly rootNamespace?: string;
   /**
    * Services that are known besides those of the documents, such as those of the config-server: what a document refers to is
@@ -24,7 +24,7 @@ export interface TranslateOptions {
   readonly services?: ReadonlySet<ServiceKey>;
   /**
    * Policies that hold already, such as those of the config-server: what a DestinationRule says is said of the Service that is
-   * there, whose ports and accounts stay. @default none
+   * there, whose ports and accounts stay, and what the mesh's configuration leaves open stays too. @default none
    */
   readonly existing?: readonly Policy[];
   /** What has no meaning without a proxy refuses its document. @default false */
@@ -54,17 +54,20 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
   const findings = new Findings(options.strict === true);
   const latest = lastOfEach(documents, findings);
   for (const document of latest) tellUnread(document, findings);
+  const existingMesh = options.existing?.find((policy) => policy.kind === "Mesh");
   const context: TranslationContext = {
     documents: latest,
     catalog: readCatalog(latest, options.existing ?? [], findings),
     findings,
-    rootNamespace: options.rootNamespace ?? rootNamespaceIn(latest) ?? DEFAULT_ROOT_NAMESPACE,
+    rootNamespace:
+      options.rootNamespace ?? rootNamespaceIn(latest) ?? existingMesh?.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
     services: options.services,
     existing: new Map(
       (options.existing ?? [])
         .filter((policy) => policy.kind === "Service")
         .map((policy) => [serviceKey(namespaceOf(policy), policy.name), policy]),
     ),
+    existingMesh,
     statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));

@@ -1,4 +1,4 @@
-import type { ServiceKey, ServicePolicy } from "@tulle/policy";
+import type { MeshPolicy, ServiceKey, ServicePolicy } from "@tulle/policy";
 import type { Catalog } from "./catalog.ts";
 import type { Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
@@ -17,6 +17,8 @@ export interface TranslationContext {
   readonly services: ReadonlySet<ServiceKey> | undefined;
   /** Service policies that hold already: a document that tells of a part of a service leaves the rest as it is. */
   readonly existing: ReadonlyMap<ServiceKey, ServicePolicy>;
+  /** The Mesh policy that holds already: what documents do not tell of the mesh stays as it is. */
+  readonly existingMesh: MeshPolicy | undefined;
   /** What becomes of routes of the Gateway API under their parents. */
   readonly statuses: ParentStatus[];
 }

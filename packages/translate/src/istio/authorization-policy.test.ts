@@ -105,6 +105,16 @@ spec:
     ["an empty rule that was forgotten", "{ rules: [~] }", "spec.rules[0]"],
     ["an empty `from`", "{ rules: [{ from: [] }] }", "spec.rules[0].from"],
     ["a `from` that is null", "{ rules: [{ from: ~ }] }", "spec.rules[0].from"],
+    [
+      "principals that are null",
+      "{ rules: [{ from: [{ source: { principals: ~, namespaces: [b] } }] }] }",
+      "spec.rules[0].from[0].source.principals",
+    ],
+    [
+      "a value that is null",
+      "{ rules: [{ to: [{ operation: { paths: [~] } }] }] }",
+      "spec.rules[0].to[0].operation.paths[0]",
+    ],
     ["a `from` without source", "{ rules: [{ from: [{}] }] }", "spec.rules[0].from[0].source"],
     ["an item of `from` that is null", "{ rules: [{ from: [~] }] }", "spec.rules[0].from[0]"],
     ["an empty source", "{ rules: [{ from: [{ source: {} }] }] }", "spec.rules[0].from[0].source"],

@@ -21,7 +21,7 @@ import {
 } from "./authorization-rule.ts";
 import { providersOf } from "./mesh-config.ts";
 import { policySelectorMessage } from "./policy-selector.ts";
-import { policyTargetMessage, readScope, refuseNulls } from "./policy-target.ts";
+import { policyTargetMessage, readScope } from "./policy-target.ts";
 
 const spec: Message<"selector" | "targetRef" | "targetRefs" | "action" | "provider" | "rules"> = message(
   "AuthorizationPolicy",
@@ -85,7 +85,6 @@ const readDocument = (document: SourceDocument, context: TranslationContext): re
   const written = fields.oneOf("action", ["ALLOW", "DENY", "AUDIT", "CUSTOM"]) ?? "ALLOW";
   const action = actions[written] ?? "allow";
   const scope = readScope(fields, context, { decidesAccess: true });
-  refuseNulls(fields, "rules");
   refuseNullParts(fields);
   const writtenRules = fields.messages("rules", authorizationRuleMessage) ?? [];
   const rules = writtenRules.flatMap((rule) => readAuthorizationRule(rule, action) ?? []);
@@ -123,16 +122,22 @@ const readDocument = (document: SourceDocument, context: TranslationContext): re
   );
 };
 
-/** A list that is written as nothing would be dropped on its way, and the rule would then mean more than its author saw. */
+/** Whatever is written as nothing would be dropped on its way, and the rule would then mean more than its author saw. */
 const refuseNullParts = (fields: FieldsOf<typeof spec>): void => {
-  const rules = fields.raw("rules");
-  if (!Array.isArray(rules)) return;
-  for (const [at, rule] of rules.entries()) {
-    if (typeof rule !== "object" || rule === null) continue;
-    for (const [part, value] of Object.entries(rule)) {
-      if (value === null) fields.refuse("rules", `"${part}" is empty, which would mean everything`, at, part);
-    }
+  for (const path of waysToNull(fields.raw("rules"), [])) {
+    fields.refuse("rules", "an empty value would mean everything: leave it out if that is meant", ...path);
   }
+};
+
+/** Deeper than any rule of Istio. */
+const DEEPEST = 8;
+
+const waysToNull = (value: unknown, path: PolicyPath): readonly PolicyPath[] => {
+  if (value === null) return [path];
+  if (typeof value !== "object" || path.length > DEEPEST) return [];
+  return Array.isArray(value)
+    ? value.flatMap((item: unknown, at) => waysToNull(item, [...path, at]))
+    : Object.entries(value).flatMap(([name, item]) => waysToNull(item, [...path, name]));
 };
 
 const readProvider = (

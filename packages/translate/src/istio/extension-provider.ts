@@ -102,6 +102,13 @@ export const readExtensionProvider = (fields: FieldsOf<typeof extensionProviderM
   const http = fields.message("envoyExtAuthzHttp", httpAuthorizerMessage);
   if (http === undefined) return undefined;
   const authorizer = readHttpAuthorizer(http);
+  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) {
+    fields.tellNoMeaning(
+      "name",
+      `"${name}" is no name of an authorizer: an AuthorizationPolicy that names it is refused`,
+    );
+    return { name, unusable: 'its name is none of an authorizer: write a-z, 0-9 and "-"' };
+  }
   if (http.has("includeRequestBodyInCheck")) {
     return { name, unusable: "it decides by the body of requests, which authorizers are not sent" };
   }

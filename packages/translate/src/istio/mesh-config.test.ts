@@ -71,6 +71,25 @@ defaultConfig: { tracing: { sampling: 10 } }`),
     expect(told[0]).toContain("warning");
   });
 
+  test("leaves what it does not name as the mesh has it", () => {
+    const opa = { url: "http://opa.security:8181" };
+    const existing = [
+      { kind: "Mesh", name: "mesh", mtls: "permissive", authorizers: { opa }, defaults: { timeout: "5s" } },
+    ] as const;
+    const text =
+      "trustDomain: td1\nconnectTimeout: 2s\nextensionProviders: [{ name: b, envoyExtAuthzHttp: { service: b.c, port: 1 } }]";
+    expect(translated(config(text), { existing }).policies).toEqual([
+      {
+        kind: "Mesh",
+        name: "mesh",
+        trustDomain: "td1",
+        mtls: "permissive",
+        authorizers: { opa, b: { url: "http://b.c:1", timeout: "1m" } },
+        defaults: { timeout: "5s", connectTimeout: "2s" },
+      },
+    ]);
+  });
+
   test("is in no other ConfigMap", () => {
     const { policies, told } = translated(config("trustDomain: td1", "other"));
     expect(policies).toEqual([]);
@@ -170,6 +189,11 @@ describe("the root namespace", () => {
       { kind: "Mesh", name: "mesh", rootNamespace: "root" },
     ]);
     expect(translated(denyAll("other"), { rootNamespace: "root" }).policies).toHaveLength(1);
+  });
+
+  test("is what the mesh has it to be already", () => {
+    const existing = [{ kind: "Mesh", name: "mesh", rootNamespace: "root" }] as const;
+    expect(translated(denyAll("root"), { existing }).policies).toMatchObject([{ kind: "Access", namespace: "root" }]);
   });
 
   test("is what the mesh's configuration says", () => {

@@ -76,10 +76,20 @@ export const rootNamespaceIn = (documents: readonly SourceDocument[]): string | 
 };
 
 /** Who may be asked by the action CUSTOM, by name; `undefined` where no document holds the mesh's configuration. */
-export const providersOf = ({ documents }: TranslationContext): ReadonlyMap<string, ReadProvider> | undefined => {
+export const providersOf = ({
+  documents,
+  existingMesh,
+}: TranslationContext): ReadonlyMap<string, ReadProvider> | undefined => {
   const [document] = meshDocuments(documents);
   const fields = document === undefined ? undefined : readConfig(document, new Findings());
-  return fields === undefined ? undefined : new Map(readProviders(fields).map((each) => [each.name, each]));
+  if (fields === undefined) return undefined;
+  return new Map([
+    ...Object.entries(existingMesh?.authorizers ?? {}).map(([name, authorizer]): [string, ReadProvider] => [
+      name,
+      { name, authorizer },
+    ]),
+    ...readProviders(fields).map((each): [string, ReadProvider] => [each.name, each]),
+  ]);
 };
 
 const holdsMesh = ({ name, value }: SourceDocument): boolean => {
@@ -145,22 +155,41 @@ const fromDocument = (document: SourceDocument, context: TranslationContext): re
   const fields = readConfig(document, context.findings);
   if (fields === undefined) return [];
   const written = readMesh(fields);
-  const isRootMeant = written.rootNamespace === undefined && context.rootNamespace !== DEFAULT_ROOT_NAMESPACE;
+  const isRootMeant = written.rootNamespace === undefined && isRootUnknown(context);
   const mesh = { ...written, ...(isRootMeant ? { rootNamespace: context.rootNamespace } : {}) };
   if (Object.keys(mesh).length === 0) return [];
-  const policy: MeshPolicy = { kind: "Mesh", name: "mesh", ...mesh, origin: document.place.origin };
+  const policy = laidOver(context.existingMesh, mesh, document);
   refuseUnsayable(policy, document, context.findings, (path) => [...fields.path, ...placeIn(path)]);
   return [{ policy, from: [document] }];
 };
 
 /** Documents of a root namespace that goes by another name than Tulle's own mean all namespaces, so the mesh has to be told. */
-const rootAlone = ({ documents, rootNamespace }: TranslationContext): readonly TranslatedPolicy[] => {
-  if (rootNamespace === DEFAULT_ROOT_NAMESPACE) return [];
+const rootAlone = (context: TranslationContext): readonly TranslatedPolicy[] => {
+  const { documents, rootNamespace, existingMesh } = context;
+  if (!isRootUnknown(context)) return [];
   const inRoot = documents.find(
     ({ namespace, apiVersion }) => namespace === rootNamespace && apiVersion.startsWith("security.istio.io/"),
   );
   if (inRoot === undefined) return [];
-  return [{ policy: { kind: "Mesh", name: "mesh", rootNamespace, origin: inRoot.place.origin }, from: [] }];
+  return [{ policy: laidOver(existingMesh, { rootNamespace }, inRoot), from: [] }];
+};
+
+const isRootUnknown = ({ rootNamespace, existingMesh }: TranslationContext): boolean =>
+  rootNamespace !== (existingMesh?.rootNamespace ?? DEFAULT_ROOT_NAMESPACE);
+
+/** What a document leaves open of the mesh stays as it is there. */
+const laidOver = (existing: MeshPolicy | undefined, mesh: MeshFields, { place }: SourceDocument): MeshPolicy => {
+  const authorizers = { ...existing?.authorizers, ...mesh.authorizers };
+  const defaults = { ...existing?.defaults, ...mesh.defaults };
+  return {
+    ...existing,
+    kind: "Mesh",
+    name: "mesh",
+    ...mesh,
+    ...(Object.keys(authorizers).length === 0 ? {} : { authorizers }),
+    ...(Object.keys(defaults).length === 0 ? {} : { defaults }),
+    origin: place.origin,
+  };
 };
 
 type MeshFields = Omit<MeshPolicy, "kind" | "name" | "origin">;

@@ -30,6 +30,16 @@ describe("a PeerAuthentication", () => {
     expect(policies).toMatchObject([{ namespace: "istio-system", mtls: { mode: "strict" } }]);
   });
 
+  test("says so where another one is for the same workloads", () => {
+    const { told } = translated(
+      `${peer("{ mtls: { mode: STRICT } }")}\n---\n${peer("{ mtls: { mode: DISABLE } }").replace("name: a", "name: b")}`,
+    );
+    expect(told).toEqual([
+      "warning spec: PeerAuthentication/default/b is for the same workloads: the stricter of them holds",
+      "warning spec: PeerAuthentication/default/a is for the same workloads: the stricter of them holds",
+    ]);
+  });
+
   it.each([
     ["a mode that is none", "{ mtls: { mode: BLAH } }", "spec.mtls.mode"],
     ["ports without selector", "{ portLevelMtls: { 80: { mode: STRICT } } }", "spec.portLevelMtls"],

@@ -4,7 +4,7 @@ import { Fields, type FieldsOf } from "../fields.ts";
 import { type Message, message, to } from "../message.ts";
 import { policyName } from "../policy-name.ts";
 import { refuseUnsayable } from "../refuse-unsayable.ts";
-import type { SourceDocument } from "../source-document.ts";
+import { documentKey, type SourceDocument } from "../source-document.ts";
 import type { SourceKind } from "../source-kind.ts";
 import { documentsOf, type TranslationContext } from "../translation-context.ts";
 import type { Translator } from "../translator.ts";
@@ -32,12 +32,36 @@ export const peerAuthenticationKind: SourceKind = {
  */
 export const peerAuthentications: Translator = {
   kinds: [peerAuthenticationKind],
-  translate: (context) =>
-    documentsOf(context, peerAuthenticationKind).map((document) => {
+  translate: (context) => {
+    const made = documentsOf(context, peerAuthenticationKind).map((document) => {
       const policy = readDocument(document, context);
       refuseUnsayable(policy, document, context.findings, placeInDocument);
-      return { policy, from: [document] };
-    }),
+      return { policy, document };
+    });
+    tellDisagreements(made, context);
+    return made.map(({ policy, document }) => ({ policy, from: [document] }));
+  },
+};
+
+interface Made {
+  readonly policy: AuthenticationPolicy;
+  readonly document: SourceDocument;
+}
+
+/** Istio takes the oldest of several for the same workloads; here the strictest holds, which lets nobody in whom Istio keeps out. */
+const tellDisagreements = (made: readonly Made[], { findings }: TranslationContext): void => {
+  for (const { policy, document } of made) {
+    const other = made.find(
+      (each) =>
+        each.document !== document &&
+        each.policy.namespace === policy.namespace &&
+        JSON.stringify(each.policy.selector) === JSON.stringify(policy.selector) &&
+        each.policy.mtls?.mode !== policy.mtls?.mode,
+    );
+    if (other === undefined) continue;
+    const name = documentKey(other.document);
+    findings.add("warning", document, ["spec"], `${name} is for the same workloads: the stricter of them holds`);
+  }
 };
 
 type Mode = MtlsMode | "unset";
