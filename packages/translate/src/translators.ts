@@ -3,7 +3,9 @@ import { authorizationPolicies } from "./istio/authorization-policy.ts";
 import { meshConfigs } from "./istio/mesh-config.ts";
 import { peerAuthentications } from "./istio/peer-authentication.ts";
 import { proxyConfigs } from "./istio/proxy-config.ts";
+import { proxyExtensions } from "./istio/proxy-extensions.ts";
 import { requestAuthentications } from "./istio/request-authentication.ts";
+import { retiredSecurity } from "./istio/retired-security.ts";
 import { telemetries } from "./istio/telemetry.ts";
 import { virtualServices } from "./istio/virtual-service.ts";
 import { services } from "./services.ts";
@@ -20,4 +22,6 @@ export const translators: readonly Translator[] = [
   meshConfigs,
   telemetries,
   proxyConfigs,
+  proxyExtensions,
+  retiredSecurity,
 ];
