@@ -153,7 +153,8 @@ const headerDimension = <Rule extends IndexedRule>(): Dimension<Rule> => {
     keysOf: ({ when = [] }) => {
       for (const { key, values } of when) {
         const read = parseConditionKey(key);
-        if (read?.kind !== "header" || values === undefined || !values.every(isExactValue)) continue;
+        // An empty value means nothing, and a rule that refuses fits in doubt, whatever the header says.
+        if (read?.kind !== "header" || !values?.every((value) => value !== "" && isExactValue(value))) continue;
         return values.map((value) => `${read.name}\n${value}`);
       }
       return undefined;

@@ -149,6 +149,9 @@ test("what this version does not know makes policies stricter", () => {
   expect(allows([access({ action: "deny", rules: [{ to: [future] }] })], page)).toBe(false);
   expect(allows([access({ action: "deny", rules: [{ from: [{ addresses: ["nonsense"] }] }] })], page)).toBe(false);
   expect(allows([access({ action: "deny", rules: [{ to: [{ paths: ["/x/{*}y"] }] }] })], page)).toBe(false);
+  const empty = { key: "request.headers[x-role]", values: ["", "guest"] };
+  expect(allows([access({ action: "deny", rules: [{ when: [empty] }] })], page)).toBe(false);
+  expect(allows([access({ rules: [{ when: [empty] }] })], { ...page, header: () => "guest" })).toBe(false);
   expect(allows([access({ action: "redirect" as "deny", rules: [] })], page)).toBe(false);
   expect(allows([access({ action: "audit", rules: [{}] })], page)).toBe(true);
 });

@@ -159,8 +159,8 @@ const concludeSocket = (
   socket: Duplex,
   answer: Refusal | undefined,
 ): OpenVisit | undefined => {
-  // No framework finds a route for a bare socket.
-  const refusal = answer ?? visit.decideRoute?.(undefined);
+  // Frameworks that serve sockets find the route themselves, and tell nobody.
+  const refusal = answer ?? visit.decideRoute?.([]);
   if (isRefused(desk, visit, refusal)) {
     // The caller may be gone before it has read the refusal.
     socket.on("error", ignore);

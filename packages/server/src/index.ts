@@ -7,7 +7,7 @@ export { checkInbound } from "./check-inbound.ts";
 export { CLIENT_CERT_HEADER, DRAIN_HEADER, REFUSED_HEADER } from "./control-headers.ts";
 export { createServer, type MeshServer, type ServerMode, type ServerOptions } from "./create-server.ts";
 export type { AuthorizerAnswer, AuthorizerCall, SendToAuthorizer } from "./external-authorizers.ts";
-export type { ListenerKind, Peer, Permit, Visit } from "./gate.ts";
+export type { FoundRoute, ListenerKind, Peer, Permit, Visit } from "./gate.ts";
 export type { ListenOptions, MeshListener } from "./listen.ts";
 export type { DrainReport } from "./listener/drain.ts";
 export type { PublicListenOptions } from "./listener/public-port.ts";

@@ -331,6 +331,25 @@ describe("the gates", () => {
 });
 
 describe("headers", () => {
+  test("a method in lower case is refused, for some handlers would take it for the real one and rules do not", async () => {
+    const noDeletes: AccessPolicy = {
+      kind: "Access",
+      name: "no-deletes",
+      action: "deny",
+      rules: [{ to: [{ methods: ["DELETE"] }] }],
+    };
+    const { listener, server } = await serving(inH2("disable", [noDeletes]));
+    const session = open(listener.port);
+    const [error] = (await once(
+      session.request({ ":authority": "reviews", ":path": "/", ":method": "delete" }, { endStream: true }),
+      "error",
+    )) as [Error];
+    expect(error.message).toMatch(/PROTOCOL_ERROR/);
+    expect(server.counters()).toMatchObject({ visits: 0 });
+    expect((await ask(session, { ":method": "DELETE" })).status).toBe(403);
+    expect((await ask(session, { ":method": "PURGE" })).status).toBe(200);
+  });
+
   test.each(["constructor", "__proto__"])("called %s are as good as any", async (name) => {
     let seen: NodeJS.Dict<string[]> = {};
     const { listener } = await serving(inH2("disable"), (request, response) => {

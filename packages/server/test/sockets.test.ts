@@ -69,6 +69,21 @@ describe("an upgrade", () => {
     expect(server.counters()["refused.ACCESS_DENIED"]).toBe(1);
   });
 
+  test("may be of any route, so a rule that denies one refuses it, and one that allows one does not allow it", async () => {
+    const ran = vi.fn();
+    for (const action of ["deny", "allow"] as const) {
+      const byRoute: AccessPolicy = { kind: "Access", name: "r", action, rules: [{ to: [{ routes: ["/ws/:room"] }] }] };
+      const server = testServer({ inbound: constant(inbound("disable", [byRoute])) });
+      const app = createServer().on("upgrade", ran);
+      const listener = await server.listen(app, { port: 0, host: "127.0.0.1" });
+      const { socket, heard } = open(listener.port);
+      socket.write(upgrade("/ws/1"));
+      await once(socket, "close");
+      expect(heard()).toMatch(/^HTTP\/1.1 403 /);
+    }
+    expect(ran).not.toHaveBeenCalled();
+  });
+
   test("that nobody wants is a request like others, as with Node, and passes the gates", async () => {
     const { listen } = appWithSockets();
     const { listener } = await listen();
@@ -121,6 +136,26 @@ test("a request that names its host twice is refused, whichever of them rules wo
   socket.write("GET /ws HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n");
   await vi.waitFor(() => expect(heard()).toContain("400 Bad Request"));
   expect(server.counters()["refused.INVALID_REQUEST"]).toBe(1);
+});
+
+test.each(["user@a", "a/b", "a?b", "a#b", "a\\b", "a, b", "a b", "<a>"])(
+  "a host that handlers could read in another way than rules is refused: %s",
+  async (host) => {
+    const { listen } = appWithSockets();
+    const { listener, server } = await listen();
+    const { socket, heard } = open(listener.port);
+    socket.write(`GET /ws HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+    await vi.waitFor(() => expect(heard()).toContain("400 Bad Request"));
+    expect(server.counters()["refused.INVALID_REQUEST"]).toBe(1);
+  },
+);
+
+test.each(["a:8080", "[::1]:8080", "A_b.example.", "%61"])("a host is left as it is: %s", async (host) => {
+  const { listen } = appWithSockets();
+  const { listener } = await listen();
+  const { socket, heard } = open(listener.port);
+  socket.write(`GET /ws HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+  await vi.waitFor(() => expect(heard()).toContain("plain"));
 });
 
 describe("a silent connection", () => {

@@ -10,7 +10,8 @@ export const streamOf = (message: object): ServerHttp2Stream | undefined =>
 /**
  * Makes a request in HTTP/2 look as it would in HTTP/1.1: its authority is its `host`, and headers hold no pseudo-headers, which
  * a handler might send on. One that names two hosts, or none, is malformed (RFC 9113, 8.3.1): rules could see another than the
- * handler, so its stream is ended.
+ * handler, so its stream is ended. So is that of a method in lower case, which HTTP/1.1's parser does not let through either: some
+ * handlers take `delete` for `DELETE`, and rules do not.
  *
  * @returns whether it may be served.
  */
@@ -19,7 +20,8 @@ export const presentAsHttp1 = (request: IncomingMessage): boolean => {
   const raw = request.rawHeaders;
   const hosts = raw.filter((name, at) => at % 2 === 0 && name === "host").length;
   const named = authority === undefined || authority === "" ? host : authority;
-  if (named === undefined || named === "" || hosts > 1 || (host !== undefined && host !== named)) {
+  const twice = hosts > 1 || (host !== undefined && host !== named);
+  if (named === undefined || named === "" || twice || /[a-z]/.test(request.method ?? "")) {
     streamOf(request)?.close(constants.NGHTTP2_PROTOCOL_ERROR);
     return false;
   }
