@@ -1,39 +1,51 @@
-import type { Policy, ServicePolicy } from "@tulle/policy";
+import type { ServicePolicy } from "@tulle/policy";
 import { expect, test } from "vitest";
 import { mergeServices } from "./merge-services.ts";
-import { readDocuments } from "./read-documents.ts";
-import type { SourceDocument } from "./source-document.ts";
+import type { TranslatedPolicy } from "./translator.ts";
 
-const [one, two] = readDocuments(
-  "apiVersion: v1\nkind: Service\nmetadata: { name: one }\n---\napiVersion: v1\nkind: Service\nmetadata: { name: two }",
-  "services.yaml",
-  "shop",
-).documents as [SourceDocument, SourceDocument];
+const service = (fields: Omit<ServicePolicy, "kind">, part?: true): TranslatedPolicy => ({
+  policy: { kind: "Service", ...fields },
+  from: [],
+  ...(part === undefined ? {} : { part }),
+});
 
-test("parts of a Service are one policy of all their documents, of which the first word counts", () => {
-  const origin = { file: "services.yaml", line: 1 };
-  const service = (namespace: string, fields: Partial<ServicePolicy>): ServicePolicy => ({
-    kind: "Service",
-    name: "reviews",
-    namespace,
-    ...fields,
-  });
+const merged = (policies: readonly TranslatedPolicy[], existing: Readonly<Record<string, ServicePolicy>> = {}) =>
+  // The keys are written as "namespace/name".
+  mergeServices(policies, new Map(Object.entries(existing)) as never).map(({ policy }) => policy);
+
+const name = { name: "reviews", namespace: "shop" } as const;
+const origin = { file: "services.yaml", line: 1 };
+
+test("parts are laid over the whole policy, whose origin stays, wherever it stands", () => {
   expect(
-    mergeServices([
-      { policy: service("shop", { port: 80, origin }), from: [one] },
-      { policy: service("other", {}), from: [one] },
-      { policy: service("shop", { port: 81, retryBudget: { ratio: 0.1 } }), from: [one, two] },
+    merged([
+      service({ ...name, tls: { sni: "part" }, origin: { file: "tls.yaml", line: 1 } }, true),
+      service({ name: "reviews", namespace: "other" }),
+      service({ ...name, port: 80, tls: { sni: "whole" }, origin }),
     ]),
   ).toEqual([
-    { policy: service("shop", { port: 80, origin, retryBudget: { ratio: 0.1 } }), from: [one, two] },
-    { policy: service("other", {}), from: [one] },
+    { kind: "Service", name: "reviews", namespace: "other" },
+    { kind: "Service", ...name, port: 80, tls: { sni: "part" }, origin },
+  ]);
+});
+
+test("of a field that several parts set, the first part's counts", () => {
+  const parts = [1, 2].map((ratio) => service({ ...name, retryBudget: { ratio: ratio / 10 } }, true));
+  expect(merged(parts)).toEqual([{ kind: "Service", ...name, retryBudget: { ratio: 0.1 } }]);
+});
+
+test("a part alone leaves the rest of what holds already as it is", () => {
+  const existing: ServicePolicy = { kind: "Service", ...name, port: 9080, retryBudget: { ratio: 1 } };
+  expect(merged([service({ ...name, retryBudget: { ratio: 0.3 } }, true)], { "shop/reviews": existing })).toEqual([
+    { ...existing, retryBudget: { ratio: 0.3 } },
   ]);
 });
 
 test("policies of other kinds stay as they are, whatever their names", () => {
+  const rules = [{}];
   const routes = [1, 2].map(() => ({
-    policy: { kind: "Route", name: "same", services: ["reviews"], rules: [{}] } satisfies Policy,
-    from: [one],
+    policy: { kind: "Route" as const, name: "same", services: ["reviews"], rules },
+    from: [],
   }));
-  expect(mergeServices(routes)).toEqual(routes);
+  expect(merged(routes)).toEqual(routes.map(({ policy }) => policy));
 });

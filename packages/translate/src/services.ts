@@ -150,7 +150,7 @@ const speaks = (word: string | undefined): Protocol | undefined => {
 };
 
 /** HTTP/1.1 where any port speaks it, for an instance listens once for all of them. */
-const protocolOf = (ports: readonly ServicePort[]): Protocol | undefined => {
+export const protocolOf = (ports: readonly ServicePort[]): Protocol | undefined => {
   const spoken = ports.map(({ protocol }) => speaks(protocol));
   if (spoken.length === 0 || spoken.some((each) => each === undefined || each === "http")) return undefined;
   return spoken.includes("grpc") ? "grpc" : "http2";

@@ -72,7 +72,10 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
   };
   const made = translators.flatMap((translator) => translator.translate(context));
   const translated = checked(
-    mergeServices(made.filter(({ from }) => !from.some((each) => findings.refuses(each)))),
+    mergeServices(
+      made.filter(({ from }) => !from.some((each) => findings.refuses(each))),
+      context.existing,
+    ),
     findings,
   );
   return {

@@ -10,6 +10,8 @@ import type { TranslationContext } from "./translation-context.ts";
 export interface TranslatedPolicy {
   readonly policy: Policy;
   readonly from: readonly SourceDocument[];
+  /** A Service policy of which only the fields count that are set: they are laid over the service's policy. @default false */
+  readonly part?: true;
 }
 
 /** Makes policies of the documents of some kinds that belong together. */

@@ -1,3 +1,4 @@
+import { backendTlsPolicies } from "./gateway-api/backend-tls-policy.ts";
 import { gatewayRoutes } from "./gateway-api/routes.ts";
 import { authorizationPolicies } from "./istio/authorization-policy.ts";
 import { meshConfigs } from "./istio/mesh-config.ts";
@@ -7,6 +8,7 @@ import { proxyExtensions } from "./istio/proxy-extensions.ts";
 import { requestAuthentications } from "./istio/request-authentication.ts";
 import { retiredSecurity } from "./istio/retired-security.ts";
 import { telemetries } from "./istio/telemetry.ts";
+import { gatewayKindsWithoutMeaning } from "./gateway-api/without-meaning.ts";
 import { virtualServices } from "./istio/virtual-service.ts";
 import { services } from "./services.ts";
 import type { Translator } from "./translator.ts";
@@ -24,4 +26,6 @@ export const translators: readonly Translator[] = [
   proxyConfigs,
   proxyExtensions,
   retiredSecurity,
+  backendTlsPolicies,
+  gatewayKindsWithoutMeaning,
 ];

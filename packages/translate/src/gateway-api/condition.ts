@@ -14,6 +14,8 @@ export type AcceptedReason =
   | "Conflicted"
   /** None of the certificates that it names is there. */
   | "NoValidCACertificate"
+  /** A value of a policy is not supported. */
+  | "Invalid"
   /** There is no such Service (policies). */
   | "TargetNotFound";
 

@@ -144,12 +144,11 @@ const readCommonFilter = (filter: GrpcFilter, type: string, read: ReadFilters, r
       if (changes !== undefined) read.responseHeaders = changes;
       return;
     }
-    case "RequestMirror":
-      read.mirror = [
-        ...(read.mirror ?? []),
-        ...readMirror(filter.message("requestMirror", mirrorFilterMessage), references),
-      ];
+    case "RequestMirror": {
+      const mirrors = readMirror(filter.message("requestMirror", mirrorFilterMessage), references);
+      if (mirrors.length > 0) read.mirror = [...(read.mirror ?? []), ...mirrors];
       return;
+    }
     default:
   }
 };

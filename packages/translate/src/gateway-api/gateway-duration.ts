@@ -1,11 +1,15 @@
-import { type Duration, durationLimits, parseDuration } from "@tulle/policy";
+import { type Duration, durationLimits, MAX_DURATION_MS, parseDuration } from "@tulle/policy";
 import type { Fields } from "../fields.ts";
+import { readGoDuration } from "../go-duration.ts";
 
 /** Reads a duration of the Gateway API (GEP-2257): whole numbers, up to five digits each, up to four parts. */
 export const gatewayDuration = <F extends string>(fields: Fields<F>, name: F): Duration | undefined => {
   const written = fields.raw(name);
   if (written === undefined) return undefined;
-  if (typeof written === "string" && /^(?:\d{1,5}(?:h|ms|m|s)){1,4}$/.test(written)) return fields.duration(name);
+  if (typeof written === "string" && /^(?:\d{1,5}(?:h|ms|m|s)){1,4}$/.test(written)) {
+    // Only one that is longer than a policy can say cannot be read.
+    return readGoDuration(written) ?? `${MAX_DURATION_MS}ms`;
+  }
   fields.refuse(name, `${JSON.stringify(written)} is no duration of the Gateway API, such as "500ms" or "1m30s"`);
   return undefined;
 };
@@ -21,6 +25,7 @@ export const boundedDuration = <F extends string>(
   const { min, max } = durationLimits[limit];
   const ms = parseDuration(duration);
   const nearest = ms < parseDuration(min) ? min : ms > parseDuration(max) ? max : duration;
-  if (nearest !== duration) fields.warn(name, `${duration} is not within ${min} to ${max}: ${nearest} is taken`);
+  if (nearest !== duration)
+    fields.warn(name, `${String(fields.raw(name))} is not within ${min} to ${max}: ${nearest} is taken`);
   return nearest;
 };

@@ -1,5 +1,6 @@
 import { type ServiceKey, splitServiceKey } from "@tulle/policy";
 import type { Catalog } from "../catalog.ts";
+import { protocolOf } from "../services.ts";
 import type { TranslatedPolicy } from "../translator.ts";
 import type { BoundRoute } from "./attached-routes.ts";
 
@@ -16,10 +17,10 @@ export const grpcServices = (
   const keys = new Set(routes.flatMap((route) => [route.parent.service, ...reachedBy(route)]));
   return [...keys].sort().flatMap((key) => {
     const service = services.get(key);
-    if (service === undefined) return [];
-    const speaksHttp = service.ports.some(({ protocol }) => protocol === "http" || protocol === "http2");
+    if (service === undefined || protocolOf(service.ports) !== undefined) return [];
+    const speaksHttp = service.ports.some(({ protocol }) => protocol === "http");
     const protocol = speaksHttp ? ("http2" as const) : ("grpc" as const);
-    const { namespace, name } = splitServiceKey(key);
-    return [{ policy: { kind: "Service" as const, name, namespace, protocol }, from: [service.document] }];
+    const policy = { kind: "Service" as const, ...splitServiceKey(key), protocol };
+    return [{ policy, from: [service.document], part: true as const }];
   });
 };

@@ -3,6 +3,7 @@ import { DEFAULT_ROOT_NAMESPACE } from "@tulle/policy";
 import { readYamlValues } from "@tulle/policy/yaml-values";
 import { Fields, type FieldsOf } from "../fields.ts";
 import { Findings } from "../finding.ts";
+import { certificateMapMessage, holdsRoots } from "../kubernetes/config-map.ts";
 import { refuseUnsayable } from "../refuse-unsayable.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
 import { isOfKind, type SourceKind } from "../source-kind.ts";
@@ -39,7 +40,7 @@ export const meshConfigMapKind: SourceKind = {
   group: "",
   kind: "ConfigMap",
   versions: ["v1"],
-  messages: [meshConfigMapMessage, meshConfigDataMessage, ...messages],
+  messages: [meshConfigMapMessage, meshConfigDataMessage, certificateMapMessage, ...messages],
 };
 
 /** Istio's IstioOperator. */
@@ -56,7 +57,7 @@ export const meshConfigs: Translator = {
   translate: (context) => {
     const { documents, findings } = context;
     for (const document of documents) {
-      if (isOfKind(document, meshConfigMapKind) && !holdsMesh(document)) {
+      if (isOfKind(document, meshConfigMapKind) && !holdsMesh(document) && !holdsRoots(document)) {
         findings.add("ignored", document, [], "ConfigMap says nothing about policy here");
       }
     }
