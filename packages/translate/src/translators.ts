@@ -1,5 +1,6 @@
 import { backendTlsPolicies } from "./gateway-api/backend-tls-policy.ts";
 import { gatewayRoutes } from "./gateway-api/routes.ts";
+import { gatewayKindsWithoutMeaning } from "./gateway-api/without-meaning.ts";
 import { authorizationPolicies } from "./istio/authorization-policy.ts";
 import { meshConfigs } from "./istio/mesh-config.ts";
 import { peerAuthentications } from "./istio/peer-authentication.ts";
@@ -8,7 +9,6 @@ import { proxyExtensions } from "./istio/proxy-extensions.ts";
 import { requestAuthentications } from "./istio/request-authentication.ts";
 import { retiredSecurity } from "./istio/retired-security.ts";
 import { telemetries } from "./istio/telemetry.ts";
-import { gatewayKindsWithoutMeaning } from "./gateway-api/without-meaning.ts";
 import { virtualServices } from "./istio/virtual-service.ts";
 import { services } from "./services.ts";
 import type { Translator } from "./translator.ts";
