@@ -76,11 +76,18 @@ export const rootNamespaceIn = (documents: readonly SourceDocument[]): string | 
   return document === undefined ? undefined : readConfig(document, new Findings())?.text("rootNamespace") || undefined;
 };
 
+type Providers = ReadonlyMap<string, ReadProvider> | undefined;
+
+/** Read once for all the policies of a translation. */
+const providersRead = new WeakMap<TranslationContext, Providers>();
+
 /** Who may be asked by the action CUSTOM, by name; `undefined` where no document holds the mesh's configuration. */
-export const providersOf = ({
-  documents,
-  existingMesh,
-}: TranslationContext): ReadonlyMap<string, ReadProvider> | undefined => {
+export const providersOf = (context: TranslationContext): Providers => {
+  if (!providersRead.has(context)) providersRead.set(context, readAllProviders(context));
+  return providersRead.get(context);
+};
+
+const readAllProviders = ({ documents, existingMesh }: TranslationContext): Providers => {
   const [document] = meshDocuments(documents);
   const fields = document === undefined ? undefined : readConfig(document, new Findings());
   if (fields === undefined) return undefined;

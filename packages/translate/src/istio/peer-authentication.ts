@@ -50,14 +50,12 @@ interface Made {
 
 /** Istio takes the oldest of several for the same workloads; here the strictest holds, which lets nobody in whom Istio keeps out. */
 const tellDisagreements = (made: readonly Made[], { findings }: TranslationContext): void => {
-  for (const { policy, document } of made) {
-    const other = made.find(
-      (each) =>
-        each.document !== document &&
-        each.policy.namespace === policy.namespace &&
-        JSON.stringify(each.policy.selector) === JSON.stringify(policy.selector) &&
-        each.policy.mtls?.mode !== policy.mtls?.mode,
-    );
+  const byScope = new Map<string, Made[]>();
+  const scopeOf = ({ policy }: Made): string => JSON.stringify([policy.namespace, policy.selector]);
+  for (const each of made) byScope.set(scopeOf(each), [...(byScope.get(scopeOf(each)) ?? []), each]);
+  for (const each of made) {
+    const { policy, document } = each;
+    const other = byScope.get(scopeOf(each))?.find(({ policy: { mtls } }) => mtls?.mode !== policy.mtls?.mode);
     if (other === undefined) continue;
     const name = documentKey(other.document);
     findings.add("warning", document, ["spec"], `${name} is for the same workloads: the stricter of them holds`);
