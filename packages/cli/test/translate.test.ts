@@ -183,6 +183,24 @@ spec: { host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }
     );
   });
 
+  test("keeps the places of documents: status says what is in force for a service, and where it came from", async () => {
+    const deny = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny-all }
+spec: {}
+`;
+    await write("reviews.yaml", SERVICE);
+    await write("routes.yaml", VIRTUAL_SERVICE);
+    await write("access.yaml", `# nobody may call\n\n${deny}`);
+    const files = ["reviews.yaml", "routes.yaml", "access.yaml"].map((name) => join(folder, name));
+    expect((await run("apply", "-f", ...files)).code).toBe(0);
+    const { out } = await run("status", "reviews");
+    expect(out).toContain(`Service\tdefault\treviews\t${files[0]}:1\n`);
+    expect(out).toContain(`Route\tdefault\treviews\t${files[1]}:1\n`);
+    expect(out).toContain(`Access\tdefault\tdeny-all\t${files[2]}:3\n`);
+    expect((await run("status")).out).not.toContain("deny-all");
+  });
+
   test("looks for what a route leads to among the services of the config-server", async () => {
     await run("apply", await write("ours.yaml", "kind: Service\nname: reviews\n---\nkind: Service\nname: other\n"));
     const route = `apiVersion: gateway.networking.k8s.io/v1

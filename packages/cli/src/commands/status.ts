@@ -1,4 +1,5 @@
-import type { MemberList, MemberStatus, ServerStatus } from "@tulle/protocol";
+import { inboundFor, namespaceOf, type Policy, referencedService, type ServiceKey, servicesOf } from "@tulle/policy";
+import type { MemberList, MemberStatus, PolicyList, ServerStatus } from "@tulle/protocol";
 import type { Command } from "commander";
 import { age } from "../age.ts";
 import { type CommonOptions, newAdminCommand, printJson, withAdmin } from "../command-context.ts";
@@ -6,17 +7,23 @@ import { printTable } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
 export const statusCommand = (terminal: Terminal): Command =>
-  newAdminCommand(
-    "status",
-    "show the config-server and its members: versions, the revision each runs, and refusals",
-  ).action(async (options: CommonOptions) => {
-    const [server, list] = await withAdmin(terminal, options, (admin) =>
-      Promise.all([admin.ask<ServerStatus>("GET", "/v1/status"), admin.ask<MemberList>("GET", "/v1/members")]),
-    );
-    if (options.json) {
-      printJson(terminal, { server, members: list.members });
-      return;
-    }
+  newAdminCommand("status", "show the config-server and its members: versions, the revision each runs, and refusals")
+    .argument("[service]", "only its members, and the policies that are in force for it with the places they came from")
+    .action((service: string | undefined, options: CommonOptions) => status(terminal, service, options));
+
+const status = async (terminal: Terminal, service: string | undefined, options: CommonOptions): Promise<void> => {
+  const key = service === undefined ? undefined : referencedService(service, "default");
+  const [server, all, policies] = await withAdmin(terminal, options, (admin) =>
+    Promise.all([
+      admin.ask<ServerStatus>("GET", "/v1/status"),
+      admin.ask<MemberList>("GET", "/v1/members"),
+      key === undefined ? undefined : admin.ask<PolicyList>("GET", "/v1/policies"),
+    ]),
+  );
+  const members = all.members.filter((member) => key === undefined || member.service === key);
+  const inForce = key === undefined || policies === undefined ? undefined : policiesFor(key, policies.policies);
+  if (options.json) printJson(terminal, { server, members, ...(inForce && { policies: inForce }) });
+  else {
     if (terminal.interactive) {
       const grace = server.inStartGrace ? ", start grace: no endpoint is removed yet" : "";
       terminal.write(
@@ -25,10 +32,39 @@ export const statusCommand = (terminal: Terminal): Command =>
     }
     printTable(terminal, {
       headings: ["MEMBER", "SERVICE", "LABELS", "SOFTWARE", "STATE", "POLICY", "CERTIFICATE ENDS", "REFUSED"],
-      rows: list.members.map((member) => row(member, list, terminal)),
+      rows: members.map((member) => row(member, all, terminal)),
       empty: "no members",
     });
+    if (inForce !== undefined) printPolicies(terminal, inForce);
+  }
+};
+
+/** The policies that say something of a service: its own, its routes, and who may call it how. */
+const policiesFor = (key: ServiceKey, policies: readonly Policy[]): readonly Policy[] => {
+  const own = servicesOf(policies).get(key);
+  const inbound = inboundFor(policies, key);
+  return [
+    ...(own === undefined ? [] : [own.policy, ...own.routes]),
+    ...(inbound?.access ?? []),
+    ...(inbound?.authentication ?? []),
+  ];
+};
+
+const printPolicies = (terminal: Terminal, policies: readonly Policy[]): void => {
+  terminal.write("\n");
+  printTable(terminal, {
+    headings: ["POLICY", "NAMESPACE", "NAME", "FROM"],
+    rows: policies.map((policy) => [policy.kind, namespaceOf(policy), policy.name, placesOf(policy).join(", ")]),
+    empty: "no policies",
   });
+};
+
+/** Where a policy was read; a route may be made of several documents. */
+const placesOf = (policy: Policy): readonly string[] => {
+  const rules = policy.kind === "Route" ? policy.rules.flatMap(({ origin }) => origin ?? []) : [];
+  const origins = rules.length > 0 ? rules : policy.origin === undefined ? [] : [policy.origin];
+  return [...new Set(origins.map(({ file, line }) => `${file}:${line}`))];
+};
 
 const row = (member: MemberStatus, { revision }: MemberList, terminal: Terminal): readonly string[] => {
   const running = member.revisions.policy;
