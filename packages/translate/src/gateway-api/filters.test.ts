@@ -81,6 +81,7 @@ describe("a filter that mirrors", () => {
     [mirror(", percent: 1, fraction: { numerator: 1 }"), "set one"],
     [mirror(", fraction: { numerator: 2, denominator: 1 }"), "no share"],
     [mirror(", fraction: { numerator: 0, denominator: 0 }"), "no share"],
+    [mirror(", fraction: { denominator: 2 }"), "needs its numerator"],
     ["{ type: RequestMirror, requestMirror: { backendRef: { name: v2 } } }", "needs a port"],
   ])("%s is refused", (filters, reason) => expect(refusedFor(filters)).toEqual([expect.stringContaining(reason)]));
 });

@@ -46,6 +46,7 @@ export const readMirror = (
     fields.refuse("fraction", "percent and fraction are set: set one");
   if (percent !== undefined && (percent < 0 || percent > 100))
     fields.refuse("percent", `${percent} is no share in percent`);
+  if (fraction?.has("numerator") === false) fraction.refuse("numerator", "a fraction needs its numerator");
   const numerator = fraction?.integer("numerator") ?? 0;
   const denominator = fraction?.integer("denominator") ?? 100;
   if (numerator < 0 || denominator < 1 || numerator > denominator) fields.refuse("fraction", "this is no share");

@@ -155,3 +155,25 @@ describe("services of GRPCRoutes", () => {
     ]);
   });
 });
+
+test("where documents stand does not matter", () => {
+  const documents = [
+    reviews,
+    v1,
+    httpRoute(to("v1"), "b"),
+    httpRoute("[{ matches: [{ path: { value: /a } }], backendRefs: [{ name: reviews, port: 80 }] }]", "a"),
+    httpRoute(to("v1"), "old", 'creationTimestamp: "2020-01-01T00:00:00Z"'),
+    gatewayDocument(
+      "GRPCRoute",
+      "a",
+      `{ parentRefs: [{ group: "", kind: Service, name: v1 }], rules: ${to("reviews")} }`,
+    ),
+  ];
+  const policiesOf = (yaml: readonly string[]) =>
+    translated(yaml.join(""))
+      .policies.map((policy) => JSON.stringify(policy).replaceAll(/"origin":\{[^}]*\},?/g, ""))
+      .sort();
+  const forwards = policiesOf(documents);
+  expect(forwards).toHaveLength(4);
+  expect(policiesOf([...documents].reverse())).toEqual(forwards);
+});

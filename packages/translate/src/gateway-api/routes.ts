@@ -10,6 +10,7 @@ import { grpcRouteReader } from "./grpc-route.ts";
 import { grpcServices } from "./grpc-services.ts";
 import { httpRouteReader } from "./http-route.ts";
 import type { Conflicts } from "./parent-ref.ts";
+import { byAgeAndName } from "./precedence.ts";
 import { readRoute } from "./read-route.ts";
 import { readGrants, referenceGrantKind } from "./reference-grant.ts";
 
@@ -23,7 +24,10 @@ export const gatewayRoutes: Translator = {
     const conflicts: Conflicts = new Map();
     const reached = new Map<SourceDocument, Set<ServiceKey>>();
     // A document stands for itself: one that is refused takes no other's rules with it.
-    const bound = readRoutes(context, conflicts, reached).filter(({ document }) => !context.findings.refuses(document));
+    const bound = readRoutes(context, conflicts, reached)
+      .filter(({ document }) => !context.findings.refuses(document))
+      // Where documents stand must not matter.
+      .sort((a, b) => byAgeAndName(a.document, b.document));
     findConflicts(bound, conflicts);
     const traffic = readBackendTraffic(context);
     return [
