@@ -211,6 +211,7 @@ export {
   normalizePath,
   type PathNormalization,
   pathForRules,
+  pathInRules,
   queryOf,
 } from "./path-normalization.ts";
 export type { PathReplacement, RegexSubstitution, SubstitutionEngine } from "./path-replacement.ts";

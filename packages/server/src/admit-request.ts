@@ -7,6 +7,7 @@ import {
   mtlsModeOf,
   normalizePath,
   pathForRules,
+  pathInRules,
   queryOf,
 } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
@@ -22,7 +23,7 @@ import type { VisitObserver } from "./observe-visit.ts";
 import type { PlaintextCallers } from "./plaintext-callers.ts";
 import { refuse, refuseRaw } from "./refusal.ts";
 import { releaseReply, settleBeforeReply } from "./route-templates/settle-before-reply.ts";
-import { watchExpressRoute } from "./route-templates/watch-express-route.ts";
+import { foundRouteOf, watchExpressRoute } from "./route-templates/watch-express-route.ts";
 import { type ListenerState, OpenVisit, rememberVisit } from "./visit.ts";
 import { bindRequestEvents, type RunInVisit } from "./visit-events.ts";
 import { VisitPermit } from "./visit-permit.ts";
@@ -60,7 +61,7 @@ export const admitRequest = (
   tellsRoutes: () => TellsRoutes,
 ): Admitted => {
   if (request.httpVersionMajor >= 2 && !presentAsHttp1(request)) return undefined;
-  const visit = openVisit(desk, request, listener);
+  const visit = openVisit(desk, request, listener, listener.kind === "own" && tellsRoutes() === "adapter");
   const answer = admit(desk.gates, visit);
   desk.observer.begin(visit);
   // "close" comes after every answer, finished or broken off, and in no other case.
@@ -92,10 +93,15 @@ const concludeRequest = (
   serve(desk, visit);
   guardReply(response, visit);
   bindRequestEvents(visit.request, desk.runIn);
-  // Express answers without a route before it has found one. Behind an adapter, which is asked for every call, it means that
-  // somebody was quicker, such as a hook before the adapter's: the route is there, and nobody told it.
-  const unsettled: FoundRoute = tells === "adapter" ? [] : undefined;
-  if (tells !== undefined) settleBeforeReply(response, () => settleRoute(desk, visit, response, unsettled));
+  // Express answers without a route before it has found one, or in a callback of a parameter when it has. Behind an adapter, which
+  // is asked for every call, it means that somebody was quicker, such as a hook before the adapter's: nobody told the route.
+  if (tells === "adapter") settleBeforeReply(response, () => settleRoute(desk, visit, response, []));
+  else if (tells !== undefined) {
+    settleBeforeReply(response, () => {
+      const { route, mount } = foundRouteOf(visit.request);
+      return settleRoute(desk, visit, response, route, mount);
+    });
+  }
   if (tells === "express") {
     watchExpressRoute(visit.request, (route, next, mount) => {
       if (settleRoute(desk, visit, response, route, mount)) next();
@@ -181,8 +187,14 @@ const serve = (desk: AdmissionDesk, visit: OpenVisit): void => {
 /** "close" follows, and ends the visit. */
 const ignore = (): void => undefined;
 
-const openVisit = (desk: AdmissionDesk, request: IncomingMessage, listener: ListenerState): OpenVisit => {
-  const path = request.method === "CONNECT" ? connectTarget(request.url) : readPath(desk, request);
+/** @param routed whether the framework has found the route already, by the path as it came in */
+const openVisit = (
+  desk: AdmissionDesk,
+  request: IncomingMessage,
+  listener: ListenerState,
+  routed = false,
+): OpenVisit => {
+  const path = request.method === "CONNECT" ? connectTarget(request.url) : readPath(desk, request, routed);
   const visit = new OpenVisit(
     {
       request,
@@ -211,18 +223,25 @@ const notePlaintext = ({ plaintext, observer, enforces }: AdmissionDesk, visit: 
 
 /**
  * The path as rules compare it. The handler is given the same path, for else it might read another one out of what the rules
- * let pass. While the service has not moved in, nothing is changed.
+ * let pass. Where a framework has found the route already, a path that leads elsewhere is refused: rules would be asked about one
+ * route, and another served. While the service has not moved in, nothing is changed.
  */
-const readPath = (desk: AdmissionDesk, request: IncomingMessage): string | undefined => {
+const readPath = (desk: AdmissionDesk, request: IncomingMessage, routed: boolean): string | undefined => {
   const mode = desk.current.policy?.normalization ?? DEFAULT_PATH_NORMALIZATION;
   const target = request.url ?? "/";
   const path = normalizePath(target, mode);
   if (path === undefined) return undefined;
   // A fragment behind the query is no part of what the path says, and still not handed on.
   const isSame = target.startsWith(path) && (target.length === path.length || target[path.length] === "?");
-  if (desk.enforces && !(isSame && !target.includes("#"))) rewriteTarget(request, target, path + queryOf(target));
+  if (desk.enforces && !(isSame && !target.includes("#"))) {
+    // Frameworks decode escapes before they compare; so much may differ.
+    if (routed && !isSame && pathInRules(pathOf(target)) !== pathForRules(path, "base")) return undefined;
+    rewriteTarget(request, target, path + queryOf(target));
+  }
   return pathForRules(path, mode);
 };
+
+const pathOf = (target: string): string => target.replace(/[?#].*$/s, "");
 
 /** Express keeps the target as it came in, and has done so already where the service keeps its own listener. */
 const rewriteTarget = (request: IncomingMessage & { originalUrl?: unknown }, came: string, target: string): void => {

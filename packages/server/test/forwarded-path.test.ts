@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import type { AccessPolicy } from "@tulle/policy";
 import type { MeshServer } from "@tulle/server";
 import { expressMesh } from "@tulle/server/express";
+import { fastifyMesh } from "@tulle/server/fastify";
 import { constant } from "@tulle/time";
 import express from "express";
 import fastify from "fastify";
@@ -79,6 +80,37 @@ describe.each(places)("%s", (_place, start) => {
     "is not given %s, which can be read in two ways",
     async (written) => {
       expect((await call(await start(), { path: written })).status).toBe(400);
+    },
+  );
+});
+
+describe("Fastify on a listener of its own, which has found the route before the gates are asked", () => {
+  const start = async () => {
+    const ran: string[] = [];
+    const app = fastify();
+    app.register(fastifyMesh, { mesh: serverOf() });
+    app.get("/public/*", async () => void ran.push("public"));
+    app.get("/admin/*", async () => void ran.push("admin"));
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    onTestFinished(() => app.close());
+    return { ran, port: (app.server.address() as AddressInfo).port };
+  };
+
+  test.each(["/admin/../public/a", "/admin/%2e%2e/public/a", "/admin/./../public/a", "/public//a", "/public\\a"])(
+    "refuses %s, which the rules would take for another path than it took",
+    async (written) => {
+      const { port, ran } = await start();
+      expect((await call(port, { path: written })).status).toBe(400);
+      expect(ran).toEqual([]);
+    },
+  );
+
+  test.each(["/public/a?b=/../c", "/public/a%2fb", "/public/%61", "/%70ublic/a", "/public/%c3%a9"])(
+    "serves %s, which is the same to both",
+    async (written) => {
+      const { port, ran } = await start();
+      expect((await call(port, { path: written })).status).toBe(200);
+      expect(ran).toEqual(["public"]);
     },
   );
 });

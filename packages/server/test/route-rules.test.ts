@@ -133,6 +133,29 @@ describe("in Express", () => {
   });
 });
 
+describe("in Express, who is quicker than the handlers", () => {
+  test("a callback of a parameter does not answer for a route that is denied", async () => {
+    const { ask } = await inExpress(rule("deny", "/secrets/:id"), (app, handler) => {
+      app.param("id", (_request, response, _next, id) => response.end(`the secret ${id}`));
+      app.get("/secrets/:id", handler);
+    });
+    expect(await ask("/secrets/7")).toEqual(refused);
+  });
+
+  test("a handler that is put before all others by hand does not run for a route that is denied", async () => {
+    let route: { stack: unknown[] } | undefined;
+    const { ask } = await inExpress(rule("deny", "/secret"), (app, handler) => {
+      const made = app.route("/secret").get(handler).get(handler);
+      route = made as unknown as { stack: unknown[] };
+    });
+    expect(await ask("/secret")).toEqual(refused);
+    route?.stack.unshift(route.stack.pop());
+    expect(await ask("/secret")).toEqual(refused);
+    route?.stack.splice(0, 2);
+    expect(await ask("/secret")).toEqual(refused);
+  });
+});
+
 describe("in Fastify", () => {
   test("routes of contexts that were there before the plugin are decided before their handlers run", async () => {
     const { ask } = await inFastify(rule("deny", "/v1/early/:id"), (app, ran, plugin) => {

@@ -26,8 +26,8 @@ type GuardedRequest = IncomingMessage & {
   route?: unknown;
 };
 
-/** Routes whose stack begins with our layer already. Weak: applications that are thrown away take their routes along. */
-const guarded = new WeakSet<object>();
+/** Our layer of each route. Weak: applications that are thrown away take their routes along. */
+const guards = new WeakMap<object, RouteLayer>();
 
 /**
  * Has a guard asked when Express finds the route for a request, before any handler of that route. Express tells a match by
@@ -55,14 +55,19 @@ export const expressTemplateOf = (request: IncomingMessage): string | undefined 
   return isRoute(route) && typeof route.path === "string" ? `${baseUrl}${route.path}` : undefined;
 };
 
-/** Express does not say which of several paths fitted; and a regular expression is no template. */
-const foundRouteOf = (request: IncomingMessage): FoundRoute => {
-  const { route, baseUrl = "" }: GuardedRequest = request;
-  if (!isRoute(route)) return undefined;
+/**
+ * The route that Express has found, and where its router is mounted. Express does not say which of several paths fitted; and a regular
+ * expression is no template.
+ */
+export const foundRouteOf = (
+  request: IncomingMessage,
+): { readonly route: FoundRoute; readonly mount: string | undefined } => {
+  const { route, baseUrl: mount }: GuardedRequest = request;
+  if (!isRoute(route)) return { route: undefined, mount };
   const paths: readonly unknown[] = Array.isArray(route.path) ? route.path : [route.path];
-  if (!paths.every((path) => typeof path === "string")) return [];
-  const templates = paths.map((path) => `${baseUrl}${path}`);
-  return templates.length === 1 ? templates[0] : templates;
+  if (!paths.every((path) => typeof path === "string")) return { route: [], mount };
+  const [only, ...others] = paths.map((path) => `${mount ?? ""}${path}`);
+  return { route: only === undefined || others.length === 0 ? only : [only, ...others], mount };
 };
 
 const isRoute = (route: unknown): route is ExpressRoute =>
@@ -70,15 +75,24 @@ const isRoute = (route: unknown): route is ExpressRoute =>
 
 const putGuardFirst = (route: ExpressRoute): void => {
   const [first] = route.stack;
-  if (first === undefined || guarded.has(route)) return;
-  guarded.add(route);
-  // Express exports no way to put a layer first: a layer of the same class is made of one that is there.
-  const Layer = first.constructor as new (path: string, options: object, handle: Handler) => RouteLayer; // every layer's
-  route.stack.unshift(new Layer("/", {}, askGuard));
+  let guard = guards.get(route);
+  // Whoever puts handlers into a stack by hand may have put some before ours, or have taken it away.
+  if (first === undefined || first === guard) return;
+  if (guard === undefined) {
+    // Express exports no way to put a layer first: a layer of the same class is made of one that is there.
+    const Layer = first.constructor as new (path: string, options: object, handle: Handler) => RouteLayer; // every layer's
+    guard = new Layer("/", {}, askGuard);
+    guards.set(route, guard);
+  }
+  route.stack.unshift(guard);
 };
 
 const askGuard: Handler = (request, _response, next) => {
-  const { [guardKey]: guard, baseUrl }: GuardedRequest = request;
-  if (guard === undefined) next();
-  else guard(foundRouteOf(request), next, baseUrl);
+  const { [guardKey]: guard }: GuardedRequest = request;
+  if (guard === undefined) {
+    next();
+    return;
+  }
+  const { route, mount } = foundRouteOf(request);
+  guard(route, next, mount);
 };
