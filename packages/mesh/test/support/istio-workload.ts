@@ -21,15 +21,18 @@ export interface IstioWorkload extends AsyncDisposable {
   apply(documents: readonly IstioDocuments[]): Promise<void>;
 }
 
-/** The workload's port for HTTP in Istio's tests. */
-const HTTP_PORT = "18080";
+/** The workload's ports in Istio's tests. */
+const workloadPorts = { http: "18080", http2: "18085", grpc: "17070" };
 
-const service = (name: string, namespace: string): IstioDocuments => ({
+/** What the workload is spoken to in. */
+export type IstioProtocol = keyof typeof workloadPorts;
+
+const service = (name: string, namespace: string, protocol: IstioProtocol): IstioDocuments => ({
   namespace,
   yaml: `apiVersion: v1
 kind: Service
 metadata: { name: ${name} }
-spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80 }] }`,
+spec: { selector: { app: ${name} }, ports: [{ name: ${protocol}, port: 80 }] }`,
 });
 
 /** What Istio's tests take for granted. */
@@ -57,21 +60,25 @@ export const istioPolicies = (documents: readonly IstioDocuments[]): readonly Po
 };
 
 /** Starts a config-server, the workload with a handler, and its callers. */
-export const startIstioWorkload = async (handler: RequestListener, jwksUri: string): Promise<IstioWorkload> => {
+export const startIstioWorkload = async (
+  handler: RequestListener,
+  jwksUri: string,
+  protocol: IstioProtocol = "http",
+): Promise<IstioWorkload> => {
   const callers = ["ns1/a", "ns2/a"];
   const port = await freePort();
   const fill = ({ namespace, yaml }: IstioDocuments): IstioDocuments => ({
     namespace,
     yaml: yaml
       .replaceAll("@JWKS_URI@", jwksUri)
-      .replaceAll(HTTP_PORT, `${port}`)
+      .replaceAll(workloadPorts[protocol], `${port}`)
       .replaceAll(/\{\{.*?ServicePort.*?\}\}/g, "80")
       .replaceAll(/\{\{.*?default "(.*?)".*?\}\}/g, "$1"),
   });
   const base = [
     meshConfig,
-    service("b", "ns1"),
-    ...callers.map((each) => service("a", each.slice(0, each.indexOf("/")))),
+    service("b", "ns1", protocol),
+    ...callers.map((each) => service("a", each.slice(0, each.indexOf("/")), "http")),
   ];
   const policiesOf = (documents: readonly IstioDocuments[]): readonly Policy[] =>
     istioPolicies([...base, ...documents].map(fill)).map((policy) =>
