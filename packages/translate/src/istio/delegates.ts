@@ -1,6 +1,8 @@
 import type { PolicyPath } from "@tulle/policy";
+import { Fields } from "../fields.ts";
 import type { Findings } from "../finding.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
+import { delegateMessage } from "./http-route.ts";
 
 /** A rule of a VirtualService as it stands, or as it becomes when a delegate fills it. */
 export interface WrittenRule {
@@ -40,14 +42,16 @@ export const expandDelegates = (
       );
       return [];
     }
-    const namespace = reference.namespace || document.namespace;
-    const found = delegates.find((each) => each.name === reference.name && each.namespace === namespace);
+    const fields = new Fields(reference, delegateMessage, document, [...path, "delegate"], findings);
+    const name = fields.text("name") ?? "";
+    const namespace = fields.text("namespace") || document.namespace;
+    const found = delegates.find((each) => each.name === name && each.namespace === namespace);
     if (found === undefined) {
       findings.add(
         "warning",
         document,
         [...path, "delegate"],
-        `no document is VirtualService/${String(namespace)}/${String(reference.name)}: the rule leads nowhere`,
+        `no document is VirtualService/${namespace}/${name}: the rule leads nowhere`,
       );
       // Its matches are still checked.
       const { delegate: _, ...rest } = rule;

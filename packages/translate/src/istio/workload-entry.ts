@@ -78,7 +78,7 @@ export const readEndpoint = (fields: FieldsOf<typeof workloadEntryMessage>): End
 const readPorts = (fields: FieldsOf<typeof workloadEntryMessage>): Readonly<Record<string, number>> => {
   const ports: Record<string, number> = {};
   for (const [name, written] of Object.entries(fields.map("ports") ?? {})) {
-    const port = Number(written);
+    const port = typeof written === "number" || typeof written === "string" ? Number(written) : Number.NaN;
     if (!isPortName(name)) fields.refuse("ports", `"${name}" is no name of a port`, name);
     if (Number.isInteger(port) && port >= 1 && port <= 65_535) ports[name] = port;
     else fields.refuse("ports", "a port is a number from 1 to 65535", name);
