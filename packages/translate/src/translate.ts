@@ -1,5 +1,6 @@
 import { namespaceOf, type Policy, type ServiceKey, serviceKey } from "@tulle/policy";
 import { parsePolicies } from "@tulle/policy/schema";
+import { distinctNames } from "./distinct-names.ts";
 import { type Finding, Findings } from "./finding.ts";
 import type { ParentStatus } from "./gateway-api/condition.ts";
 import { rootNamespaceIn } from "./istio/mesh-config.ts";
@@ -71,13 +72,18 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
     statuses: [],
   };
   const made = translators.flatMap((translator) => translator.translate(context));
-  const translated = checked(
-    mergeServices(
-      made.filter(({ from }) => !from.some((each) => findings.refuses(each))),
-      context.existing,
-    ),
-    findings,
-  );
+  const translated = putTogether(made, context);
+  const unfit = refuseUnfit(translated, findings);
+  if (unfit.size > 0) {
+    // What they had a part in is made again without them; each time there are fewer.
+    const rest = translate(
+      latest.filter((each) => !unfit.has(each)),
+      options,
+    );
+    const known = new Set(findings.all.map(told));
+    const further = rest.findings.filter((found) => found.level === "refused" && !known.has(told(found)));
+    return { ...rest, findings: [...findings.all, ...further], statuses: context.statuses };
+  }
   return {
     policies: translated.map(({ policy }) => policy),
     translated,
@@ -86,21 +92,38 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
   };
 };
 
-/**
- * Leaves out what Tulle itself would refuse, and tells it of the document: a value that its origin takes may be out of the range
- * of a policy's field.
- */
-const checked = (made: readonly TranslatedPolicy[], findings: Findings): readonly TranslatedPolicy[] => {
-  const refused = new Set<number>();
-  for (const { index = 0, path, message } of parsePolicies(made.map(({ policy }) => policy)).problems) {
-    refused.add(index);
-    const each = made[index];
-    const [document] = each?.from ?? [];
-    if (document === undefined) continue;
-    findings.add("refused", document, [], `${each?.policy.kind} ${path}: ${message}`);
-  }
-  return made.filter((_, index) => !refused.has(index));
+/** Puts together what documents became, without all that comes of refused ones. */
+const putTogether = (
+  made: readonly TranslatedPolicy[],
+  { findings, existing }: TranslationContext,
+): readonly TranslatedPolicy[] => {
+  const kept = made.filter(({ from }) => !from.some((each) => findings.refuses(each)));
+  return distinctNames(mergeServices(kept, existing));
 };
+
+/**
+ * Refuses the documents whose policies Tulle itself would refuse: a value that its origin takes may be out of the range of a
+ * policy's field. Returns them.
+ */
+const refuseUnfit = (translated: readonly TranslatedPolicy[], findings: Findings): ReadonlySet<SourceDocument> => {
+  const unfit = new Set<SourceDocument>();
+  for (const { index = 0, path, message } of parsePolicies(translated.map(({ policy }) => policy)).problems) {
+    const { policy, from = [] } = translated[index] ?? {};
+    for (const document of atFault(from)) {
+      unfit.add(document);
+      findings.add("refused", document, [], `${policy?.kind} ${path}: ${message}`);
+    }
+  }
+  return unfit;
+};
+
+/** What is said of a service is wrong sooner than the Service itself. */
+const atFault = (from: readonly SourceDocument[]): readonly SourceDocument[] => {
+  const further = from.filter((document) => !isOfKind(document, serviceKind));
+  return further.length === 0 ? from : further;
+};
+
+const told = (found: Finding): string => `${found.document} ${found.path} ${found.message}`;
 
 /** Every kind of document that is read. */
 export const sourceKinds: readonly SourceKind[] = [
