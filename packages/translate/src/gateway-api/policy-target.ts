@@ -40,11 +40,15 @@ export const readTargets = (
   const written = fields.messages("targetRefs", policyTargetMessage) ?? [];
   if (written.length === 0) fields.refuse("targetRefs", "a policy needs a target");
   checkCount(fields, "targetRefs", written, MOST_TARGETS);
-  const named = written.map((each) => ["group", "kind", "name"].map((part) => each.raw(part as "name")).join("/"));
+  const keyOf = (
+    each: (typeof written)[number],
+    ...parts: readonly ("group" | "kind" | "name" | "sectionName")[]
+  ): string => JSON.stringify(parts.map((part) => each.raw(part) ?? ""));
+  const named = written.map((each) => keyOf(each, "group", "kind", "name"));
   checkDistinct(
     fields,
     "targetRefs",
-    written.map((each, at) => `${named[at]}#${String(each.raw("sectionName") ?? "")}`),
+    written.map((each) => keyOf(each, "group", "kind", "name", "sectionName")),
   );
   for (const [at, each] of written.entries()) {
     const others = written.filter((_, other) => named[other] === named[at]);
