@@ -1,4 +1,5 @@
 import { CLUSTER_DOMAIN, type ServiceKey, serviceKey } from "@tulle/policy";
+import type { DestinationRules } from "./istio/destination-rules.ts";
 import type { EntryPort, ServiceEntry } from "./istio/service-entry.ts";
 import type { Endpoint } from "./istio/workload-entry.ts";
 import type { SourceDocument } from "./source-document.ts";
@@ -71,6 +72,10 @@ export interface Catalog {
   readonly externals: ReadonlyMap<string, readonly CatalogExternal[]>;
   /** What ServiceEntries tell of services outside the mesh. */
   readonly entries: readonly ExternalEntry[];
+  /** What DestinationRules say of services. */
+  readonly rules: DestinationRules;
+  /** The names of a service's subsets; `undefined` where nobody knows whether there are others. */
+  subsetsOf(key: ServiceKey): ReadonlySet<string> | undefined;
 }
 
 /**

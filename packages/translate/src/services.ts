@@ -10,7 +10,7 @@ import {
 } from "./catalog.ts";
 import { externalServices } from "./external-services.ts";
 import { destinationRuleKind } from "./istio/destination-rule.ts";
-import { type DestinationRules, type MergedRule, readDestinationRules } from "./istio/destination-rules.ts";
+import type { DestinationRules, MergedRule } from "./istio/destination-rules.ts";
 import { serviceEntryKind } from "./istio/service-entry.ts";
 import { levelsOf, overridesOf } from "./istio/service-traffic.ts";
 import { workloadEntryKind } from "./istio/workload-entry.ts";
@@ -21,7 +21,7 @@ import type { TranslatedPolicy, Translator } from "./translator.ts";
 export const services: Translator = {
   kinds: [destinationRuleKind, serviceEntryKind, workloadEntryKind],
   translate: (context) => {
-    const rules = readDestinationRules(context);
+    const { rules } = context.catalog;
     rules.tellUnknown(new Set([...context.catalog.externals.keys()]));
     return [
       ...keysOf(context, rules).flatMap((key) => serviceOf(key, context, rules) ?? []),

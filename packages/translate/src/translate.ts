@@ -56,12 +56,13 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
   const latest = lastOfEach(documents, findings);
   for (const document of latest) tellUnread(document, findings);
   const existingMesh = options.existing?.find((policy) => policy.kind === "Mesh");
+  const rootNamespace =
+    options.rootNamespace ?? rootNamespaceIn(latest) ?? existingMesh?.rootNamespace ?? DEFAULT_ROOT_NAMESPACE;
   const context: TranslationContext = {
     documents: latest,
-    catalog: readCatalog(latest, options.existing ?? [], findings),
+    catalog: readCatalog(latest, options.existing, rootNamespace, findings),
     findings,
-    rootNamespace:
-      options.rootNamespace ?? rootNamespaceIn(latest) ?? existingMesh?.rootNamespace ?? DEFAULT_ROOT_NAMESPACE,
+    rootNamespace,
     services: options.services,
     existing: new Map(
       (options.existing ?? [])
@@ -95,10 +96,10 @@ export const translate = (documents: readonly SourceDocument[], options: Transla
 /** Puts together what documents became, without all that comes of refused ones. */
 const putTogether = (
   made: readonly TranslatedPolicy[],
-  { findings, existing }: TranslationContext,
+  { findings, existing, existingMesh }: TranslationContext,
 ): readonly TranslatedPolicy[] => {
   const kept = made.filter(({ from }) => !from.some((each) => findings.refuses(each)));
-  return distinctNames(mergeServices(kept, existing));
+  return distinctNames(mergeServices(kept, existing, existingMesh));
 };
 
 /**

@@ -1,6 +1,8 @@
 import { fullNameOf, resolveHost, wildcardCovers } from "../catalog.ts";
+import type { Findings } from "../finding.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
-import { byAge, documentsOf, type TranslationContext } from "../translation-context.ts";
+import { isOfKind } from "../source-kind.ts";
+import { byAge } from "../translation-context.ts";
 import { type DestinationRule, destinationRuleKind, type ReadSubset, readDestinationRule } from "./destination-rule.ts";
 import type { TrafficPolicy } from "./traffic-policy.ts";
 
@@ -32,9 +34,13 @@ export interface DestinationRules {
  * the first that has any the most specific host. What calls meet does not depend on the caller here, so that of rules in other
  * namespaces only the subsets are taken, which change nothing by themselves.
  */
-export const readDestinationRules = (context: TranslationContext): DestinationRules => {
-  const { findings, rootNamespace } = context;
-  const all = [...documentsOf(context, destinationRuleKind)]
+export const readDestinationRules = (
+  documents: readonly SourceDocument[],
+  rootNamespace: string,
+  findings: Findings,
+): DestinationRules => {
+  const all = documents
+    .filter((document) => isOfKind(document, destinationRuleKind))
     .sort(byAge)
     .map((document) => readDestinationRule(document, findings));
   // A document of which anything was refused says nothing.
@@ -51,6 +57,25 @@ export const readDestinationRules = (context: TranslationContext): DestinationRu
       `in Istio it holds for callers in ${rule.document.namespace} alone, and what calls meet does not depend on the caller here: write it in the service's namespace`,
     );
   };
+  const answers = new Map<string, MergedRule | undefined>();
+  const find = (fullName: string, namespace: string): MergedRule | undefined => {
+    const fitting = rules.filter((rule) => covers(hosts.get(rule) ?? "", fullName));
+    const inNamespace = (home: string): readonly DestinationRule[] =>
+      mostSpecific(
+        fitting.filter(({ document, selects }) => document.namespace === home && !selects),
+        hosts,
+      );
+    const own = inNamespace(namespace);
+    const chosen = own.length > 0 ? own : inNamespace(rootNamespace);
+    const others = fitting.filter(
+      (rule) =>
+        !chosen.includes(rule) &&
+        hosts.get(rule) === fullName &&
+        (rule.selects || rule.document.namespace !== rootNamespace),
+    );
+    for (const rule of others) tellForeign(rule);
+    return merge(chosen, others);
+  };
   return {
     named,
     tellUnknown: (externals) => {
@@ -60,22 +85,10 @@ export const readDestinationRules = (context: TranslationContext): DestinationRu
       }
     },
     for: (fullName, namespace) => {
-      const fitting = rules.filter((rule) => covers(hosts.get(rule) ?? "", fullName));
-      const inNamespace = (home: string): readonly DestinationRule[] =>
-        mostSpecific(
-          fitting.filter(({ document, selects }) => document.namespace === home && !selects),
-          hosts,
-        );
-      const own = inNamespace(namespace);
-      const chosen = own.length > 0 ? own : inNamespace(rootNamespace);
-      const others = fitting.filter(
-        (rule) =>
-          !chosen.includes(rule) &&
-          hosts.get(rule) === fullName &&
-          (rule.selects || rule.document.namespace !== rootNamespace),
-      );
-      for (const rule of others) tellForeign(rule);
-      return merge(chosen, others);
+      const asked = `${namespace}/${fullName}`;
+      // What is told of a service is told once.
+      if (!answers.has(asked)) answers.set(asked, find(fullName, namespace));
+      return answers.get(asked);
     },
   };
 };

@@ -21,8 +21,8 @@ export interface Destination {
   readonly subset: string | undefined;
   /** The port that was named; it selects what a DestinationRule says of the port. */
   readonly port: number | undefined;
-  /** Whether anybody can be called: a name from outside that no document tells of cannot. */
-  readonly known: boolean;
+  /** Why nobody can be called: a name from outside, or a subset, that no document tells of; `undefined` where somebody can. */
+  readonly unknown: string | undefined;
 }
 
 /** Reads a destination. Refuses one without host, and a port without number. */
@@ -47,12 +47,20 @@ export const readDestination = (
     fields.refuse("port", "a port is a number from 1 to 65535", "number");
   }
   const external = wayTo(host, port, catalog);
+  const service = external?.key ?? (resolved.kind === "service" ? resolved.key : undefined);
+  // Endpoints outside the mesh have no labels; their DestinationRule tells of it.
+  const subset = isOutside(service, catalog) ? undefined : fields.text("subset") || undefined;
+  const subsets = subset === undefined || service === undefined ? undefined : catalog.subsetsOf(service);
   return {
-    service: external?.key ?? (resolved.kind === "service" ? resolved.key : "unknown/unknown"),
-    // Endpoints outside the mesh have no labels; their DestinationRule tells of it.
-    subset: isOutside(external?.key, catalog) ? undefined : fields.text("subset") || undefined,
+    service: service ?? "unknown/unknown",
+    subset,
     port,
-    known: resolved.kind === "service" || external !== undefined,
+    unknown:
+      service === undefined
+        ? `no Service or ServiceEntry tells of "${host}"`
+        : subset !== undefined && subsets?.has(subset) === false
+          ? `no DestinationRule tells of a subset "${subset}" of "${host}"`
+          : undefined,
   };
 };
 

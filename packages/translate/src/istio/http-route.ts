@@ -177,18 +177,16 @@ const readDestinations = (
     const weight = routes.length === 1 ? 1 : (weights[at] ?? 0);
     return { ...to, weight };
   });
-  const unknown = read.filter(({ destination }) => destination?.known === false);
+  const unknown = read.filter(({ destination }) => destination?.unknown !== undefined);
   const lost = unknown.reduce((sum, { weight }) => sum + weight, 0);
   const whole = Math.max(1, routes.length === 1 ? 1 : total);
-  if (unknown.length > 0) {
-    fields.warn(
-      "route",
-      `no Service or ServiceEntry tells of a destination: its share is answered with ${NO_DESTINATION}`,
-    );
+  for (const [at, { destination }] of read.entries()) {
+    if (destination?.unknown === undefined) continue;
+    fields.warn("route", `${destination.unknown}: its share is answered with ${NO_DESTINATION}`, at, "destination");
   }
   return {
     split: read
-      .filter(({ destination }) => destination?.known !== false)
+      .filter(({ destination }) => destination?.unknown === undefined)
       .map(({ destination, weight, headers }) => weighted(destination, weight, headers, routes.length, namespace)),
     unknownPercent: (100 * lost) / whole,
   };

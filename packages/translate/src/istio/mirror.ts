@@ -51,7 +51,7 @@ const targetOf = (
 ): readonly MirrorTarget[] => {
   const destination = readDestination(fields, catalog, namespace);
   // Copies to a name that nobody knows are lost in Envoy too.
-  if (destination === undefined || !destination.known) return [];
+  if (destination === undefined || destination.unknown !== undefined) return [];
   return [
     {
       service: referenceTo(destination.service, namespace),
