@@ -228,20 +228,29 @@ const notePlaintext = ({ plaintext, observer, enforces }: AdmissionDesk, visit: 
  */
 const readPath = (desk: AdmissionDesk, request: IncomingMessage, routed: boolean): string | undefined => {
   const mode = desk.current.policy?.normalization ?? DEFAULT_PATH_NORMALIZATION;
-  const target = request.url ?? "/";
+  const mounted = mountedTarget(request);
+  const target = mounted ?? request.url ?? "/";
   const path = normalizePath(target, mode);
   if (path === undefined) return undefined;
+  if (mounted !== undefined) return desk.enforces && !isReadAlike(target, path) ? undefined : pathForRules(path, mode);
   // A fragment behind the query is no part of what the path says, and still not handed on.
   const isSame = target.startsWith(path) && (target.length === path.length || target[path.length] === "?");
   if (desk.enforces && !(isSame && !target.includes("#"))) {
-    // Frameworks decode escapes before they compare; so much may differ.
-    if (routed && !isSame && pathInRules(pathOf(target)) !== pathForRules(path, "base")) return undefined;
+    if (routed && !isReadAlike(target, path)) return undefined;
     rewriteTarget(request, target, path + queryOf(target));
   }
   return pathForRules(path, mode);
 };
 
-const pathOf = (target: string): string => target.replace(/[?#].*$/s, "");
+/** Where Express has mounted the middleware at a path it has taken that off; rules are about the whole. */
+const mountedTarget = ({ baseUrl, originalUrl }: MountedRequest): string | undefined =>
+  typeof baseUrl === "string" && baseUrl !== "" && typeof originalUrl === "string" ? originalUrl : undefined;
+
+type MountedRequest = IncomingMessage & { readonly baseUrl?: unknown; readonly originalUrl?: unknown };
+
+/** Whether a framework reads a target as its normalised path: it decodes escapes before it compares, so much may differ. */
+const isReadAlike = (target: string, path: string): boolean =>
+  pathInRules(target.replace(/[?#].*$/s, "")) === pathForRules(path, "base");
 
 /** Express keeps the target as it came in, and has done so already where the service keeps its own listener. */
 const rewriteTarget = (request: IncomingMessage & { originalUrl?: unknown }, came: string, target: string): void => {

@@ -115,6 +115,32 @@ describe("Fastify on a listener of its own, which has found the route before the
   );
 });
 
+describe("Express on a listener of its own, with the middleware at a path", () => {
+  const start = async () => {
+    const app = express();
+    app.use(["/public", "/api"], expressMesh(serverOf()));
+    app.get("/{*rest}", (request, response) => void response.end(request.url));
+    const own = createServer(app).listen(0, "127.0.0.1");
+    onTestFinished(() => void own.close());
+    await once(own, "listening");
+    // A server that listens on TCP has such an address.
+    return (own.address() as AddressInfo).port;
+  };
+
+  test("is ruled by whole paths, and not by what is left behind the mount", async () => {
+    const port = await start();
+    expect((await call(port, { path: "/public/a?b" })).status).toBe(200);
+    expect((await call(port, { path: "/public/%61" })).status).toBe(200);
+    expect((await call(port, { path: "/api/public/a" })).status).toBe(403);
+  });
+
+  test("refuses a path that the rules would take for another one than Express took", async () => {
+    const port = await start();
+    expect((await call(port, { path: "/api/../public/a" })).status).toBe(400);
+    expect((await call(port, { path: "/public/./a" })).status).toBe(400);
+  });
+});
+
 test("in HTTP/2 too", async () => {
   const server = testServer({
     inbound: constant({
