@@ -62,8 +62,9 @@ describe("a PeerAuthentication", () => {
     ],
     ["an unknown field", "{ mtsl: { mode: STRICT } }", "spec.mtsl"],
   ])("is refused with %s", (_name, spec, path) => {
-    const { policies, refused } = translated(peer(spec));
+    const { policies, refused, told } = translated(peer(spec));
     expect(policies).toEqual([]);
     expect(refused).toContain(path);
+    expect(told.at(-1)).toContain("nothing of this is in force");
   });
 });

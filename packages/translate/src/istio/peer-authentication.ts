@@ -36,6 +36,10 @@ export const peerAuthentications: Translator = {
     const made = documentsOf(context, peerAuthenticationKind).map((document) => {
       const policy = readDocument(document, context);
       refuseUnsayable(policy, document, context.findings, placeInDocument);
+      if (context.findings.refuses(document)) {
+        const open = "the modes are those of other documents, or the mesh's own";
+        context.findings.add("refused", document, ["spec"], `nothing of this is in force: ${open}`);
+      }
       return { policy, document };
     });
     tellDisagreements(made, context);

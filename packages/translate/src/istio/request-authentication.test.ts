@@ -119,9 +119,10 @@ spec:
     ["a presence that is none", "issuer: https://i.test, presence: MANDATORY", "spec.jwtRules[0].presence"],
     ["an unknown field", "issuer: https://i.test, leeway: 1s", "spec.jwtRules[0].leeway"],
   ])("is refused with %s", (_name, fields, path) => {
-    const { policies, refused } = translated(rule(fields));
+    const { policies, refused, told } = translated(rule(fields));
     expect(policies).toEqual([]);
     expect(refused).toContain(path);
+    expect(told.at(-1)).toContain("nothing of this is in force");
   });
 
   test("is refused with a rule that is null", () => {

@@ -37,6 +37,10 @@ export const requestAuthentications: Translator = {
     documentsOf(context, requestAuthenticationKind).flatMap((document) => {
       const policies = readDocument(document, context);
       for (const policy of policies) refuseUnsayable(policy, document, context.findings, placeInDocument);
+      if (context.findings.refuses(document)) {
+        const open = "tokens are not checked by it, and callers may fill the headers of its claims";
+        context.findings.add("refused", document, ["spec"], `nothing of this is in force: ${open}`);
+      }
       return policies.map((policy) => ({ policy, from: [document] }));
     }),
 };
