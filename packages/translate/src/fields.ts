@@ -126,7 +126,12 @@ export class Fields<F extends string> {
   /** A map whose values the reader reads itself. */
   map(name: F): Values | undefined {
     const value = this.raw(name);
-    return value === undefined ? undefined : this.#mapOf(value, this.at(name));
+    const map = value === undefined ? undefined : this.#mapOf(value, this.at(name));
+    // Whoever copies the map by its names would lose this one without a word.
+    if (map !== undefined && Object.hasOwn(map, PROTOTYPE)) {
+      this.refuse(name, `"${PROTOTYPE}" is a name that nothing can have here`, PROTOTYPE);
+    }
+    return map;
   }
 
   /** A message inside this one. */
@@ -181,6 +186,8 @@ export class Fields<F extends string> {
     this.#findings.add(level, this.document, [...this.path, name], reason);
   }
 }
+
+const PROTOTYPE = "__proto__";
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 

@@ -57,6 +57,7 @@ const readHeaders = (
     const value = each.text("value") ?? "";
     const wrong = wrongHeaderName(name);
     if (wrong !== undefined) each.refuse("name", wrong);
+    if (name === "__proto__") each.refuse("name", `"${name}" is a name that nothing can have here`);
     if (value === "") each.refuse("value", "a value is needed");
     if (value.length > LONGEST_VALUE) each.refuse("value", `the value is longer than ${LONGEST_VALUE} characters`);
     // Of several that differ in case alone the first counts (Gateway API).

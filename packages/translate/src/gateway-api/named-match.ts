@@ -38,6 +38,7 @@ export const readNamedMatches = <F extends string>(
     const value = each.text("value") ?? "";
     const wrong = wrongHeaderName(name);
     if (wrong !== undefined) each.refuse("name", wrong);
+    if (name === "__proto__") each.refuse("name", `"${name}" is a name that nothing can have here`);
     if (value === "") each.refuse("value", "a value is needed");
     if (value.length > longestValue[of]) {
       each.refuse("value", `the value is longer than ${longestValue[of]} characters`);

@@ -30,9 +30,7 @@ const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,503
 const MOST_RETRIES = 10;
 
 /** Conditions of Envoy that are there under another name, or nothing to ask for here. */
-const sameAs: Readonly<Record<string, readonly RetryCondition[]>> = {
-  "http3-post-connect-failure": [],
-};
+const sameAs: ReadonlyMap<string, readonly RetryCondition[]> = new Map([["http3-post-connect-failure", []]]);
 
 /** Reads how often an attempt is repeated. Envoy repeats whatever the method is, and so does the policy. */
 export const readRetries = (fields: FieldsOf<typeof retriesMessage> | undefined): ReadRetries => {
@@ -69,7 +67,7 @@ const readConditions = (
   const on = new Set<RetryCondition>();
   const statuses: number[] = [];
   for (const word of (fields.text("retryOn") || defaultRetryOn).split(",").map((each) => each.trim())) {
-    const same = sameAs[word];
+    const same = sameAs.get(word);
     if (isCondition(word)) on.add(word);
     else if (same !== undefined) for (const each of same) on.add(each);
     else if (/^[1-5]\d\d$/.test(word)) readStatus(fields, Number(word), statuses);
