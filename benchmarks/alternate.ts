@@ -3,6 +3,8 @@ export interface Contender {
   readonly name: string;
   /** One call, settled when the reply's body is read. */
   readonly call: () => Promise<unknown>;
+  /** Where the CPU is used that counts. @default this process */
+  readonly usage?: () => Promise<NodeJS.CpuUsage>;
 }
 
 /** How long a comparison runs. */
@@ -26,6 +28,8 @@ export interface Cost {
   readonly rounds: readonly number[];
 }
 
+const ownUsage = (): Promise<NodeJS.CpuUsage> => Promise.resolve(process.cpuUsage());
+
 /**
  * Runs the contenders in turn, round by round, in this one process: whatever slows the machine down slows all of them down,
  * and their ratio stays.
@@ -42,10 +46,11 @@ export const alternate = async (
       const contender = contenders[(round + turn) % contenders.length];
       if (contender === undefined) continue;
       await repeat(contender.call, settle, inFlight);
-      const before = process.cpuUsage();
+      const usage = contender.usage ?? ownUsage;
+      const before = await usage();
       await repeat(contender.call, calls, inFlight);
-      const { user, system } = process.cpuUsage(before);
-      samples.get(contender.name)?.push((user + system) / calls);
+      const after = await usage();
+      samples.get(contender.name)?.push((after.user - before.user + after.system - before.system) / calls);
     }
   }
   return contenders.map(({ name }) => {

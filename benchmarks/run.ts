@@ -1,6 +1,7 @@
 // `npm run bench`: what the mesh costs, as ratios of contenders that ran in turn.
 import { parseArgs } from "node:util";
 import { measureAccessCosts, printAccessCosts } from "./access-cost.ts";
+import { measureAdmissionCosts, printAdmissionCosts } from "./admission-cost.ts";
 import type { Effort } from "./alternate.ts";
 import { type CallCosts, measureCallCosts } from "./call-cost.ts";
 import { measureCompileCosts, printCompileCosts } from "./compile-cost.ts";
@@ -60,9 +61,10 @@ if (options === undefined) {
   const layers = await measureLayerCosts({ ...(options.quick ? QUICK : FULL), inFlight: 1 });
   const calls = await measureCallCosts(options.quick ? QUICK : FULL);
   const http2 = await measureH2Costs(options.quick ? QUICK : FULL);
+  const admission = await measureAdmissionCosts(options.quick ? QUICK : FULL);
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ ...calls, match, access, pick, compile, layers, http2 })}\n`
+      ? `${JSON.stringify({ ...calls, match, access, pick, compile, layers, http2, admission })}\n`
       : [
           printMatchCosts(match),
           printAccessCosts(access),
@@ -71,6 +73,7 @@ if (options === undefined) {
           printLayerCosts(layers),
           print(calls),
           printH2Costs(http2),
+          printAdmissionCosts(admission),
         ].join("\n"),
   );
 }

@@ -17,8 +17,9 @@ export const identifyPeer =
     visit.peer = connection.peer;
     visit.trusted = connection.trusted;
     if (touchHeaders) {
-      if (!connection.trusted) counters.strippedHeaders += stripStrangersHeaders(request, visit.listener !== "public");
-      if (connection.forwardedClientCert !== undefined) forwardPeer(request, connection.forwardedClientCert);
+      const stripped = connection.trusted ? 0 : stripStrangersHeaders(request, visit.listener !== "public");
+      counters.strippedHeaders += stripped;
+      if (connection.forwardedClientCert !== undefined) forwardPeer(request, connection.forwardedClientCert, stripped);
     }
     return undefined;
   };
