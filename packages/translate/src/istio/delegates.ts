@@ -10,6 +10,8 @@ export interface WrittenRule {
   /** Where its findings are told. */
   readonly document: SourceDocument;
   readonly path: PolicyPath;
+  /** It is read for what is wrong with it alone. */
+  readonly isLeftOut?: true;
 }
 
 type Values = Readonly<Record<string, unknown>>;
@@ -19,7 +21,7 @@ type Values = Readonly<Record<string, unknown>>;
  * the root's, and what the delegate leaves open by the root. One step deep, as Istio has it. A pair of matches that can never
  * both fit gives no rule.
  *
- * @param delegates VirtualServices without hosts.
+ * @param delegates VirtualServices without hosts that the document may see.
  */
 export const expandDelegates = (
   document: SourceDocument,
@@ -51,11 +53,11 @@ export const expandDelegates = (
         "warning",
         document,
         [...path, "delegate"],
-        `no document is VirtualService/${namespace}/${name}: the rule leads nowhere`,
+        `no document is VirtualService/${namespace}/${name}, or it is not exported to here: the rule is left out`,
       );
       // Its matches are still checked.
       const { delegate: _, ...rest } = rule;
-      return [{ value: { ...rest, directResponse: { status: NO_DELEGATE } }, document, path }];
+      return [{ value: { ...rest, directResponse: { status: NO_DELEGATE } }, document, path, isLeftOut: true }];
     }
     return rulesOf(found).flatMap((inner, innerAt): readonly WrittenRule[] => {
       const merged = mergeRules(rule, inner);
@@ -73,7 +75,7 @@ export const expandDelegates = (
     });
   });
 
-/** What Istio answers where no route is left. */
+/** Any answer: the rule is read, and left out. */
 const NO_DELEGATE = 404;
 
 const rulesOf = (document: SourceDocument): readonly Values[] => {

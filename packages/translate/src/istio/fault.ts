@@ -44,14 +44,23 @@ export const readFault = (fields: FieldsOf<typeof faultMessage> | undefined): Fa
 
 const readDelay = (fields: FieldsOf<typeof faultDelayMessage> | undefined): FaultDelay | undefined => {
   if (fields === undefined) return undefined;
-  const percent = readPercent(fields.message("percentage", percentMessage)) ?? readOldPercent(fields);
-  const share = percent === undefined ? {} : { percent };
+  const share = shareOf(fields, readPercent(fields.message("percentage", percentMessage)) ?? readOldPercent(fields));
   const fixed = wholeDuration(fields, "fixedDelay");
   const exponential = wholeDuration(fields, "exponentialDelay");
   if (exponential !== undefined) return { exponential, ...share };
   if (fixed !== undefined) return { fixed, ...share };
   if (!fields.has("fixedDelay")) fields.refuse("fixedDelay", "a delay needs its length");
   return undefined;
+};
+
+/** Where no share is named, Istio touches no call. */
+const shareOf = (
+  fields: { warn(name: "percentage", reason: string): void },
+  percent: number | undefined,
+): { readonly percent: number } => {
+  if (percent === undefined)
+    fields.warn("percentage", "without a percentage no call is meant: write value: 100 for all");
+  return { percent: percent ?? 0 };
 };
 
 const readOldPercent = (fields: FieldsOf<typeof faultDelayMessage>): number | undefined => {
@@ -63,8 +72,7 @@ const readOldPercent = (fields: FieldsOf<typeof faultDelayMessage>): number | un
 
 const readAbort = (fields: FieldsOf<typeof faultAbortMessage> | undefined): FaultAbort | undefined => {
   if (fields === undefined) return undefined;
-  const percent = readPercent(fields.message("percentage", percentMessage));
-  const share = percent === undefined ? {} : { percent };
+  const share = shareOf(fields, readPercent(fields.message("percentage", percentMessage)));
   const status = fields.integer("httpStatus");
   const grpcStatus = fields.text("grpcStatus");
   if (status !== undefined && grpcStatus !== undefined) {

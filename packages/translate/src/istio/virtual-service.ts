@@ -90,7 +90,7 @@ export const virtualServices: Translator = {
   translate: (context) => {
     const documents = [...documentsOf(context, virtualServiceKind)].sort(byAge);
     const read = documents.map((document) => readDocument(document, context));
-    const delegates = read.filter(({ hosts }) => hosts.length === 0).map(({ document }) => document);
+    const delegates = read.filter(({ hosts }) => hosts.length === 0);
     const exact = new Map<ServiceKey, SourceDocument>();
     return read.flatMap((each) => {
       const rules = rulesOf(each, delegates, context);
@@ -145,14 +145,21 @@ const readDocument = (document: SourceDocument, { findings }: TranslationContext
 
 const rulesOf = (
   { document, fields, hosts }: ReadDocument,
-  delegates: readonly SourceDocument[],
+  delegates: readonly ReadDocument[],
   { catalog, findings }: TranslationContext,
 ): readonly RouteRule[] => {
   const written = listIn(fields.raw("http"));
   const isDelegate = hosts.length === 0;
   const expanded: readonly WrittenRule[] = isDelegate
     ? written.map((value, at) => ({ value, document, path: ["spec", "http", at] }))
-    : expandDelegates(document, written, delegates, findings);
+    : expandDelegates(
+        document,
+        written,
+        delegates
+          .filter(({ visibility }) => visibility?.includes(document.namespace) ?? true)
+          .map((delegate) => delegate.document),
+        findings,
+      );
   if (isDelegate) {
     for (const [at, value] of written.entries()) {
       if (typeof value === "object" && value !== null && "delegate" in value) {
@@ -160,13 +167,12 @@ const rulesOf = (
       }
     }
   }
-  return expanded.flatMap((rule) =>
-    readHttpRoute(
-      new Fields(rule.value, httpRouteMessage, rule.document, rule.path, findings),
-      catalog,
-      rule.document.namespace,
-    ).map((each) => inNamespace(each, rule.document.namespace, document.namespace)),
-  );
+  return expanded.flatMap((rule) => {
+    const fields = new Fields(rule.value, httpRouteMessage, rule.document, rule.path, findings);
+    const read = readHttpRoute(fields, catalog, rule.document.namespace);
+    if (rule.isLeftOut === true) return [];
+    return read.map((each) => inNamespace(each, rule.document.namespace, document.namespace));
+  });
 };
 
 /** A delegate of another namespace means the services of its own. */
@@ -237,16 +243,16 @@ const routeOf = (
   const services = servicesFor(read, all, taken, catalog);
   if (services.length === 0 || rules.length === 0 || visibility?.length === 0) return [];
   const { name, namespace, place } = document;
+  const seen = visibility === undefined ? rules : rules.flatMap((rule) => seenFrom(rule, visibility));
+  if (seen.length === 0) return [];
+  const reached = reachOf(seen);
   const policy: RoutePolicy = {
     kind: "Route",
     name,
     namespace,
     services: services.map((key) => referenceTo(key, namespace)),
-    rules:
-      visibility === undefined
-        ? rules
-        : [...rules.flatMap((rule) => seenFrom(rule, visibility)), refusalFor(visibility)],
-    ...(visibility === undefined ? { unmatched: "refuse" } : {}),
+    rules: reached === undefined ? seen : [...seen, { ...noRoute, match: reached }],
+    ...(reached === undefined ? { unmatched: "refuse" } : {}),
     origin: place.origin,
   };
   return [{ policy, from: [document] }];
@@ -262,12 +268,24 @@ const seenFrom = (rule: RouteRule, namespaces: readonly string[]): readonly Rout
   return match.length === 0 ? [] : [{ ...rule, match }];
 };
 
-/** Callers that see the rules, and whom none of them fits, are refused; for others the rules are not there. */
-const refusalFor = (namespaces: readonly string[]): RouteRule => ({
-  name: "no-route",
-  match: namespaces.map((namespace) => ({ source: { namespace } })),
-  directResponse: { status: NO_ROUTE },
-});
+/** What Istio answers to callers that have rules, of which none fits the call. */
+const noRoute: RouteRule = { name: "no-route", directResponse: { status: NO_ROUTE } };
+
+/**
+ * The callers and ports that have any rule at all; `undefined` for all. For a caller or a port of which no rule speaks Istio's
+ * proxies know nothing of the document, and hand the call on to the service.
+ */
+const reachOf = (rules: readonly RouteRule[]): readonly RouteMatch[] | undefined => {
+  const reached = new Map<string, RouteMatch>();
+  for (const { match } of rules) {
+    for (const { source, port } of match ?? [{}]) {
+      if (source === undefined && port === undefined) return undefined;
+      const each: RouteMatch = { ...(port === undefined ? {} : { port }), ...(source === undefined ? {} : { source }) };
+      reached.set(JSON.stringify(each), each);
+    }
+  }
+  return [...reached.values()];
+};
 
 /** Hosts from outside that no ServiceEntry tells of are looked up in DNS, as Istio's proxies hand such calls on. */
 const externalsOf = ({ document, hosts }: ReadDocument, catalog: Catalog): readonly TranslatedPolicy[] =>
