@@ -210,7 +210,10 @@ describe("a VirtualService of a host outside", () => {
     );
     expect(translated(both + route).policies[2]).toMatchObject({
       services: ["entry-80"],
-      rules: [{ match: [{ port: 80 }], split: [{ service: "entry-443" }] }],
+      rules: [
+        { match: [{ port: 80 }], split: [{ service: "entry-443" }] },
+        { match: [{ port: 80 }], directResponse: { status: 404 } },
+      ],
     });
   });
 
