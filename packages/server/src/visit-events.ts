@@ -20,8 +20,9 @@ export const bindRequestEvents = (request: IncomingMessage, run: RunInVisit): vo
 function emitInVisit(this: BoundRequest, event: string | symbol, ...args: unknown[]): boolean {
   // The prototype is Node's or a framework's; both are event emitters.
   const prototype = Object.getPrototypeOf(this) as IncomingMessage;
-  const emit = (): boolean => Reflect.apply(prototype.emit, this, [event, ...args]);
-  const run = this[runKey];
-  const visit = visitOf(this);
-  return run === undefined || visit === undefined || this.listenerCount(event) === 0 ? emit() : run(visit, emit);
+  // Most events of most requests have no listener, and then there is nothing to enter.
+  const run = this.listenerCount(event) === 0 ? undefined : this[runKey];
+  const visit = run === undefined ? undefined : visitOf(this);
+  if (run === undefined || visit === undefined) return prototype.emit.call(this, event, ...args);
+  return run(visit, () => prototype.emit.call(this, event, ...args));
 }
