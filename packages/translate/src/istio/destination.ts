@@ -18,6 +18,8 @@ export const destinationMessage: Message<"host" | "subset" | "port"> = message("
 /** Where a destination leads. */
 export interface Destination {
   readonly service: ServiceKey;
+  /** A host outside with several ports of HTTP, of which none is named: that of the call is meant. */
+  readonly anyPortOf: string | undefined;
   readonly subset: string | undefined;
   /** The port that was named; it selects what a DestinationRule says of the port. */
   readonly port: number | undefined;
@@ -53,6 +55,7 @@ export const readDestination = (
   const subsets = subset === undefined || service === undefined ? undefined : catalog.subsetsOf(service);
   return {
     service: service ?? "unknown/unknown",
+    anyPortOf: port === undefined && httpWays(host, catalog).length > 1 ? hostOf(host) : undefined,
     subset,
     port,
     unknown:
@@ -66,9 +69,14 @@ export const readDestination = (
 
 /** The service that a host from outside means on a port; where none is named, where HTTP is spoken. */
 const wayTo = (host: string, port: number | undefined, { externals }: Catalog): CatalogExternal | undefined => {
-  const ways = externals.get(host.toLowerCase().replace(/\.$/, "")) ?? [];
+  const ways = externals.get(hostOf(host)) ?? [];
   return ways.find((way) => way.port === port) ?? ways.find(({ isHttp }) => isHttp) ?? ways[0];
 };
+
+const hostOf = (host: string): string => host.toLowerCase().replace(/\.$/, "");
+
+const httpWays = (host: string, { externals }: Catalog): readonly CatalogExternal[] =>
+  (externals.get(hostOf(host)) ?? []).filter(({ isHttp }) => isHttp);
 
 const isOutside = (key: ServiceKey | undefined, { entries }: Catalog): boolean =>
   key !== undefined && entries.some((entry) => entry.key === key);

@@ -78,11 +78,13 @@ const NO_DESTINATION = 503;
  * leads to a name that no document tells of: that share is answered as an Envoy without such a cluster does.
  *
  * @param namespace the document's, whose services short hosts mean
+ * @param hosts what the rule is for, where its document says that
  */
 export const readHttpRoute = (
   fields: FieldsOf<typeof httpRouteMessage>,
   catalog: Catalog,
   namespace: string,
+  hosts: readonly string[] = [],
 ): readonly RouteRule[] => {
   const name = fields.text("name") || undefined;
   const written = fields.messages("match", httpMatchMessage);
@@ -91,7 +93,7 @@ export const readHttpRoute = (
   const directResponse = readDirectResponse(fields.message("directResponse", directResponseMessage));
   const rewrite = readRewrite(fields.message("rewrite", rewriteMessage));
   const { host, ...headers } = readHeaders(fields.message("headers", headersMessage));
-  const destinations = readDestinations(fields, catalog, namespace);
+  const destinations = readDestinations(fields, catalog, namespace, hosts);
   const retries = readRetries(fields.message("retries", retriesMessage));
   const fault = readFault(fields.message("fault", faultMessage));
   const mirror = readMirrors(fields, catalog, namespace);
@@ -162,6 +164,7 @@ const readDestinations = (
   fields: FieldsOf<typeof httpRouteMessage>,
   catalog: Catalog,
   namespace: string,
+  hosts: readonly string[],
 ): ReadDestinations => {
   const routes = fields.messages("route", routeDestinationMessage) ?? [];
   if (fields.has("route") && routes.length === 0) fields.refuse("route", "a route needs a destination");
@@ -187,7 +190,9 @@ const readDestinations = (
   return {
     split: read
       .filter(({ destination }) => destination?.unknown === undefined)
-      .map(({ destination, weight, headers }) => weighted(destination, weight, headers, routes.length, namespace)),
+      .map(({ destination, weight, headers }) =>
+        weighted(destination, weight, headers, routes.length, namespace, hosts),
+      ),
     unknownPercent: (100 * lost) / whole,
   };
 };
@@ -213,8 +218,12 @@ const weighted = (
   { host, ...headers }: ReadHeaders,
   count: number,
   namespace: string,
+  hosts: readonly string[],
 ): WeightedDestination => ({
-  ...(destination === undefined ? {} : { service: referenceTo(destination.service, namespace) }),
+  // A destination without a service is the one that was called, on its port.
+  ...(destination === undefined || hosts.includes(destination.anyPortOf ?? "")
+    ? {}
+    : { service: referenceTo(destination.service, namespace) }),
   ...(destination?.subset === undefined ? {} : { subset: destination.subset }),
   ...(count === 1 ? {} : { weight }),
   ...(host === undefined ? {} : { rewrite: { host } }),

@@ -217,6 +217,20 @@ describe("a VirtualService of a host outside", () => {
     });
   });
 
+  test("leads to the port of the call where it names none", () => {
+    const ports = `[${http}, { number: 8080, name: http-admin, protocol: HTTP }]`;
+    const route = document(
+      "VirtualService",
+      "{ hosts: [api.example], http: [{ timeout: 1s, route: [{ destination: { host: api.example } }] }] }",
+    );
+    const { policies } = translated(entry(`{ hosts: [api.example], ports: ${ports}, resolution: DNS }`) + route);
+    expect(policies[2]).toMatchObject({
+      services: ["entry-80", "entry-8080"],
+      rules: [{ timeout: "1s", split: [{}] }],
+    });
+    expect(JSON.stringify(policies[2])).toContain('"split":[{}]');
+  });
+
   test("finds the services that are there already", () => {
     const existing: Policy[] = [
       { kind: "ExternalService", name: "there", hosts: ["api.example"], tls: { mode: "disable" } },

@@ -1,6 +1,5 @@
 import {
   type ExternalServicePolicy,
-  type RouteMatch,
   type RoutePolicy,
   type RouteRule,
   type ServiceKey,
@@ -35,6 +34,7 @@ import { delegateMessage, httpRouteMessage, readHttpRoute, routeDestinationMessa
 import { mirrorMessage } from "./mirror.ts";
 import { percentMessage } from "./percent.ts";
 import { retriesMessage } from "./retries.ts";
+import { seenFrom, withAnswerToOthers } from "./rule-reach.ts";
 import { stringMatchMessage } from "./string-match.ts";
 import { checkTcpRoutes, tcpMessages } from "./tcp-route.ts";
 import { readExportTo, type Visibility } from "./visibility.ts";
@@ -80,9 +80,6 @@ export const virtualServiceKind: SourceKind = {
     ...tcpMessages,
   ],
 };
-
-/** What Istio answers where a VirtualService has no rule for a call. */
-const NO_ROUTE = 404;
 
 /** VirtualServices become Routes. Of several for one host the oldest holds, as for calls from inside Istio's mesh. */
 export const virtualServices: Translator = {
@@ -149,6 +146,7 @@ const rulesOf = (
   { catalog, findings }: TranslationContext,
 ): readonly RouteRule[] => {
   const written = listIn(fields.raw("http"));
+  const asked = hosts.map((host) => host.toLowerCase());
   const isDelegate = hosts.length === 0;
   const expanded: readonly WrittenRule[] = isDelegate
     ? written.map((value, at) => ({ value, document, path: ["spec", "http", at] }))
@@ -169,7 +167,7 @@ const rulesOf = (
   }
   return expanded.flatMap((rule) => {
     const fields = new Fields(rule.value, httpRouteMessage, rule.document, rule.path, findings);
-    const read = readHttpRoute(fields, catalog, rule.document.namespace);
+    const read = readHttpRoute(fields, catalog, rule.document.namespace, asked);
     if (rule.isLeftOut === true) return [];
     return read.map((each) => inNamespace(each, rule.document.namespace, document.namespace));
   });
@@ -245,46 +243,15 @@ const routeOf = (
   const { name, namespace, place } = document;
   const seen = visibility === undefined ? rules : rules.flatMap((rule) => seenFrom(rule, visibility));
   if (seen.length === 0) return [];
-  const reached = reachOf(seen);
   const policy: RoutePolicy = {
     kind: "Route",
     name,
     namespace,
     services: services.map((key) => referenceTo(key, namespace)),
-    rules: reached === undefined ? seen : [...seen, { ...noRoute, match: reached }],
-    ...(reached === undefined ? { unmatched: "refuse" } : {}),
+    ...withAnswerToOthers(seen),
     origin: place.origin,
   };
   return [{ policy, from: [document] }];
-};
-
-/** A rule for callers of some namespaces alone; no rule at all where its own matches are for others. */
-const seenFrom = (rule: RouteRule, namespaces: readonly string[]): readonly RouteRule[] => {
-  const match = (rule.match ?? [{}]).flatMap((each): readonly RouteMatch[] => {
-    const own = each.source?.namespace;
-    if (own !== undefined) return namespaces.includes(own) ? [each] : [];
-    return namespaces.map((namespace) => ({ ...each, source: { ...each.source, namespace } }));
-  });
-  return match.length === 0 ? [] : [{ ...rule, match }];
-};
-
-/** What Istio answers to callers that have rules, of which none fits the call. */
-const noRoute: RouteRule = { name: "no-route", directResponse: { status: NO_ROUTE } };
-
-/**
- * The callers and ports that have any rule at all; `undefined` for all. For a caller or a port of which no rule speaks Istio's
- * proxies know nothing of the document, and hand the call on to the service.
- */
-const reachOf = (rules: readonly RouteRule[]): readonly RouteMatch[] | undefined => {
-  const reached = new Map<string, RouteMatch>();
-  for (const { match } of rules) {
-    for (const { source, port } of match ?? [{}]) {
-      if (source === undefined && port === undefined) return undefined;
-      const each: RouteMatch = { ...(port === undefined ? {} : { port }), ...(source === undefined ? {} : { source }) };
-      reached.set(JSON.stringify(each), each);
-    }
-  }
-  return [...reached.values()];
 };
 
 /** Hosts from outside that no ServiceEntry tells of are looked up in DNS, as Istio's proxies hand such calls on. */
