@@ -277,6 +277,26 @@ describe("what subsets and ports say otherwise", () => {
   });
 });
 
+test("what a subset or a port cannot say of its service is told: single connections, TLS", () => {
+  const { findings } = translated(
+    rule(`
+  host: reviews
+  trafficPolicy:
+    portLevelSettings: [{ port: { number: 80 }, tls: { mode: SIMPLE } }]
+  subsets:
+    - name: v1
+      labels: { version: v1 }
+      trafficPolicy: { connectionPool: { tcp: { connectTimeout: 2s, maxConnections: 3 } } }
+`),
+  );
+  expect(findings).toEqual([
+    expect.stringContaining("no-meaning DestinationRule/default/reviews spec.trafficPolicy.portLevelSettings[0].tls: "),
+    expect.stringContaining(
+      "no-meaning DestinationRule/default/reviews spec.subsets[0].trafficPolicy.connectionPool.tcp.connectTimeout: ",
+    ),
+  ]);
+});
+
 describe("several DestinationRules", () => {
   const aged = (name: string, age: string, spec: string): string =>
     rule(spec, `name: ${name}, creationTimestamp: "2026-01-0${age}T00:00:00Z"`);

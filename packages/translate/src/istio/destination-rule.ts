@@ -1,3 +1,4 @@
+import { resolveHost } from "../catalog.ts";
 import { documentMessage } from "../document-message.ts";
 import { Fields, type FieldsOf } from "../fields.ts";
 import type { Findings } from "../finding.ts";
@@ -80,7 +81,10 @@ export const readDestinationRule = (document: SourceDocument, findings: Findings
     document,
     fields,
     host,
-    policy: readTrafficPolicy(fields.message("trafficPolicy", trafficPolicyMessage)),
+    policy: readTrafficPolicy(
+      fields.message("trafficPolicy", trafficPolicyMessage),
+      resolveHost(host, document.namespace).kind === "external" ? "outside" : "service",
+    ),
     subsets: readSubsets(fields),
     visibility,
     selects: selector !== undefined,
@@ -94,21 +98,12 @@ const readSubsets = (fields: FieldsOf<typeof spec>): ReadonlyMap<string, ReadSub
   for (const each of fields.messages("subsets", subsetMessage) ?? []) {
     const name = each.text("name") ?? "";
     const labels = each.textMap("labels") ?? {};
-    const policy = readTrafficPolicy(each.message("trafficPolicy", trafficPolicyMessage));
+    const policy = readTrafficPolicy(each.message("trafficPolicy", trafficPolicyMessage), "subset");
     if (!subsetName.test(name)) each.refuse("name", `"${name}" is no name of a subset: write letters, digits and "-"`);
     if (subsets.has(name)) each.refuse("name", `"${name}" is there twice`);
     for (const [key, value] of Object.entries(labels)) {
       const wrong = whyNoLabel(key, value);
       if (wrong !== undefined) each.refuse("labels", wrong, key);
-    }
-    for (const settings of [policy, ...(policy?.ports.values() ?? [])]) {
-      if (settings?.tls !== undefined) {
-        each.tellNoMeaning(
-          "trafficPolicy",
-          "how an endpoint is spoken to is said of the service, not of a subset",
-          "tls",
-        );
-      }
     }
     subsets.set(name, { labels, policy });
   }

@@ -85,9 +85,16 @@ export interface TrafficPolicy extends TrafficSettings {
   readonly ports: ReadonlyMap<number, TrafficSettings>;
 }
 
+/**
+ * What a traffic policy is said of. Of single connections, and of TLS, a service of the mesh alone can say something, but no
+ * subset and no port of it.
+ */
+export type PolicyLevel = "service" | "subset" | "outside";
+
 /** Reads a traffic policy. */
 export const readTrafficPolicy = (
   fields: FieldsOf<typeof trafficPolicyMessage> | undefined,
+  level: PolicyLevel,
 ): TrafficPolicy | undefined => {
   if (fields === undefined) return undefined;
   const parts = Object.keys(trafficPolicyMessage.fields) as (keyof typeof trafficPolicyMessage.fields)[]; // its own names
@@ -98,17 +105,17 @@ export const readTrafficPolicy = (
   fields.message("proxyProtocol", proxyProtocolMessage)?.oneOf("version", ["V1", "V2"]);
   const ports = new Map<number, TrafficSettings>();
   for (const each of fields.messages("portLevelSettings", portTrafficPolicyMessage) ?? []) {
-    const read = readPortPolicy(each);
+    const read = readPortPolicy(each, level);
     // The first that names a port is the one that Istio finds.
     if (read !== undefined && !ports.has(read.port)) ports.set(read.port, read.settings);
   }
   const retryBudget = readRetryBudget(fields.message("retryBudget", retryBudgetMessage));
-  return { ...readSettings(fields), ...(retryBudget === undefined ? {} : { retryBudget }), ports };
+  return { ...readSettings(fields, level === "subset"), ...(retryBudget === undefined ? {} : { retryBudget }), ports };
 };
 
 type SettingsFields = Fields<"loadBalancer" | "connectionPool" | "outlierDetection" | "tls">;
 
-const readSettings = (fields: SettingsFields): TrafficSettings => {
+const readSettings = (fields: SettingsFields, isPart: boolean): TrafficSettings => {
   const outlierDetection = readOutlierDetection(fields.message("outlierDetection", outlierDetectionMessage));
   const loadBalancer = readLoadBalancer(
     fields.message("loadBalancer", loadBalancerMessage),
@@ -116,6 +123,7 @@ const readSettings = (fields: SettingsFields): TrafficSettings => {
   );
   const connectionPool = readConnectionPool(fields.message("connectionPool", connectionPoolMessage));
   const tls = readClientTls(fields.message("tls", clientTlsMessage));
+  if (isPart) tellOfWhole(fields, tls);
   return {
     ...(loadBalancer === undefined ? {} : { loadBalancer }),
     ...(connectionPool === undefined ? {} : { connectionPool }),
@@ -124,11 +132,38 @@ const readSettings = (fields: SettingsFields): TrafficSettings => {
   };
 };
 
+/** What is said of single connections, by the message that it stands in. */
+const ofConnections = {
+  tcp: ["connectTimeout", "maxConnectionDuration"],
+  http: ["maxRequestsPerConnection", "idleTimeout", "maxConcurrentStreams", "h2UpgradePolicy"],
+} as const;
+
+/** Tells what a subset or a port cannot say otherwise than its service. */
+const tellOfWhole = (fields: SettingsFields, tls: ReadClientTls | undefined): void => {
+  if (tls !== undefined && tls.mode !== "mesh") {
+    fields.tellNoMeaning("tls", "how endpoints are spoken to is said of the service, and not of a subset or a port");
+  }
+  const pool = fields.map("connectionPool") ?? {};
+  for (const [part, names] of Object.entries(ofConnections)) {
+    const settings = pool[part];
+    if (typeof settings !== "object" || settings === null) continue;
+    for (const name of names.filter((each) => each in settings)) {
+      fields.tellNoMeaning(
+        "connectionPool",
+        "how single connections are made is said of the service, and not of a subset or a port",
+        part,
+        name,
+      );
+    }
+  }
+};
+
 const readPortPolicy = (
   fields: FieldsOf<typeof portTrafficPolicyMessage>,
+  level: PolicyLevel,
 ): { readonly port: number; readonly settings: TrafficSettings } | undefined => {
   const port = fields.message("port", portSelectorMessage)?.integer("number");
-  const settings = readSettings(fields);
+  const settings = readSettings(fields, level !== "outside");
   if (port === undefined || port < 1 || port > 65_535) {
     fields.refuse("port", "a policy of a port needs its number, 1 to 65535");
   }
