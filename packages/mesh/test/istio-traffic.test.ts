@@ -39,6 +39,9 @@ const NAMESPACE = "ns1";
 const ports: Readonly<Record<string, number>> = { http: 80, http2: 85, grpc: 7070, "auto-http": 81 };
 const backends = ["b", "c", "d"];
 
+/** So many times the calls that a table sends, where shares are counted: then chance strays by far less than it allows. */
+const MORE_CALLS = 10;
+
 const document = corpus<Table>("istio/traffic.json");
 const cases = document.read()?.traffic ?? [];
 
@@ -157,14 +160,16 @@ describe.skipIf(document.missing)(`Istio's traffic table${document.note}`, () =>
       test.each(spread)("call %# is spread as the weights say: $name", async (call) => {
         const { split = {}, within = 0, status } = call.expect;
         const counts = new Map<string, number>();
-        for (let sent = 0; sent < (call.request.count ?? 1); sent++) {
+        // The table's own 100 calls stray farther than it allows once in twenty runs.
+        const total = MORE_CALLS * (call.request.count ?? 1);
+        for (let sent = 0; sent < total; sent++) {
           const response = await send(call);
           expect(status).toContain(response.status);
           const { backend } = (await response.json()) as Echo;
           counts.set(backend, (counts.get(backend) ?? 0) + 1);
         }
         for (const [backend, share] of Object.entries(split)) {
-          const percent = (100 * (counts.get(backend) ?? 0)) / (call.request.count ?? 1);
+          const percent = (100 * (counts.get(backend) ?? 0)) / total;
           expect(Math.abs(percent - share)).toBeLessThanOrEqual(within);
         }
       });
