@@ -2,12 +2,12 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Policy, PolicyProblem } from "@tulle/policy";
 import { formatProblem, type PolicyFile, readPolicyFile } from "@tulle/policy/file";
-import type { Finding, Translation } from "@tulle/translate";
+import type { Translation } from "@tulle/translate";
 import { CommandFailure, exitCodes, usageFailure } from "./exit-code.ts";
 import { problemCount } from "./problems.ts";
 import {
   type DocumentOptions,
-  describeFinding,
+  documentsFailure,
   holdsDocuments,
   type ReadFile,
   readDocumentFile,
@@ -66,7 +66,7 @@ export const readPolicySources = async (
   if (documents.length === 0) return { policies: own, translation: undefined, documents, failure };
   const translation = translateFiles(documents, options, [...own, ...((await known?.()) ?? [])]);
   const refused = translation.findings.filter(({ level }) => level === "refused");
-  if (refused.length > 0) throw refusedDocuments(refused, documents);
+  if (refused.length > 0) throw documentsFailure({ refused, files: documents, outcome: "; nothing was changed" });
   return { policies: [...own, ...translation.policies], translation, documents, failure };
 };
 
@@ -101,16 +101,6 @@ const filesAt = async (path: string): Promise<readonly string[]> => {
   if (files.length === 0) throw usageFailure(`${path}: the folder holds no .yaml, .yml or .json file`);
   if (files.length > MAX_FILES) throw usageFailure(`${path}: more than ${MAX_FILES} files`);
   return files;
-};
-
-const refusedDocuments = (refused: readonly Finding[], documents: readonly ReadFile[]): CommandFailure => {
-  const lines = refused.map((finding) => describeFinding(finding, documents));
-  const count = new Set(refused.map(({ document }) => document)).size;
-  const summary = `${count === 1 ? "1 document is" : `${count} documents are`} refused; nothing was changed`;
-  return new CommandFailure(exitCodes.refused, [...lines, summary].join("\n"), {
-    error: "invalid-documents",
-    findings: refused,
-  });
 };
 
 const failureOf = (

@@ -9,6 +9,7 @@ import {
   type Translation,
   translate,
 } from "@tulle/translate";
+import { CommandFailure, exitCodes } from "./exit-code.ts";
 
 /** How documents of other origins are read. */
 export interface DocumentOptions {
@@ -71,4 +72,31 @@ export const describeFinding = (finding: Finding, files: readonly ReadFile[]): s
   const text = files.find(({ name }) => name === finding.origin.file)?.text;
   const { document, path, message, origin, column } = finding;
   return formatProblem({ path: path === "" ? document : `${document} ${path}`, message, origin, column }, text);
+};
+
+/** What a command fails with whose documents cannot be taken: each with its place and its line, and how many they are. */
+export const documentsFailure = ({
+  refused,
+  unreadable,
+  files,
+  outcome = "",
+}: {
+  readonly refused: readonly Finding[];
+  /** What is no document, with the text of its file. */
+  readonly unreadable?: readonly { readonly problem: PolicyProblem; readonly text: string }[];
+  readonly files: readonly ReadFile[];
+  /** What became of the rest, as the end of the sentence. */
+  readonly outcome?: string;
+}): CommandFailure => {
+  const lines = [
+    ...(unreadable ?? []).map(({ problem, text }) => formatProblem(problem, text)),
+    ...refused.map((finding) => describeFinding(finding, files)),
+  ];
+  const documents = new Set(refused.map(({ document }) => document)).size + (unreadable?.length ?? 0);
+  const summary = `${documents === 1 ? "1 document is" : `${documents} documents are`} refused${outcome}`;
+  return new CommandFailure(exitCodes.refused, [...lines, summary].join("\n"), {
+    error: "invalid-documents",
+    findings: refused,
+    ...(unreadable && { problems: unreadable.map(({ problem }) => problem) }),
+  });
 };

@@ -1,7 +1,8 @@
-import { type Attributes, type Counter, type MeterProvider, metrics } from "@opentelemetry/api";
+import type { Attributes, Meter } from "@opentelemetry/api";
 import type { DryRunFinding, FittingRule } from "@tulle/policy";
 import type { Clock } from "@tulle/time";
 import type { ServerCounters } from "./counters.ts";
+import { followMeter } from "./follow-meter.ts";
 import type { Visit } from "./gate.ts";
 
 /** A call about which policies in dry-run would have changed something. */
@@ -20,19 +21,13 @@ export interface AccessSample extends DryRunFinding {
 /** Samples that are kept; later ones take the place of earlier ones. */
 export const MOST_SAMPLES = 100;
 
-interface Instruments {
-  readonly provider: MeterProvider;
-  readonly dryRun: Counter;
-  readonly audited: Counter;
-}
-
 /** What access policies noted and did not enforce: counts, and samples of the last calls. */
 export class AccessNotes {
   readonly #clock: Clock;
   readonly #counters: ServerCounters;
   readonly #samples: AccessSample[] = [];
   #next = 0;
-  #instruments: Instruments | undefined;
+  readonly #instruments = followMeter(accessInstruments);
 
   constructor(clock: Clock, counters: ServerCounters) {
     this.#clock = clock;
@@ -43,7 +38,7 @@ export class AccessNotes {
   audited(rules: readonly FittingRule[]): void {
     for (const { policy, rule } of rules) {
       this.#counters.auditedVisits++;
-      this.#current().audited.add(1, { "tulle.access.policy": policy, "tulle.access.rule": rule });
+      this.#instruments().audited.add(1, { "tulle.access.policy": policy, "tulle.access.rule": rule });
     }
   }
 
@@ -54,7 +49,7 @@ export class AccessNotes {
       const attributes: Attributes = { "tulle.access.outcome": finding.outcome };
       if (finding.policy !== undefined) attributes["tulle.access.policy"] = finding.policy;
       if (finding.rule !== undefined) attributes["tulle.access.rule"] = finding.rule;
-      this.#current().dryRun.add(1, attributes);
+      this.#instruments().dryRun.add(1, attributes);
       this.#keep({
         ...finding,
         atMs: this.#clock.wallNow(),
@@ -76,23 +71,15 @@ export class AccessNotes {
     this.#samples[this.#next] = sample;
     this.#next = (this.#next + 1) % MOST_SAMPLES;
   }
-
-  /** An SDK may start after us; meters do not follow it by themselves. */
-  #current(): Instruments {
-    const provider = metrics.getMeterProvider();
-    if (this.#instruments?.provider === provider) return this.#instruments;
-    const meter = provider.getMeter("@tulle/server");
-    this.#instruments = {
-      provider,
-      dryRun: meter.createCounter("tulle.server.access.dry_run", {
-        description: "What access policies in dry-run would have changed, by outcome, policy and rule.",
-        unit: "{visit}",
-      }),
-      audited: meter.createCounter("tulle.server.access.audited", {
-        description: "Visits that rules of audit policies fitted, by policy and rule.",
-        unit: "{visit}",
-      }),
-    };
-    return this.#instruments;
-  }
 }
+
+const accessInstruments = (meter: Meter) => ({
+  dryRun: meter.createCounter("tulle.server.access.dry_run", {
+    description: "What access policies in dry-run would have changed, by outcome, policy and rule.",
+    unit: "{visit}",
+  }),
+  audited: meter.createCounter("tulle.server.access.audited", {
+    description: "Visits that rules of audit policies fitted, by policy and rule.",
+    unit: "{visit}",
+  }),
+});

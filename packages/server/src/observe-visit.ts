@@ -1,11 +1,8 @@
 import {
   type Attributes,
-  type Counter,
-  type Histogram,
   isSpanContextValid,
   type Link,
-  type MeterProvider,
-  metrics,
+  type Meter,
   ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
@@ -16,16 +13,10 @@ import type { MeshErrorCode } from "@tulle/policy";
 import { DURATION_BOUNDS_SECONDS, methodAttribute } from "@tulle/policy";
 import type { Clock, Random } from "@tulle/time";
 import type { ServerCounters } from "./counters.ts";
+import { followMeter } from "./follow-meter.ts";
 import type { Refusal } from "./gate.ts";
 import { extractContext, newTrace, parseTraceParent } from "./trace-context.ts";
 import type { OpenVisit } from "./visit.ts";
-
-interface Instruments {
-  readonly provider: MeterProvider;
-  readonly duration: Histogram;
-  readonly refusals: Counter;
-  readonly plaintext: Counter;
-}
 
 /** One server span and one duration per visit, refused visits too, and one count per refusal. */
 export class VisitObserver {
@@ -37,7 +28,7 @@ export class VisitObserver {
   readonly #trustsAll: boolean;
   /** A service that the mesh is turned off for is none of its business. */
   readonly #silent: boolean;
-  #instruments: Instruments | undefined;
+  readonly #instruments = followMeter(visitInstruments);
 
   constructor(options: {
     readonly clock: Clock;
@@ -96,7 +87,7 @@ export class VisitObserver {
 
   /** A caller without an identity is served. */
   plaintext(transport: "plaintext" | "tls"): void {
-    this.#current().plaintext.add(1, { "tulle.transport": transport });
+    this.#instruments().plaintext.add(1, { "tulle.transport": transport });
   }
 
   /** A connection was refused before it could send a request, or would have been if the gates enforced. */
@@ -126,7 +117,7 @@ export class VisitObserver {
       attributes["error.type"] = refusal.code;
     } else if (status === undefined) attributes["error.type"] = "caller_gone";
     else if (status >= 500) attributes["error.type"] = String(status);
-    this.#current().duration.record((this.#clock.now() - visit.startedAtMs) / 1_000, attributes, visit.context);
+    this.#instruments().duration.record((this.#clock.now() - visit.startedAtMs) / 1_000, attributes, visit.context);
     const { span } = visit;
     if (span === undefined) return;
     if (span.isRecording()) {
@@ -141,33 +132,25 @@ export class VisitObserver {
   #count(attributes: Attributes, code: MeshErrorCode, enforced: boolean): void {
     if (enforced) this.#counters.refused(code);
     else this.#counters.observedRefusals++;
-    this.#current().refusals.add(1, attributes);
-  }
-
-  /** An SDK may start after us; unlike tracers, meters do not follow it by themselves. */
-  #current(): Instruments {
-    const provider = metrics.getMeterProvider();
-    if (this.#instruments?.provider === provider) return this.#instruments;
-    const meter = provider.getMeter("@tulle/server");
-    this.#instruments = {
-      provider,
-      duration: meter.createHistogram("http.server.request.duration", {
-        description: "Duration of HTTP server requests.",
-        unit: "s",
-        advice: { explicitBucketBoundaries: [...DURATION_BOUNDS_SECONDS] },
-      }),
-      plaintext: meter.createCounter("tulle.server.plaintext.requests", {
-        description: "Requests of callers without an identity, which strict mTLS would refuse.",
-        unit: "{request}",
-      }),
-      refusals: meter.createCounter("tulle.server.refusals", {
-        description: "Requests and connections that the mesh refused, by code.",
-        unit: "{refusal}",
-      }),
-    };
-    return this.#instruments;
+    this.#instruments().refusals.add(1, attributes);
   }
 }
+
+const visitInstruments = (meter: Meter) => ({
+  duration: meter.createHistogram("http.server.request.duration", {
+    description: "Duration of HTTP server requests.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: [...DURATION_BOUNDS_SECONDS] },
+  }),
+  plaintext: meter.createCounter("tulle.server.plaintext.requests", {
+    description: "Requests of callers without an identity, which strict mTLS would refuse.",
+    unit: "{request}",
+  }),
+  refusals: meter.createCounter("tulle.server.refusals", {
+    description: "Requests and connections that the mesh refused, by code.",
+    unit: "{refusal}",
+  }),
+});
 
 const schemeOf = (visit: OpenVisit): string => (visit.connection.peer.transport === "plaintext" ? "http" : "https");
 

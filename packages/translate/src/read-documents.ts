@@ -1,5 +1,6 @@
 import type { PolicyPath, PolicyProblem } from "@tulle/policy";
 import { type Place, readYamlValues, type YamlValue } from "@tulle/policy/yaml-values";
+import { isMap } from "./raw-value.ts";
 import type { SourceDocument } from "./source-document.ts";
 
 /** What a file holds. */
@@ -80,9 +81,6 @@ const unpack = (located: Located, defaultNamespace: string): ReadDocuments => {
   };
   return { documents: [document], problems: [] };
 };
-
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const textsOf = (value: unknown): Readonly<Record<string, string>> =>
   isMap(value)

@@ -1,7 +1,4 @@
-import type { PolicyProblem } from "@tulle/policy";
-import { formatProblem } from "@tulle/policy/file";
 import {
-  type Finding,
   type FindingLevel,
   printTypeScript,
   printYaml,
@@ -11,11 +8,12 @@ import {
 } from "@tulle/translate";
 import type { Command } from "commander";
 import { newCommand, printJson } from "../command-context.ts";
-import { CommandFailure, exitCodes, usageFailure } from "../exit-code.ts";
+import { usageFailure } from "../exit-code.ts";
 import { readFiles } from "../policy-sources.ts";
 import {
   type DocumentOptions,
   describeFinding,
+  documentsFailure,
   type ReadFile,
   readDocumentFile,
   translateFiles,
@@ -63,7 +61,7 @@ const run = async (terminal: Terminal, paths: readonly string[], options: Transl
     terminal.write((options.output === "ts" ? printTypeScript : printYaml)(translation.translated));
     tellFindings(terminal, translation, files);
   }
-  if (refused.length + unreadable.length > 0) throw failureOf(refused, unreadable, files);
+  if (refused.length + unreadable.length > 0) throw documentsFailure({ refused, unreadable, files });
 };
 
 const wordOf: Readonly<Record<Exclude<FindingLevel, "refused">, string>> = {
@@ -78,25 +76,6 @@ export const tellFindings = (terminal: Terminal, { findings }: Translation, file
     if (finding.level === "refused") continue;
     terminal.writeError(`${wordOf[finding.level]}: ${describeFinding(finding, files)}\n`);
   }
-};
-
-/** What becomes of a command whose documents cannot be taken. */
-export const failureOf = (
-  refused: readonly Finding[],
-  unreadable: readonly { readonly problem: PolicyProblem; readonly text: string }[],
-  files: readonly ReadFile[],
-): CommandFailure => {
-  const lines = [
-    ...unreadable.map(({ problem, text }) => formatProblem(problem, text)),
-    ...refused.map((finding) => describeFinding(finding, files)),
-  ];
-  const documents = new Set(refused.map(({ document }) => document)).size + unreadable.length;
-  const summary = `${documents === 1 ? "1 document is" : `${documents} documents are`} refused`;
-  return new CommandFailure(exitCodes.refused, [...lines, summary].join("\n"), {
-    error: "invalid-documents",
-    findings: refused,
-    problems: unreadable.map(({ problem }) => problem),
-  });
 };
 
 const MOST_PLACES = 3;

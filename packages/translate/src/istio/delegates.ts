@@ -1,6 +1,7 @@
 import type { PolicyPath } from "@tulle/policy";
 import { Fields } from "../fields.ts";
 import type { Findings } from "../finding.ts";
+import { isMap, listIn, type RawMap } from "../raw-value.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
 import { delegateMessage } from "./http-route.ts";
 
@@ -13,8 +14,6 @@ export interface WrittenRule {
   /** It is read for what is wrong with it alone. */
   readonly isLeftOut?: true;
 }
-
-type Values = Readonly<Record<string, unknown>>;
 
 /**
  * The rules of a document, in which each rule that delegates is replaced by those of its delegate: the delegate's matches within
@@ -78,7 +77,7 @@ export const expandDelegates = (
 /** Any answer: the rule is read, and left out. */
 const NO_DELEGATE = 404;
 
-const rulesOf = (document: SourceDocument): readonly Values[] => {
+const rulesOf = (document: SourceDocument): readonly RawMap[] => {
   const http = mapOf(document.value.spec)?.http;
   return Array.isArray(http) ? http.map((rule) => mapOf(rule) ?? {}) : [];
 };
@@ -97,7 +96,7 @@ const filled = [
   "headers",
 ] as const;
 
-const mergeRules = (root: Values, inner: Values): Values | undefined => {
+const mergeRules = (root: RawMap, inner: RawMap): RawMap | undefined => {
   const merged: Record<string, unknown> = { ...inner };
   for (const name of filled) if (merged[name] === undefined && root[name] !== undefined) merged[name] = root[name];
   const outerMatches = listOf(root.match);
@@ -113,7 +112,7 @@ const named = ["headers", "withoutHeaders", "queryParams"] as const;
 const values = ["port", "sourceNamespace"] as const;
 
 /** Both matches in one, the delegate's where both say something; `undefined` where they contradict one another. */
-const mergeMatches = (outer: Values, inner: Values): Values | undefined => {
+const mergeMatches = (outer: RawMap, inner: RawMap): RawMap | undefined => {
   for (const name of texts) if (contradict(outer[name], inner[name])) return undefined;
   for (const name of values) {
     if (outer[name] !== undefined && inner[name] !== undefined && outer[name] !== inner[name]) return undefined;
@@ -146,9 +145,6 @@ const contradict = (left: unknown, right: unknown): boolean => {
   return typeof text === "string" && !text.startsWith(outer.prefix);
 };
 
-const mapOf = (value: unknown): Values | undefined =>
-  // A map of unknown shape is read by name; what is not there is undefined.
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Values) : undefined;
+const mapOf = (value: unknown): RawMap | undefined => (isMap(value) ? value : undefined);
 
-const listOf = (value: unknown): readonly Values[] =>
-  Array.isArray(value) ? value.map((item) => mapOf(item) ?? {}) : [];
+const listOf = (value: unknown): readonly RawMap[] => listIn(value).map((item) => mapOf(item) ?? {});

@@ -3,6 +3,7 @@ import type { MeshPolicy, OutboundMode } from "@tulle/policy";
 import { documentMessage } from "../document-message.ts";
 import { Fields, type FieldsOf } from "../fields.ts";
 import { ignored, type Message, message, noMeaning, to } from "../message.ts";
+import { listIn, valueIn } from "../raw-value.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
 import type { SourceKind } from "../source-kind.ts";
 import { byAge, documentsOf, type TranslationContext } from "../translation-context.ts";
@@ -167,11 +168,3 @@ const checkEgress = (fields: SidecarFields): void => {
     }
   }
 };
-
-const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-
-const valueIn = (value: unknown, name: string): unknown =>
-  // An object of unknown shape is read by name; what is not there is undefined, and so is a null.
-  typeof value === "object" && value !== null
-    ? ((value as Readonly<Record<string, unknown>>)[name] ?? undefined)
-    : undefined;

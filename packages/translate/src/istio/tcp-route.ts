@@ -1,5 +1,6 @@
 import type { Fields } from "../fields.ts";
 import { type Message, message, noMeaning } from "../message.ts";
+import { listIn, valueIn } from "../raw-value.ts";
 import { destinationMessage } from "./destination.ts";
 import { whyNoHost } from "./hosts.ts";
 
@@ -74,9 +75,3 @@ const checkTlsMatches = (fields: Fields<"tls" | "tcp">, rule: unknown, at: numbe
 
 const isBelow = (name: string, host: string): boolean =>
   host.startsWith("*") && name.replace(/^\*/, "").endsWith(host.slice(1));
-
-const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-
-const valueIn = (value: unknown, name: string): unknown =>
-  // An object of unknown shape is read by name; what is not there is undefined.
-  typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;

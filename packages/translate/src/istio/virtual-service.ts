@@ -10,6 +10,7 @@ import { type Catalog, type CatalogExternal, fullNameOf, resolveHost, wildcardCo
 import { documentMessage } from "../document-message.ts";
 import { Fields, type FieldsOf } from "../fields.ts";
 import { type Message, message, noMeaning, to } from "../message.ts";
+import { listIn } from "../raw-value.ts";
 import { documentKey, type SourceDocument } from "../source-document.ts";
 import type { SourceKind } from "../source-kind.ts";
 import { byAge, documentsOf, type TranslationContext } from "../translation-context.ts";
@@ -274,5 +275,3 @@ const externalsOf = ({ document, hosts }: ReadDocument, catalog: Catalog): reado
 
 /** The name of a service for a host: its own, as a label of DNS. */
 const keyOfHost = (host: string, namespace: string): ServiceKey => serviceKey(namespace, labelOf(host));
-
-const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
